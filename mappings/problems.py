@@ -1,0 +1,41 @@
+"""Why an order cannot go on: the hold reasons, and the problems that explain one to a person."""
+
+from enum import StrEnum
+
+from mappings.frozen import Frozen
+
+
+class HoldReason(StrEnum):
+    """Why an order waits for a person (values are the search attribute `HoldReason`)."""
+
+    INVALID_DATA = "invalid_data"
+    UNKNOWN_ITEM = "unknown_item"
+    CUSTOMER_REVIEW = "customer_review"
+    CREDIT = "credit"
+    OUT_OF_STOCK = "out_of_stock"
+    TOTAL_MISMATCH = "total_mismatch"
+    REJECTED_BY_SAGE = "rejected_by_sage"
+    REJECTED_BY_CLARITY = "rejected_by_clarity"
+    ANOMALY = "anomaly"
+    ORDER_CHANGED = "order_changed"
+    DELETED_IN_SAGE = "deleted_in_sage"
+    INTERNAL_ERROR = "internal_error"
+
+
+class Problem(Frozen):
+    """One thing that is wrong: where, what, and what would help.
+
+    `field` is a path into Clarity's payload (`data.items[2].sku`) or a Sage column (`SO_SalesOrder.CustomerNo`).
+    """
+
+    field: str
+    message: str
+    suggestion: str = ""
+
+
+class Finding(Frozen):
+    """A check that did not pass: the hold it asks for, and why. `items` names the Sage items concerned."""
+
+    reason: HoldReason
+    problems: list[Problem]
+    items: list[str] = []

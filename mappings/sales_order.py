@@ -1,0 +1,265 @@
+"""The Sage side of an order: what we ask Sage to create, and what Sage says it created.
+
+Field names are Sage's columns (SO_SalesOrderHeader, SO_SalesOrderDetail, AR_Customer); amounts are in the company's
+currency, quantities in the line's UnitOfMeasure.
+"""
+
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from mappings.frozen import Frozen
+from mappings.problems import Finding, Problem
+
+
+class ItemType(StrEnum):
+    """SO_SalesOrderDetail.ItemType."""
+
+    REGULAR = "1"
+    SPECIAL = "2"
+    CHARGE = "3"
+    COMMENT = "4"
+    MISCELLANEOUS = "5"
+
+
+class LineOrigin(StrEnum):
+    """Why a line stands on the Sage order; only `item` lines count for completion (rules 1)."""
+
+    ITEM = "item"
+    DISCOUNT = "discount"
+    FEE = "fee"
+    ROUNDING = "rounding"
+    COMMENT = "comment"
+
+
+class CustomerKey(Frozen):
+    """AR_Customer's primary key; CustomerNo alone names nobody."""
+
+    ARDivisionNo: str
+    CustomerNo: str
+
+    def __str__(self) -> str:
+        return f"{self.ARDivisionNo}-{self.CustomerNo}"
+
+
+class SalesOrderLine(Frozen):
+    """One line to create. `sku` is Clarity's; `ItemCode` is empty until Sage's items have been looked up."""
+
+    origin: LineOrigin
+    sku: str = ""
+    ItemCode: str = ""
+    ItemType: ItemType
+    ItemCodeDesc: str = ""
+    QuantityOrdered: Decimal = Decimal(0)
+    UnitPrice: Decimal = Decimal(0)
+    UnitOfMeasure: str = ""
+    WarehouseCode: str = ""
+    TaxClass: str = ""
+    CommentText: str = ""
+    UDF_WEB_LINE_ID: str = ""
+
+
+class SalesOrder(Frozen):
+    """One order to create: header columns of SO_SalesOrderHeader and its lines.
+
+    SalesTaxAmt is absent on purpose: Sage computes it from TaxSchedule and TaxClass (rules 5).
+    """
+
+    UDF_WEB_ORDER_ID: str
+    OrderDate: date
+    OrderStatus: str = "N"
+    ShipExpireDate: date | None = None
+    ARDivisionNo: str = ""
+    CustomerNo: str = ""
+    BillToName: str = ""
+    BillToAddress1: str = ""
+    BillToAddress2: str = ""
+    BillToAddress3: str = ""
+    BillToCity: str = ""
+    BillToState: str = ""
+    BillToZipCode: str = ""
+    BillToCountryCode: str = ""
+    ShipToName: str = ""
+    ShipToAddress1: str = ""
+    ShipToAddress2: str = ""
+    ShipToAddress3: str = ""
+    ShipToCity: str = ""
+    ShipToState: str = ""
+    ShipToZipCode: str = ""
+    ShipToCountryCode: str = ""
+    ShipVia: str = ""
+    CustomerPONo: str = ""
+    WarehouseCode: str = ""
+    ConfirmTo: str = ""
+    Comment: str = ""
+    EmailAddress: str = ""
+    ResidentialAddress: str = ""
+    TermsCode: str = ""
+    TaxSchedule: str = ""
+    TaxExemptNo: str = ""
+    FreightAmt: Decimal = Decimal(0)
+    PaymentType: str = ""
+    PaymentTypeCategory: str = ""
+    DepositAmt: Decimal = Decimal(0)
+    OtherPaymentTypeRefNo: str = ""
+    extra: dict[str, str] = {}
+    """Header defaults of the pair (CycleCode, SalespersonNo, FOB, …), by Sage column."""
+    Lines: list[SalesOrderLine]
+
+    def for_customer(self, customer: CustomerKey) -> "SalesOrder":
+        """The same order on `customer`'s account."""
+        return self.model_copy(update=customer.model_dump())
+
+
+class ExpectedTotals(Frozen):
+    """Clarity's side of the comparison with Sage's preview; `tolerance` is per order, in the currency."""
+
+    currency: str
+    tax: Decimal
+    freight: Decimal
+    grand: Decimal
+    tolerance: Decimal = Decimal(0)
+
+
+class NewCustomer(Frozen):
+    """What AR_Customer needs for a web-created customer (rules 6: configured division, terms, schedule, no credit)."""
+
+    ARDivisionNo: str
+    CustomerName: str
+    AddressLine1: str = ""
+    AddressLine2: str = ""
+    AddressLine3: str = ""
+    City: str = ""
+    State: str = ""
+    ZipCode: str = ""
+    CountryCode: str = ""
+    TelephoneNo: str = ""
+    EmailAddress: str = ""
+    TermsCode: str = ""
+    TaxSchedule: str = ""
+    TaxExemptNo: str = ""
+    CustomerType: str = ""
+    UDF_WEB_CUSTOMER_ID: str = ""
+    extra: dict[str, str] = {}
+
+
+class CustomerSearch(Frozen):
+    """What customer matching may look at: the keys of the buyer, whether the money is here, and whom to create."""
+
+    account_no: str = ""
+    customer_reference: str = ""
+    clarity_id: str = ""
+    email: str = ""
+    """Normalised: lower case, trimmed; empty when the order has none or it is not an address."""
+    bill_to_name: str = ""
+    bill_to_line1: str = ""
+    bill_to_postal_code: str = ""
+    phone: str = ""
+    fully_captured: bool = False
+    match_key: str
+    """What simultaneous first orders of one person share (the e-mail, else Clarity's id, else name and postal code)."""
+    new_customer: NewCustomer
+
+
+class Draft(Frozen):
+    """A transformed order before Sage was asked anything."""
+
+    sales_order: SalesOrder
+    customer: CustomerSearch
+    expected: ExpectedTotals
+
+
+class Transformed(Frozen):
+    """Result of the transform: a draft, or the problems that prevent one; never both, never an exception.
+
+    `title` is the plain summary for people ("#10432 · 3 lines · 1,284.50 USD"), free of personal data.
+    """
+
+    order_number: str = ""
+    title: str = ""
+    mapping_version: str
+    draft: Draft | None = None
+    problems: list[Problem] = []
+    warnings: list[str] = []
+
+
+class CreatedLine(Frozen):
+    """A line as Sage stored it: the link between Clarity's item and Sage's LineKey (rules 1)."""
+
+    LineKey: str
+    ItemCode: str
+    ItemType: ItemType = ItemType.REGULAR
+    UnitOfMeasure: str = ""
+    UnitOfMeasureConvFactor: Decimal = Decimal(1)
+    QuantityOrdered: Decimal
+    QuantityBackordered: Decimal = Decimal(0)
+    UnitPrice: Decimal = Decimal(0)
+    ExtensionAmt: Decimal = Decimal(0)
+    UDF_WEB_LINE_ID: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the line counts for shipped and complete (rules, first paragraph)."""
+        if self.ItemType in (ItemType.REGULAR, ItemType.SPECIAL):
+            return True
+        return self.ItemType is ItemType.MISCELLANEOUS and bool(self.UDF_WEB_LINE_ID)
+
+
+class SalesOrderOnSage(Frozen):
+    """An order as Sage has it, live or in history, or as its preview computed it (SalesOrderNo then empty)."""
+
+    SalesOrderNo: str = ""
+    live: bool = True
+    OrderStatus: str = ""
+    UDF_WEB_ORDER_ID: str = ""
+    ARDivisionNo: str = ""
+    CustomerNo: str = ""
+    CustomerPONo: str = ""
+    TaxableAmt: Decimal = Decimal(0)
+    NonTaxableAmt: Decimal = Decimal(0)
+    FreightAmt: Decimal = Decimal(0)
+    SalesTaxAmt: Decimal = Decimal(0)
+    DiscountAmt: Decimal = Decimal(0)
+    Lines: list[CreatedLine] = []
+
+    @property
+    def total(self) -> Decimal:
+        """Order total (sage100.md 5: TaxableAmt + NonTaxableAmt + FreightAmt + SalesTaxAmt − DiscountAmt)."""
+        return self.TaxableAmt + self.NonTaxableAmt + self.FreightAmt + self.SalesTaxAmt - self.DiscountAmt
+
+
+class CustomerCandidate(Frozen):
+    """An account that might be the buyer's, and what speaks for and against it. No personal data beyond the key."""
+
+    customer: CustomerKey
+    reasons: list[str]
+
+
+class CustomerDecision(StrEnum):
+    """What matching decided (rules 6)."""
+
+    MATCHED = "matched"
+    CREATE = "create"
+    REVIEW = "review"
+
+
+class CustomerMatch(Frozen):
+    """The decision, the account when matched, and why."""
+
+    decision: CustomerDecision
+    customer: CustomerKey | None = None
+    by: str = ""
+    candidates: list[CustomerCandidate] = []
+
+
+class SageFacts(Frozen):
+    """What one look at Sage told about an order (`read_sage_facts`).
+
+    `existing` is an order with this web order id: nothing must be created. `sales_order` has its ItemCodes (and the
+    customer, when matched). `findings` are the failed checks, in the order of the pair's `checks`.
+    """
+
+    existing: SalesOrderOnSage | None = None
+    sales_order: SalesOrder
+    match: CustomerMatch
+    findings: list[Finding] = []

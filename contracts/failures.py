@@ -1,0 +1,50 @@
+"""Types of the failures that activities raise and workflows understand.
+
+An `ApplicationError` of one of these types carries, as its details, a list of `Problem` in JSON form.
+"""
+
+from enum import StrEnum
+
+from pydantic import TypeAdapter, ValidationError
+from temporalio.exceptions import ApplicationError, FailureError
+
+from mappings.problems import HoldReason, Problem
+
+
+class FailureType(StrEnum):
+    """`ApplicationError.type` values; anything else is an exception that is not ours."""
+
+    UNAVAILABLE = "Unavailable"
+    """The system cannot answer now: retried without end."""
+    REFUSED_BY_SAGE = "RefusedBySage"
+    REFUSED_BY_CLARITY = "RefusedByClarity"
+    SIGNED_OUT = "SignedOut"
+    """Credentials refused: retried slowly, without end."""
+    INTERNAL_ERROR = "InternalError"
+    """An exception that is not ours, after its attempts were used up."""
+    HANDOVER = "Handover"
+    """The worker is going away; another one goes on from the heartbeat."""
+
+
+_PROBLEMS = TypeAdapter(list[Problem])
+
+HOLD_FOR_FAILURE = {
+    FailureType.REFUSED_BY_SAGE: HoldReason.REJECTED_BY_SAGE,
+    FailureType.REFUSED_BY_CLARITY: HoldReason.REJECTED_BY_CLARITY,
+}
+
+
+def hold_for(error: FailureError) -> tuple[HoldReason, list[Problem]]:
+    """The hold that a failed activity asks for, with its problems; what is not ours is `internal_error`."""
+    cause: BaseException | None = error.cause if error.cause is not None else error
+    if isinstance(cause, ApplicationError):
+        reason = HoldReason.INTERNAL_ERROR
+        if cause.type in FailureType:
+            reason = HOLD_FOR_FAILURE.get(FailureType(cause.type), HoldReason.INTERNAL_ERROR)
+        try:
+            problems = _PROBLEMS.validate_python(cause.details[0] if cause.details else [])
+        except ValidationError:
+            problems = []
+        return reason, problems or [Problem(field=cause.type or "error", message=cause.message[:500])]
+    message = str(cause) or type(cause).__name__
+    return HoldReason.INTERNAL_ERROR, [Problem(field=type(cause).__name__, message=message[:500])]

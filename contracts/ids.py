@@ -1,0 +1,59 @@
+"""Ids of workflows, and the two patterns that say what names a pair and an order.
+
+Ids are never encrypted: they hold no personal data. What is personal (a customer's match key) enters only as a
+keyed hash.
+"""
+
+import hashlib
+import hmac
+import re
+from typing import Final
+
+PAIR_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{1,15}")
+"""A pair's name, whole string."""
+
+ORDER_ID_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""A Clarity order id as text, whole string; anything else names no order."""
+
+
+def is_pair_name(text: str) -> bool:
+    """Whether `text` may name an integration pair."""
+    return PAIR_PATTERN.fullmatch(text) is not None
+
+
+def is_order_id(text: str) -> bool:
+    """Whether `text` may name a Clarity order."""
+    return ORDER_ID_PATTERN.fullmatch(text) is not None
+
+
+def order_workflow_id(pair: str, order_id: str) -> str:
+    """Id of the order's `OrderFulfillmentWorkflow`; raises ValueError when either part names nothing."""
+    if not is_pair_name(pair):
+        raise ValueError(f"{pair!r} names no pair: a pair's name matches ^[a-z][a-z0-9]{{1,15}}$")
+    if not is_order_id(order_id):
+        raise ValueError(f"{order_id[:80]!r} names no order: an order id matches ^[A-Za-z0-9._-]{{1,64}}$")
+    return f"order-{pair}-{order_id}"
+
+
+def order_id_of_workflow(pair: str, workflow_id: str) -> str:
+    """The Clarity order id inside an order's workflow id."""
+    return workflow_id.removeprefix(f"order-{pair}-")
+
+
+def customer_workflow_id(pair: str, match_key: str, secret: bytes) -> str:
+    """Id of the `CustomerResolutionWorkflow` that all orders with this match key share.
+
+    `match_key` is personal (an e-mail address): the id holds HMAC-SHA256(secret, key), 32 hex digits.
+    """
+    digest = hmac.new(secret, match_key.encode(), hashlib.sha256).hexdigest()[:32]
+    return f"customer-{pair}-{digest}"
+
+
+def dead_letter_workflow_id(pair: str, webhook_id: str) -> str:
+    """Id of the `DeadLetterWorkflow` of one delivery: the same delivery is kept once."""
+    return f"deadletter-{pair}-{hashlib.sha256(webhook_id.encode()).hexdigest()[:32]}"
+
+
+def poll_schedule_id(pair: str) -> str:
+    """Id of the Schedule that runs the Sage poller's shifts."""
+    return f"sage-poll-{pair}"

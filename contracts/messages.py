@@ -1,0 +1,381 @@
+"""Arguments and results that travel through Temporal: starts, signals, updates, queries, activities.
+
+Additive only: a running order started months ago still sends and receives these. Every model is one serialisable
+object, so that a field can be added. Amounts are Decimals, instants are timezone-aware.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from contracts.search_attributes import OrderState
+from mappings.frozen import Frozen
+from mappings.pair import Pace
+from mappings.problems import HoldReason, Problem
+from mappings.sales_order import (
+    CreatedLine,
+    CustomerKey,
+    CustomerMatch,
+    CustomerSearch,
+    Draft,
+    ExpectedTotals,
+    SalesOrder,
+    SalesOrderOnSage,
+)
+from mappings.shipments import OrderProgress, SalesOrderStanding, ShipmentInvoice
+
+
+class EventType(StrEnum):
+    """Clarity's webhook types that concern orders."""
+
+    ORDER_CREATED = "order.created"
+    ORDER_UPDATED = "order.updated"
+    ORDER_CANCELLED = "order.cancelled"
+
+
+# ---- OrderFulfillmentWorkflow ---------------------------------------------------------------------------------------
+
+
+class OrderStart(Frozen):
+    """Start argument of `OrderFulfillmentWorkflow`: Clarity's payload as delivered (card numbers masked).
+
+    `payload` stays plain JSON: it is parsed in the transform, where a problem becomes a hold, never here.
+    """
+
+    pair: str
+    order_id: str
+    payload: dict[str, Any]
+    digest: str
+    """Hash of the payload without the fields this integration writes."""
+    received_at: datetime
+    webhook_id: str = ""
+    pace: Pace
+    masked_fields: int = 0
+
+
+class ClarityOrderChanged(Frozen):
+    """Signal `clarity_order_changed`: a later version of the order, or its cancellation."""
+
+    event: str
+    payload: dict[str, Any]
+    digest: str
+    webhook_id: str = ""
+
+
+class ReleaseAction(StrEnum):
+    """What support can decide on a held order today; `HoldReason` says which of them apply."""
+
+    RETRY = "retry"
+    CANCEL = "cancel"
+
+
+class Release(Frozen):
+    """Argument of `release_hold`, update and signal alike.
+
+    `by` is a claim (Temporal does not tell who sent a message) and is marked unverified in the trail. `reason` is the
+    HoldReason meant, required in the signal; `hold` the hold's number.
+    """
+
+    action: ReleaseAction
+    by: str = Field(min_length=1, max_length=100)
+    reason: HoldReason | None = None
+    hold: int | None = None
+    note: str = Field(default="", max_length=1000)
+
+
+class ReleaseAccepted(Frozen):
+    """Result of the update: the decision is recorded; the order goes on by itself."""
+
+    order_id: str
+    hold: int
+    reason: HoldReason
+    action: ReleaseAction
+
+
+class TrailEntry(Frozen):
+    """One line of the audit trail."""
+
+    at: datetime
+    what: str
+
+
+class HoldView(Frozen):
+    """An open hold as support sees it."""
+
+    hold: int
+    reason: HoldReason
+    since: datetime
+    problems: list[Problem]
+    items: list[str] = []
+    actions: list[ReleaseAction]
+    reminders: int = 0
+
+
+class OrderView(Frozen):
+    """Answer of the query `state`."""
+
+    pair: str
+    order_id: str
+    order_number: str = ""
+    title: str = ""
+    state: OrderState
+    waits_for: str
+    hold: HoldView | None = None
+    sales_order_no: str = ""
+    customer_no: str = ""
+    mapping_version: str = ""
+    packages: list[str] = []
+    """External references of the shipments that Clarity was told."""
+    invoices: list[str] = []
+    trail: list[TrailEntry] = []
+
+
+class OrderOutcome(Frozen):
+    """Result of the workflow."""
+
+    state: OrderState
+    sales_order_no: str = ""
+    customer_no: str = ""
+    packages: list[str] = []
+    invoices: list[str] = []
+    note: str = ""
+
+
+# ---- the order's activities -----------------------------------------------------------------------------------------
+
+
+class TransformRequest(Frozen):
+    """`transform_order`."""
+
+    pair: str
+    payload: dict[str, Any]
+
+
+class FactsRequest(Frozen):
+    """`read_sage_facts`."""
+
+    pair: str
+    draft: Draft
+
+
+class ReserveRequest(Frozen):
+    """`reserve_sales_order_number`, `reserve_customer_number`."""
+
+    pair: str
+
+
+class CreateSalesOrder(Frozen):
+    """`create_sales_order`: preview, compare, create under the reserved number."""
+
+    pair: str
+    SalesOrderNo: str
+    sales_order: SalesOrder
+    expected: ExpectedTotals
+
+
+class SalesOrderCreated(Frozen):
+    """Exactly one of: `created`; `number_taken` (reserve another); `problems` with the hold they ask for."""
+
+    created: SalesOrderOnSage | None = None
+    number_taken: bool = False
+    hold: HoldReason | None = None
+    problems: list[Problem] = []
+
+
+class Acknowledge(Frozen):
+    """`acknowledge_to_clarity`: status Processing, external reference, and the buyer's cross-reference when known."""
+
+    pair: str
+    order_id: str
+    SalesOrderNo: str
+    customer: CustomerKey
+    clarity_customer_id: str = ""
+
+
+class PostShipment(Frozen):
+    """`post_shipment`: the packages of one invoice, and with the last one the order's status."""
+
+    pair: str
+    order_id: str
+    lines: list[CreatedLine]
+    invoice: ShipmentInvoice
+    order_shipped: bool
+
+
+class ShipmentPosted(Frozen):
+    """External references that Clarity now knows."""
+
+    references: list[str]
+
+
+class RecordInvoices(Frozen):
+    """`record_invoices`: the posted invoices on Clarity's order."""
+
+    pair: str
+    order_id: str
+    invoices: list[ShipmentInvoice]
+
+
+class CancelAtClarity(Frozen):
+    """`cancel_at_clarity`: the order ends before Sage knew it."""
+
+    pair: str
+    order_id: str
+
+
+class ReadShipments(Frozen):
+    """`read_shipments`: the order reads Sage itself."""
+
+    pair: str
+    SalesOrderNo: str
+
+
+class ShipmentsRead(Frozen):
+    """Every shipment invoice of the order that is ready, and where the order stands."""
+
+    invoices: list[ShipmentInvoice]
+    standing: SalesOrderStanding
+
+
+class AlertKind(StrEnum):
+    """What an alert is about."""
+
+    HOLD = "hold"
+    REMINDER = "reminder"
+    ORDER_CHANGED = "order_changed"
+    NOT_POSTED = "not_posted"
+
+
+class Alert(Frozen):
+    """`raise_alert`: something a person should know. Ids, codes and reasons only: no personal data."""
+
+    pair: str
+    kind: AlertKind
+    workflow_id: str
+    title: str
+    text: str
+
+
+# ---- customers ------------------------------------------------------------------------------------------------------
+
+
+class CustomerStart(Frozen):
+    """Start argument of `CustomerResolutionWorkflow`."""
+
+    pair: str
+    search: CustomerSearch
+    pace: Pace
+
+
+class CustomerRequest(Frozen):
+    """`request_customer`: attach an order to the resolution of its buyer (signal-with-start)."""
+
+    start: CustomerStart
+    order_workflow_id: str
+
+
+class CustomerResolved(Frozen):
+    """Signal `customer_resolved` to each waiting order: an account, or the hold to take."""
+
+    customer: CustomerKey | None = None
+    created: bool = False
+    hold: HoldReason | None = None
+    problems: list[Problem] = []
+
+
+class FindCustomer(Frozen):
+    """`find_customer`: look again, in Sage as it is now."""
+
+    pair: str
+    search: CustomerSearch
+
+
+class CustomerFound(Frozen):
+    """What the fresh look told."""
+
+    match: CustomerMatch
+
+
+class CreateCustomer(Frozen):
+    """`create_customer` under a reserved number."""
+
+    pair: str
+    CustomerNo: str
+    search: CustomerSearch
+
+
+class CustomerCreated(Frozen):
+    """The created account, or `number_taken`: somebody else's account stands under that number."""
+
+    customer: CustomerKey | None = None
+    number_taken: bool = False
+
+
+# ---- the Sage poller ------------------------------------------------------------------------------------------------
+
+
+class PollCursor(Frozen):
+    """What a shift hands to the next; at most 4 KB.
+
+    `unposted` are the invoices seen unposted at the last poll: one that leaves is looked up in history by its key.
+    `polled_on` is the company's date at the last poll (ISO).
+    """
+
+    polled_on: str = ""
+    unposted: list[str] = []
+    polls: int = 0
+    signals: int = 0
+    not_ours: int = 0
+    not_found: int = 0
+    unreadable: int = 0
+
+
+class PollShift(Frozen):
+    """`poll`: poll until `until`, starting from the cursor."""
+
+    pair: str
+    cursor: PollCursor | None
+    until: datetime
+    pace: Pace
+
+
+# ---- dead letters ---------------------------------------------------------------------------------------------------
+
+
+class DeadLetterReason(StrEnum):
+    """Why a signed event became nothing."""
+
+    NO_ORDER_ID = "no_order_id"
+    UNKNOWN_TYPE = "unknown_type"
+    ORDER_CLOSED = "order_closed"
+    ORDER_ENDED = "order_ended"
+    """The order's workflow was terminated, cancelled or failed: restart it."""
+
+
+class DeadLetter(Frozen):
+    """Start argument of `DeadLetterWorkflow`: the event as it came, card numbers masked."""
+
+    pair: str
+    reason: DeadLetterReason
+    webhook_id: str
+    received_at: datetime
+    explanation: str
+    body: Any = None
+
+
+class Discard(Frozen):
+    """Argument of the dead letter's update and signal `discard`."""
+
+    by: str = Field(min_length=1, max_length=100)
+    why: str = Field(min_length=1, max_length=1000)
+
+
+PROGRESS_STATE = {
+    OrderProgress.OPEN: OrderState.OPEN,
+    OrderProgress.PARTIALLY_SHIPPED: OrderState.PARTIALLY_SHIPPED,
+    OrderProgress.SHIPPED: OrderState.SHIPPED,
+    OrderProgress.COMPLETE: OrderState.SHIPPED,
+}
+"""OrderState shown for a progress; `complete` is shown when the workflow has recorded everything."""

@@ -1,0 +1,45 @@
+"""Retry policies and time-outs by purpose. Intervals come from the pair's `pace`, so that tests and the demo scale them.
+
+The server adds jitter to a backoff on its own; a 429's Retry-After overrides the interval (`activities.errors`).
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio.common import RetryPolicy
+
+from mappings.pair import Pace
+
+
+def outside_system(pace: Pace) -> RetryPolicy:
+    """Calls to Sage and Clarity: an outage is waited out, however long; final answers are marked non-retryable."""
+    return RetryPolicy(
+        initial_interval=timedelta(seconds=pace.retry_initial),
+        backoff_coefficient=2.0,
+        maximum_interval=timedelta(seconds=pace.retry_maximum),
+        maximum_attempts=0,
+    )
+
+
+TRANSFORM: Final = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3)
+"""The transform is pure: what failed three times is a bug of ours and holds the order as `internal_error`."""
+
+ALERT: Final = RetryPolicy(
+    initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=5), maximum_attempts=20
+)
+"""An alert channel that is down must not hold an order for ever."""
+
+TEMPORAL_ITSELF: Final = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+"""Activities that only start or signal workflows."""
+
+INTERNAL_ERROR_ATTEMPTS: Final = 5
+"""An exception that is not ours is tried this often before the order is held (design, failures)."""
+
+ONE_CALL: Final = timedelta(seconds=60)
+"""Start-to-close of an activity that makes one or two calls with the connectors' own limits (about 20 s each)."""
+
+SEVERAL_CALLS: Final = timedelta(minutes=5)
+"""Start-to-close of an activity that makes a call per package or per page."""
+
+TRANSFORM_LIMIT: Final = timedelta(seconds=10)
+"""Start-to-close of the transform; a thousand lines take well under a second."""

@@ -1,0 +1,110 @@
+"""What people read in the Temporal Web UI: the details page of an order, and the words for its waits.
+
+In: the order's view. Out: Markdown (at most 20 KB) and short texts. Pure; no personal data.
+"""
+
+from contracts.messages import HoldView, OrderView, PostShipment
+from contracts.search_attributes import OrderState
+from mappings.shipments import NO_PACKAGE, ShipmentInvoice
+
+SHOWN_PROBLEMS = 10
+SHOWN_TRAIL = 12
+
+HEADINGS = {
+    OrderState.RECEIVED: "Received",
+    OrderState.HELD: "Held: a person must decide",
+    OrderState.OPEN: "Open in Sage",
+    OrderState.PARTIALLY_SHIPPED: "Partly shipped",
+    OrderState.SHIPPED: "Shipped",
+    OrderState.COMPLETE: "Complete",
+    OrderState.CANCELLED: "Cancelled",
+}
+
+
+def packages_of(invoice: ShipmentInvoice) -> dict[str, str]:
+    """External reference → content of each package of an invoice: what tells a repeated signal from news."""
+    prefix = f"{invoice.SalesOrderNo}-{invoice.InvoiceNo}"
+    lines = ",".join(f"{line.LineKey}:{line.QuantityShipped.normalize():f}" for line in invoice.Lines)
+    if not invoice.Packages:
+        return {f"{prefix}-{NO_PACKAGE}": lines}
+    return {
+        f"{prefix}-{package.PackageNo}": "|".join(
+            [
+                package.TrackingID,
+                package.ShipVia,
+                ",".join(f"{item.ItemCode}:{item.Quantity.normalize():f}" for item in package.Items) or lines,
+            ]
+        )
+        for package in invoice.Packages
+    }
+
+
+def shipment_summary(request: PostShipment) -> str:
+    """Summary of `post_shipment`: invoice, packages, and whether it is the last."""
+    count = max(1, len(request.invoice.Packages))
+    packages = f"{count} package" + ("s" if count > 1 else "")
+    return f"Clarity: shipment of invoice {request.invoice.InvoiceNo}, {packages}" + (
+        " and status Shipped" if request.order_shipped else ""
+    )
+
+
+def waits_for(state: OrderState, hold: HoldView | None, sales_order_no: str, now: str) -> str:
+    """What the order waits for, in words; `now` is what the step in progress said of itself."""
+    if hold is not None:
+        return f"a person (held: {hold.reason.value})"
+    return {
+        OrderState.OPEN: f"a shipment of sales order {sales_order_no} (signal from the Sage poller)",
+        OrderState.PARTIALLY_SHIPPED: f"the rest of sales order {sales_order_no} to ship",
+        OrderState.SHIPPED: "the invoice to be posted in Sage (Sales Journal update)",
+        OrderState.COMPLETE: "nothing: everything is done",
+        OrderState.CANCELLED: "nothing: the order was cancelled",
+    }.get(state, now)
+
+
+def page(workflow_id: str, order: OrderView) -> str:
+    """The details page: state, next step, hold with the exact commands, and the latest of the trail."""
+    parts = [f"## {HEADINGS[order.state]}" + (f" – {order.title}" if order.title else "")]
+    parts.append(f"**Waits for** {order.waits_for}")
+    facts = [
+        ("Sales order", order.sales_order_no),
+        ("Customer", order.customer_no),
+        ("Told to Clarity", ", ".join(order.packages[-10:])),
+        ("Invoices", ", ".join(order.invoices[-10:])),
+        ("Mapping version", order.mapping_version),
+    ]
+    rows = [f"| {name} | {value} |" for name, value in facts if value]
+    if rows:
+        parts.append("\n".join(["| | |", "|---|---|", *rows]))
+    if order.hold is not None:
+        parts.append(_hold(workflow_id, order.hold))
+    if order.trail:
+        entries = [f"- {entry.at:%Y-%m-%d %H:%M:%S} UTC: {entry.what}" for entry in order.trail[-SHOWN_TRAIL:]]
+        parts.append("\n".join(["**Trail**", "", *entries]))
+    return "\n\n".join(parts)[:19_000]
+
+
+def _hold(workflow_id: str, hold: HoldView) -> str:
+    problems = [
+        f"- `{problem.field}`: {problem.message}" + (f" *{problem.suggestion}*" if problem.suggestion else "")
+        for problem in hold.problems[:SHOWN_PROBLEMS]
+    ]
+    more = len(hold.problems) - SHOWN_PROBLEMS
+    if more > 0:
+        problems.append(f"- … and {more} more")
+    command = (
+        f"temporal workflow update execute --workflow-id {workflow_id} --name release_hold \\\n"
+        f'  --input \'{{"action": "retry", "by": "your name", "reason": "{hold.reason.value}", "hold": {hold.hold}}}\''
+    )
+    return "\n".join(
+        [
+            f"### Hold {hold.hold}: {hold.reason.value}, since {hold.since:%Y-%m-%d %H:%M} UTC",
+            "",
+            *problems,
+            "",
+            "**What can be done**: " + ", ".join(f"`{action.value}`" for action in hold.actions),
+            "",
+            "```",
+            command,
+            "```",
+        ]
+    )

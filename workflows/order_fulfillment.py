@@ -1,0 +1,731 @@
+"""One web order, from Clarity's webhook to Sage 100 and back as shipments: `OrderFulfillmentWorkflow`.
+
+In: `OrderStart`, Clarity's payload as delivered. Out: `OrderOutcome`. The process, top to bottom, is `fulfil`:
+
+    transform → look up in Sage → customer → create the sales order exactly once → acknowledge to Clarity
+    → wait for shipments (days, weeks) → tell Clarity each package → posted → complete
+
+Nothing here fails for a business reason. What cannot go on is *held*: a wait that a person ends with `release_hold`.
+Signals are the fast path and reading is the truth: the order reads its own shipments once a day, and at once when it
+found its sales order already in Sage.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from activities.clarity import ClarityActivities
+from activities.orders import OrderActivities
+from activities.sage_read import SageReadActivities
+from activities.sage_write import SageWriteActivities
+from contracts import queues, retry
+from contracts import search_attributes as attributes
+from contracts.failures import hold_for
+from contracts.messages import (
+    PROGRESS_STATE,
+    Acknowledge,
+    Alert,
+    AlertKind,
+    CancelAtClarity,
+    ClarityOrderChanged,
+    CreateSalesOrder,
+    CustomerRequest,
+    CustomerResolved,
+    CustomerStart,
+    EventType,
+    FactsRequest,
+    HoldView,
+    OrderOutcome,
+    OrderStart,
+    OrderView,
+    PostShipment,
+    ReadShipments,
+    RecordInvoices,
+    Release,
+    ReleaseAccepted,
+    ReleaseAction,
+    ReserveRequest,
+    TrailEntry,
+    TransformRequest,
+)
+from contracts.search_attributes import OrderState
+from mappings.problems import HoldReason, Problem
+from mappings.progress import order_progress
+from mappings.sales_order import (
+    CreatedLine,
+    CustomerDecision,
+    CustomerKey,
+    Draft,
+    SageFacts,
+    SalesOrderOnSage,
+    Transformed,
+)
+from mappings.shipments import OrderProgress, SalesOrderStanding, ShipmentInvoice, ShipmentSeen
+from workflows import details
+
+T = TypeVar("T")
+
+TRAIL_LIMIT = 500
+"""Entries kept in the audit trail; the history itself keeps everything."""
+
+
+class OrderEnds(Exception):  # noqa: N818 - not an error: the business decision to end the order
+    """The order ends here, on purpose; it completes the workflow with state `cancelled`."""
+
+
+@workflow.defn(name="OrderFulfillmentWorkflow")
+class OrderFulfillmentWorkflow:
+    """The life of one order; see the module."""
+
+    @workflow.init
+    def __init__(self, start: OrderStart) -> None:
+        """Signals and updates may arrive before `run`: everything they touch is set here."""
+        self.pair = start.pair
+        self.order_id = start.order_id
+        self.pace = start.pace
+        self.payload = start.payload
+        self.digests = {start.digest}
+        self.state = OrderState.RECEIVED
+        self.waits_for = "its transformation"
+        self.transformed: Transformed | None = None
+        self.customer: CustomerKey | None = None
+        self.customer_answer: CustomerResolved | None = None
+        self.reserved_number = ""
+        self.create_tried = False
+        self.sales_order_no = ""
+        self.lines: list[CreatedLine] = []
+        self.invoices: dict[str, ShipmentInvoice] = {}
+        self.standing: SalesOrderStanding | None = None
+        self.news = 0
+        """Counts what signals and reads brought, so that the wait notices each."""
+        self.told: dict[str, str] = {}
+        """What Clarity was told: package → its content; repeats of a signal change nothing."""
+        self.shipped_at: datetime | None = None
+        self.holds = 0
+        self.held: HoldView | None = None
+        self.decision: Release | None = None
+        self.stop_asked = ""
+        """Why somebody wants the order cancelled (Clarity's order.cancelled); honoured between steps."""
+        self.cancel_requested = False
+        """Somebody requested cancellation of the workflow (Web UI, CLI); it becomes a hold."""
+        self.read_due = False
+        self.trail: list[TrailEntry] = []
+        self.background: set[asyncio.Task[None]] = set()
+
+    # ---- the process ----------------------------------------------------------------------------------------------
+
+    @workflow.run
+    async def run(self, start: OrderStart) -> OrderOutcome:
+        """Carry the order through its life; a cancel request from outside becomes a hold, never a lost order."""
+        life = asyncio.create_task(self.fulfil())
+        while not life.done():
+            try:
+                await asyncio.shield(life)
+            except asyncio.CancelledError:
+                self.cancel_requested = True
+                self.note("Cancellation of the workflow was requested from outside; a person must confirm it")
+            except OrderEnds:
+                break
+        note = await self.finish(life.exception())
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return OrderOutcome(
+            state=self.state,
+            sales_order_no=self.sales_order_no,
+            customer_no=str(self.customer or ""),
+            packages=list(self.told),
+            invoices=list(self.invoices),
+            note=note,
+        )
+
+    async def fulfil(self) -> None:
+        """The happy path, and nothing else; each step holds by itself when it cannot go on."""
+        found = await self.bring_to_sage()
+        await self.acknowledge()
+        self.become(OrderState.OPEN, attributes.SALES_ORDER_NO.value_set(attributes.scalar(self.sales_order_no)))
+        await self.follow_shipments(read_first=found)
+        await self.record_invoices()
+
+    async def bring_to_sage(self) -> bool:
+        """Until the sales order stands in Sage: understand, look up, create. True when it was already there.
+
+        Whatever stops it, a release with `retry` starts here again: the payload, the pair file, an item or a customer
+        in Sage may have changed meanwhile.
+        """
+        while True:
+            await self.stop_if_asked()
+            self.transformed = await self.transform()
+            draft = self.transformed.draft
+            if draft is None:
+                await self.hold(HoldReason.INVALID_DATA, self.transformed.problems)
+                continue
+            facts = await self.look_up(draft)
+            if facts.existing is not None:
+                self.adopt(facts.existing)
+                self.note(f"Sales order {self.sales_order_no} with this web order id was already in Sage")
+                return True
+            if facts.findings:
+                finding = facts.findings[0]
+                await self.hold(finding.reason, finding.problems, finding.items)
+                continue
+            if not await self.settle_customer(draft, facts):
+                continue
+            if await self.create(draft, facts):
+                return False
+
+    async def transform(self) -> Transformed:
+        """Payload → draft or problems, as a local activity: quick, pure, one event."""
+        self.waits_for = "its transformation"
+        request = TransformRequest(pair=self.pair, payload=self.payload)
+        while True:
+            try:
+                return await workflow.execute_local_activity_method(
+                    OrderActivities.transform_order,
+                    request,
+                    start_to_close_timeout=retry.TRANSFORM_LIMIT,
+                    schedule_to_close_timeout=retry.TRANSFORM_LIMIT * 6,
+                    retry_policy=retry.TRANSFORM,
+                    summary="Clarity's order → Sage's draft",
+                )
+            except ActivityError as error:
+                await self.hold(HoldReason.INTERNAL_ERROR, hold_for(error)[1])
+
+    async def look_up(self, draft: Draft) -> SageFacts:
+        """One look at Sage: is the order there already, items, customer, credit, stock."""
+        self.waits_for = "Sage's facts (ODBC)"
+        request = FactsRequest(pair=self.pair, draft=draft)
+        return await self.insist(
+            lambda: workflow.execute_activity_method(
+                SageReadActivities.read_sage_facts,
+                request,
+                task_queue=queues.sage_read(self.pair),
+                start_to_close_timeout=retry.ONE_CALL,
+                retry_policy=retry.outside_system(self.pace),
+                summary=f"Items, customer, credit, stock, existing order for {draft.sales_order.CustomerPONo}",
+            )
+        )
+
+    async def settle_customer(self, draft: Draft, facts: SageFacts) -> bool:
+        """The account to use: the one that matched, or one that the resolution answers. False: start over."""
+        if facts.match.decision is CustomerDecision.MATCHED:
+            self.customer = facts.match.customer
+            self.note(f"Customer {self.customer} by {facts.match.by}")
+            return True
+        self.customer_answer = None
+        request = CustomerRequest(
+            start=CustomerStart(pair=self.pair, search=draft.customer, pace=self.pace),
+            order_workflow_id=workflow.info().workflow_id,
+        )
+        while self.customer_answer is None:
+            self.waits_for = "its customer (CustomerResolutionWorkflow)"
+            await self.insist(
+                lambda: workflow.execute_activity_method(
+                    OrderActivities.request_customer,
+                    request,
+                    start_to_close_timeout=retry.ONE_CALL,
+                    retry_policy=retry.TEMPORAL_ITSELF,
+                    summary="No account in Sage: ask for one customer for all orders of this buyer",
+                )
+            )
+            try:
+                await workflow.wait_condition(
+                    lambda: self.customer_answer is not None or self.cancel_requested,
+                    timeout=timedelta(seconds=self.pace.customer_deadline),
+                    timeout_summary="Waits for its customer; asks again at the deadline",
+                )
+            except TimeoutError:
+                continue
+            await self.stop_if_asked()
+        answer = self.customer_answer
+        if answer.customer is None:
+            await self.hold(answer.hold or HoldReason.CUSTOMER_REVIEW, answer.problems)
+            return False
+        self.customer = answer.customer
+        self.note(f"Customer {self.customer} {'created' if answer.created else 'found'} for this buyer")
+        return True
+
+    async def create(self, draft: Draft, facts: SageFacts) -> bool:
+        """Create the sales order under a reserved number, exactly once (rules 4). False: start over."""
+        customer = self.customer
+        if customer is None:
+            raise ApplicationError("The customer is settled before the order is created", non_retryable=True)
+        sales_order = facts.sales_order.for_customer(customer)
+        while True:
+            await self.stop_if_asked()
+            if not self.reserved_number:
+                self.waits_for = "a sales order number from Sage"
+                self.reserved_number = await self.insist(
+                    lambda: workflow.execute_activity_method(
+                        SageWriteActivities.reserve_sales_order_number,
+                        ReserveRequest(pair=self.pair),
+                        task_queue=queues.sage_write(self.pair),
+                        start_to_close_timeout=retry.ONE_CALL,
+                        retry_policy=retry.outside_system(self.pace),
+                        summary="Reserve a SalesOrderNo, so that the create can be repeated safely",
+                    )
+                )
+            self.waits_for = f"Sage to create sales order {self.reserved_number}"
+            self.create_tried = True
+            try:
+                result = await workflow.execute_activity_method(
+                    SageWriteActivities.create_sales_order,
+                    CreateSalesOrder(
+                        pair=self.pair,
+                        SalesOrderNo=self.reserved_number,
+                        sales_order=sales_order,
+                        expected=draft.expected,
+                    ),
+                    task_queue=queues.sage_write(self.pair),
+                    start_to_close_timeout=retry.ONE_CALL,
+                    retry_policy=retry.outside_system(self.pace),
+                    summary=f"Preview, compare, create {self.reserved_number} for {customer}",
+                )
+            except ActivityError as error:
+                await self.hold(*hold_for(error))
+                return False
+            if result.number_taken:
+                self.note(f"Number {self.reserved_number} belongs to another order; reserving a new one")
+                self.reserved_number = ""
+                continue
+            if result.created is None:
+                await self.hold(result.hold or HoldReason.REJECTED_BY_SAGE, result.problems)
+                return False
+            self.adopt(result.created)
+            self.note(f"Sales order {self.sales_order_no} created for {customer}")
+            return True
+
+    def adopt(self, order: SalesOrderOnSage) -> None:
+        """This is our sales order: its number, account, and the map from Clarity's items to Sage's lines."""
+        self.sales_order_no = order.SalesOrderNo
+        self.customer = CustomerKey(ARDivisionNo=order.ARDivisionNo, CustomerNo=order.CustomerNo)
+        self.lines = [line for line in order.Lines if line.counts]
+
+    async def acknowledge(self) -> None:
+        """Clarity: status Processing, external reference, the buyer's cross-reference."""
+        self.waits_for = "Clarity to take the sales order number"
+        customer, draft = self.customer, self.transformed.draft if self.transformed else None
+        if customer is None or draft is None:
+            raise ApplicationError("An order is acknowledged after its sales order is known", non_retryable=True)
+        request = Acknowledge(
+            pair=self.pair,
+            order_id=self.order_id,
+            SalesOrderNo=self.sales_order_no,
+            customer=customer,
+            clarity_customer_id=draft.customer.clarity_id,
+        )
+        await self.insist(
+            lambda: workflow.execute_activity_method(
+                ClarityActivities.acknowledge_to_clarity,
+                request,
+                task_queue=queues.clarity(self.pair),
+                start_to_close_timeout=retry.ONE_CALL,
+                retry_policy=retry.outside_system(self.pace),
+                summary=f"Clarity: Processing, external reference {self.sales_order_no}",
+            )
+        )
+
+    async def follow_shipments(self, *, read_first: bool) -> None:
+        """Wait for shipments and tell Clarity each package, until everything is shipped and posted.
+
+        The wait has no deadline of its own; one daily timer, outside of it, makes the order read Sage itself.
+        """
+        self.keep(self.read_daily())
+        self.read_due = read_first
+        while not self.is_complete():
+            self.show_waiting()
+            seen = self.news
+            await workflow.wait_condition(
+                lambda seen=seen: self.news > seen or self.read_due or self.cancel_requested  # type: ignore[misc]
+            )
+            await self.stop_if_asked()
+            if self.read_due:
+                await self.read_shipments()
+            await self.tell_clarity()
+
+    def is_complete(self) -> bool:
+        """Complete by Sage's word (rules 3), or shipped and waited for the posting as long as the pair allows."""
+        if self.progress() is OrderProgress.COMPLETE:
+            return True
+        if self.shipped_at is None:
+            return False
+        if workflow.now() - self.shipped_at < timedelta(days=self.pace.settle_days):
+            return False
+        self.note(f"Shipped {self.pace.settle_days:g} days ago and not posted in Sage: ended without the invoices")
+        return True
+
+    def progress(self) -> OrderProgress:
+        """What the shipments and Sage's own order add up to."""
+        return order_progress(self.lines, self.invoices.values(), self.standing)
+
+    async def read_daily(self) -> None:
+        """Once a day the order reads its own shipments: a lost signal costs a day, never a shipment."""
+        while True:
+            await workflow.sleep(
+                timedelta(seconds=self.pace.daily_read), summary="Daily: the order reads its own shipments in Sage"
+            )
+            self.read_due = True
+
+    async def read_shipments(self) -> None:
+        """Read this order's invoices and standing from Sage; they join what the signals brought."""
+        self.read_due = False
+        request = ReadShipments(pair=self.pair, SalesOrderNo=self.sales_order_no)
+        read = await self.insist(
+            lambda: workflow.execute_activity_method(
+                SageReadActivities.read_shipments,
+                request,
+                task_queue=queues.sage_read(self.pair),
+                start_to_close_timeout=retry.ONE_CALL,
+                retry_policy=retry.outside_system(self.pace),
+                summary=f"Read the shipments of {self.sales_order_no} in Sage",
+            )
+        )
+        self.standing = read.standing
+        for invoice in read.invoices:
+            self.invoices[invoice.InvoiceNo] = invoice
+        if self.shipped_at is not None and self.progress() is not OrderProgress.COMPLETE:
+            overdue = workflow.now() - self.shipped_at
+            if overdue >= timedelta(days=self.pace.not_posted_alert_days):
+                self.alert(AlertKind.NOT_POSTED, f"shipped {overdue.days} days ago and not posted in Sage")
+
+    async def tell_clarity(self) -> None:
+        """Each package that Clarity does not know yet; with the last one, the order's status."""
+        for invoice in list(self.invoices.values()):
+            packages = details.packages_of(invoice)
+            if all(self.told.get(reference) == content for reference, content in packages.items()):
+                continue
+            shipped = self.progress() in (OrderProgress.SHIPPED, OrderProgress.COMPLETE)
+            request = PostShipment(
+                pair=self.pair, order_id=self.order_id, lines=self.lines, invoice=invoice, order_shipped=shipped
+            )
+            self.waits_for = f"Clarity to take the shipment of invoice {invoice.InvoiceNo}"
+            await self.insist(
+                lambda request=request: workflow.execute_activity_method(  # type: ignore[misc]
+                    ClarityActivities.post_shipment,
+                    request,
+                    task_queue=queues.clarity(self.pair),
+                    start_to_close_timeout=retry.SEVERAL_CALLS,
+                    retry_policy=retry.outside_system(self.pace),
+                    summary=details.shipment_summary(request),
+                )
+            )
+            self.told.update(packages)
+            self.note(f"Clarity was told the shipment of invoice {invoice.InvoiceNo} ({len(packages)} package(s))")
+        state = PROGRESS_STATE[self.progress()]
+        if state is OrderState.SHIPPED and self.shipped_at is None:
+            self.shipped_at = workflow.now()
+        if state is not self.state:
+            self.become(state)
+
+    async def record_invoices(self) -> None:
+        """The posted invoices on Clarity's order."""
+        self.waits_for = "Clarity to take the invoice references"
+        posted = [invoice for invoice in self.invoices.values() if invoice.posted]
+        if not posted:
+            return
+        request = RecordInvoices(pair=self.pair, order_id=self.order_id, invoices=posted)
+        await self.insist(
+            lambda: workflow.execute_activity_method(
+                ClarityActivities.record_invoices,
+                request,
+                task_queue=queues.clarity(self.pair),
+                start_to_close_timeout=retry.ONE_CALL,
+                retry_policy=retry.outside_system(self.pace),
+                summary="Clarity: invoice " + ", ".join(invoice.InvoiceNo for invoice in posted)[:150],
+            )
+        )
+
+    async def finish(self, end: BaseException | None) -> str:
+        """Close the books: final state, and for a cancelled order Clarity is told."""
+        if end is None:
+            self.become(OrderState.COMPLETE)
+            return ""
+        if not isinstance(end, OrderEnds):
+            raise end
+        self.waits_for = "Clarity to take the cancellation"
+        request = CancelAtClarity(pair=self.pair, order_id=self.order_id)
+        await self.insist(
+            lambda: workflow.execute_activity_method(
+                ClarityActivities.cancel_at_clarity,
+                request,
+                task_queue=queues.clarity(self.pair),
+                start_to_close_timeout=retry.ONE_CALL,
+                retry_policy=retry.outside_system(self.pace),
+                summary="Clarity: Cancelled",
+            ),
+            may_cancel=False,
+        )
+        self.become(OrderState.CANCELLED)
+        return str(end)
+
+    # ---- holds ----------------------------------------------------------------------------------------------------
+
+    async def insist(self, step: Callable[[], Awaitable[T]], *, may_cancel: bool = True) -> T:
+        """Run a step until it succeeds: what the outside system refuses is held, and released with retry."""
+        while True:
+            try:
+                return await step()
+            except ActivityError as error:
+                reason, problems = hold_for(error)
+                try:
+                    await self.hold(reason, problems)
+                except OrderEnds:
+                    if may_cancel:
+                        raise
+
+    async def hold(self, reason: HoldReason, problems: list[Problem], items: list[str] | None = None) -> None:
+        """Wait for a person. Returns on `retry`; raises OrderEnds on `cancel`."""
+        before = self.state
+        self.holds += 1
+        self.held = HoldView(
+            hold=self.holds,
+            reason=reason,
+            since=workflow.now(),
+            problems=problems[:50],
+            items=items or [],
+            actions=list(ReleaseAction),
+        )
+        self.decision = None
+        self.note(f"Held ({reason}): {'; '.join(problem.message for problem in problems)[:300]}")
+        self.become(
+            OrderState.HELD,
+            attributes.HOLD_REASON.value_set(reason.value),
+            attributes.HELD_ITEMS.value_set(attributes.held_items(items or [])),
+        )
+        self.alert(AlertKind.HOLD, f"held: {reason.value}")
+        release = await self.wait_for_release(self.held)
+        self.become(before, attributes.HOLD_REASON.value_unset(), attributes.HELD_ITEMS.value_unset())
+        if release.action is ReleaseAction.CANCEL:
+            await self.end_unless_in_sage(f"cancelled by {release.by} (unverified) while held for {reason.value}")
+
+    async def wait_for_release(self, hold: HoldView) -> Release:
+        """The wait itself: a reminder at every deadline until somebody decides."""
+        while self.decision is None:
+            try:
+                await workflow.wait_condition(
+                    lambda: self.decision is not None,
+                    timeout=timedelta(seconds=self.pace.hold_reminder),
+                    timeout_summary=f"Held ({hold.reason.value}): reminder when nobody has decided",
+                )
+            except TimeoutError:
+                hold = hold.model_copy(update={"reminders": hold.reminders + 1})
+                self.held = hold
+                self.alert(AlertKind.REMINDER, f"still held: {hold.reason.value} (reminder {hold.reminders})")
+        decision, self.decision = self.decision, None
+        return decision
+
+    async def end_unless_in_sage(self, why: str) -> None:
+        """Cancelling ends the order only when Sage has none: never an order in Sage that nobody follows."""
+        if self.create_tried and not self.sales_order_no:
+            draft = self.transformed.draft if self.transformed else None
+            if draft is not None and (facts := await self.look_up(draft)).existing is not None:
+                self.adopt(facts.existing)
+        if not self.sales_order_no:
+            raise OrderEnds(why)
+        self.note(f"Not cancelled: sales order {self.sales_order_no} stands in Sage; cancel it there")
+
+    async def stop_if_asked(self) -> None:
+        """Between steps: honour Clarity's cancellation, turn a cancel request from outside into a hold."""
+        if self.stop_asked and not self.sales_order_no:
+            await self.end_unless_in_sage(self.stop_asked)
+        if self.cancel_requested:
+            self.cancel_requested = False
+            await self.hold(
+                HoldReason.ORDER_CHANGED,
+                [
+                    Problem(
+                        field="workflow",
+                        message="Cancellation of this workflow was requested (Web UI or CLI).",
+                        suggestion="Release with retry to go on, or with cancel to end an order that Sage has not.",
+                    )
+                ],
+            )
+
+    # ---- messages -------------------------------------------------------------------------------------------------
+
+    @workflow.update(name="release_hold", description="Decide on a held order: retry or cancel; needs `by`")
+    def release_hold(self, release: Any = None) -> ReleaseAccepted:
+        """Support's decision, from API, console or CLI: validated, and answered as soon as it is recorded."""
+        parsed, hold = self.check_release(release)
+        return self.accept(parsed, hold)
+
+    @release_hold.validator
+    def validate_release_hold(self, release: Any = None) -> None:
+        """Refuse what makes no sense, with the reason; nothing is written to history then."""
+        self.check_release(release)
+
+    @workflow.signal(
+        name="release_hold", description="As the update of the same name; for bulk release. Needs `reason`"
+    )
+    def release_hold_signal(self, release: Any = None) -> None:
+        """Support's decision from the Web UI or in bulk. Tolerant: what does not fit is kept in the trail as ignored."""
+        try:
+            parsed, hold = self.check_release(release)
+            if parsed.reason is None:
+                raise ApplicationError("the signal needs `reason`, the HoldReason meant")
+        except ApplicationError as error:
+            self.note(f"A release by signal was ignored: {error.message[:300]}")
+            return
+        self.accept(parsed, hold)
+
+    def check_release(self, release: Any) -> tuple[Release, HoldView]:
+        """The release and the hold it is for; raises ApplicationError that says what to send instead."""
+        try:
+            parsed = Release.model_validate(release)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "argument"
+            raise ApplicationError(
+                f'release_hold: {where}: {first["msg"]}. Send {{"action": "retry", "by": "your name", '
+                '"reason": "<HoldReason>"}; actions: ' + ", ".join(ReleaseAction),
+                type="ReleaseRefused",
+                non_retryable=True,
+            ) from None
+        held = self.held
+        if held is None or self.decision is not None:
+            raise ApplicationError("the order is not held now", type="ReleaseRefused", non_retryable=True)
+        if parsed.reason is not None and parsed.reason is not held.reason:
+            raise ApplicationError(
+                f"the order is held for {held.reason.value}, not for {parsed.reason.value}",
+                type="ReleaseRefused",
+                non_retryable=True,
+            )
+        if parsed.hold is not None and parsed.hold != held.hold:
+            raise ApplicationError(
+                f"hold {parsed.hold} is over; the order is in hold {held.hold}",
+                type="ReleaseRefused",
+                non_retryable=True,
+            )
+        if parsed.action is ReleaseAction.CANCEL and self.sales_order_no:
+            raise ApplicationError(
+                f"sales order {self.sales_order_no} stands in Sage: cancel it there, then release with retry",
+                type="ReleaseRefused",
+                non_retryable=True,
+            )
+        return parsed, held
+
+    def accept(self, release: Release, hold: HoldView) -> ReleaseAccepted:
+        """Record the decision and clear the hold at once, so that a second operator is refused."""
+        self.decision = release
+        self.held = None
+        self.note(
+            f"Hold {hold.hold} ({hold.reason.value}) released with {release.action.value} "
+            f"by {release.by} (unverified)" + (f": {release.note}" if release.note else "")
+        )
+        return ReleaseAccepted(order_id=self.order_id, hold=hold.hold, reason=hold.reason, action=release.action)
+
+    @workflow.signal(description="From the Sage poller: one shipment invoice and where the order stands")
+    def shipment(self, seen: ShipmentSeen) -> None:
+        """Repeats change nothing; may come before the order knows its own number."""
+        self.standing = seen.standing
+        self.invoices[seen.invoice.InvoiceNo] = seen.invoice
+        self.news += 1
+
+    @workflow.signal(description="From the Sage poller: where the sales order stands, without a shipment")
+    def sales_order_changed(self, standing: SalesOrderStanding) -> None:
+        """The order changed or left Sage's live orders."""
+        self.standing = standing
+        self.news += 1
+
+    @workflow.signal(description="From CustomerResolutionWorkflow: the account, or why there is none")
+    def customer_resolved(self, answer: CustomerResolved) -> None:
+        """An answer that comes after the order went on is not needed any more."""
+        if self.customer_answer is None:
+            self.customer_answer = answer
+
+    @workflow.signal(description="From the inventory sweep: look again, stock came. A hint, not a promise")
+    def stock_available(self) -> None:
+        """Wakes an order held out of stock; the order checks again."""
+        if self.held is not None and self.held.reason is HoldReason.OUT_OF_STOCK and self.decision is None:
+            self.accept(Release(action=ReleaseAction.RETRY, by="stock_available"), self.held)
+
+    @workflow.signal(description="From Clarity's webhooks: a later version of the order, or its cancellation")
+    def clarity_order_changed(self, change: ClarityOrderChanged) -> None:
+        """Before the sales order exists the new version is what gets created; afterwards people are told."""
+        if change.digest in self.digests and change.event != EventType.ORDER_CANCELLED:
+            return
+        self.digests.add(change.digest)
+        if self.sales_order_no or self.create_tried:
+            self.note(f"Clarity sent {change.event} after the sales order was created: change it in Sage by hand")
+            self.alert(AlertKind.ORDER_CHANGED, f"{change.event} came after the sales order was created")
+        elif change.event == EventType.ORDER_CANCELLED:
+            self.stop_asked = "cancelled at Clarity before Sage knew the order"
+            self.note("Clarity cancelled the order")
+            if self.held is not None and self.decision is None:
+                self.accept(Release(action=ReleaseAction.RETRY, by="order.cancelled"), self.held)
+        else:
+            self.payload = change.payload
+            self.note("Clarity sent a newer version of the order; it replaces the one before")
+
+    @workflow.query(name="state", description="The order as support sees it")
+    def view(self) -> OrderView:
+        """State, what it waits for, the hold with its actions, the trail."""
+        return OrderView(
+            pair=self.pair,
+            order_id=self.order_id,
+            order_number=self.transformed.order_number if self.transformed else "",
+            title=self.transformed.title if self.transformed else "",
+            state=self.state,
+            waits_for=self.waits_for,
+            hold=self.held,
+            sales_order_no=self.sales_order_no,
+            customer_no=str(self.customer or ""),
+            mapping_version=self.transformed.mapping_version if self.transformed else "",
+            packages=list(self.told),
+            invoices=list(self.invoices),
+            trail=self.trail,
+        )
+
+    # ---- what people see ------------------------------------------------------------------------------------------
+
+    def become(self, state: OrderState, *updates: SearchAttributeUpdate[Any]) -> None:
+        """A real transition: state and its companions in one upsert, and the details page."""
+        self.state = state
+        if state is OrderState.OPEN and self.customer is not None:
+            updates = (*updates, attributes.CUSTOMER_NO.value_set(attributes.scalar(str(self.customer))))
+        workflow.upsert_search_attributes([attributes.ORDER_STATE.value_set(state.value), *updates])
+        self.show_waiting()
+
+    def show_waiting(self) -> None:
+        """The details page: where the order is, what it waits for, what can be done."""
+        self.waits_for = details.waits_for(self.state, self.held, self.sales_order_no, self.waits_for)
+        workflow.set_current_details(details.page(workflow.info().workflow_id, self.view()))
+
+    def note(self, what: str) -> None:
+        """A line in the audit trail."""
+        if len(self.trail) < TRAIL_LIMIT:
+            self.trail.append(TrailEntry(at=workflow.now(), what=what))
+
+    def alert(self, kind: AlertKind, text: str) -> None:
+        """Tell people, beside the order's own way: a channel that is down never blocks an order."""
+        self.keep(self.raise_alert(kind, text))
+
+    async def raise_alert(self, kind: AlertKind, text: str) -> None:
+        workflow_id = workflow.info().workflow_id
+        alert = Alert(
+            pair=self.pair,
+            kind=kind,
+            workflow_id=workflow_id,
+            title=f"Order {self.transformed.order_number or self.order_id}" if self.transformed else self.order_id,
+            text=text,
+        )
+        try:
+            await workflow.execute_activity_method(
+                OrderActivities.raise_alert,
+                alert,
+                start_to_close_timeout=retry.ONE_CALL,
+                retry_policy=retry.ALERT,
+                summary=f"Alert: {text}"[:190],
+            )
+        except ActivityError:
+            workflow.logger.exception("The alert channel stayed down")
+
+    def keep(self, work: Awaitable[None]) -> None:
+        """Hold a reference to work that runs beside the process, until it ends."""
+        task = asyncio.ensure_future(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)

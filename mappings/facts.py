@@ -1,0 +1,114 @@
+"""What one look at Sage means for an order: items resolved, customer decided, checks run.
+
+In: the draft and what ODBC read. Out: `SageFacts`. Pure.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from mappings.checks import run_checks
+from mappings.customer_match import CustomerRecord, match_customer
+from mappings.items import AliasFacts, ItemFacts, resolve_item
+from mappings.pair import Pair
+from mappings.problems import Finding, HoldReason, Problem
+from mappings.sales_order import (
+    CustomerDecision,
+    CustomerMatch,
+    Draft,
+    LineOrigin,
+    SageFacts,
+    SalesOrder,
+    SalesOrderLine,
+    SalesOrderOnSage,
+)
+
+
+def facts_from(
+    draft: Draft,
+    existing: SalesOrderOnSage | None,
+    items: Mapping[str, ItemFacts],
+    aliases: Sequence[AliasFacts],
+    candidates: Sequence[CustomerRecord],
+    pair: Pair,
+) -> SageFacts:
+    """Findings stand in this order: items, customer, then the pair's checks. An existing order has none."""
+    match = match_customer(draft.customer, candidates, pair)
+    if existing is not None:
+        return SageFacts(existing=existing, sales_order=draft.sales_order, match=match)
+    order, unknown = _resolve_lines(draft.sales_order, match, items, aliases, pair)
+    findings = [unknown] if unknown is not None else []
+    if match.decision is CustomerDecision.REVIEW:
+        findings.append(_review(match))
+    customer = next((candidate for candidate in candidates if candidate.key == match.customer), None)
+    if match.customer is not None:
+        order = order.for_customer(match.customer)
+        if customer is not None and draft.sales_order.DepositAmt <= 0:
+            order = order.model_copy(update={"TermsCode": customer.TermsCode})
+    if draft.sales_order.DepositAmt > 0 or match.decision is CustomerDecision.CREATE:
+        # Rules 5: prepaid orders carry the prepaid TermsCode; a new web customer has no other.
+        order = order.model_copy(update={"TermsCode": pair.customers.terms_code})
+    if unknown is None:
+        findings += run_checks(order, draft.expected, customer, items, pair)
+    return SageFacts(sales_order=order, match=match, findings=findings)
+
+
+def _resolve_lines(
+    order: SalesOrder,
+    match: CustomerMatch,
+    items: Mapping[str, ItemFacts],
+    aliases: Sequence[AliasFacts],
+    pair: Pair,
+) -> tuple[SalesOrder, Finding | None]:
+    lines: list[SalesOrderLine] = []
+    problems: list[Problem] = []
+    unknown: list[str] = []
+    number = -1
+    for line in order.Lines:
+        if line.origin is LineOrigin.COMMENT:
+            lines.append(line)
+            continue
+        if line.origin is LineOrigin.ITEM:
+            number += 1
+            field, sku = f"data.items[{number}].sku", line.sku
+        else:
+            field, sku = f"pair.charges.{line.origin.value}", line.ItemCode
+        item = resolve_item(sku, match.customer, items, aliases, pair)
+        if isinstance(item, str):
+            unknown.append(sku)
+            problems.append(
+                Problem(
+                    field=field,
+                    message=item,
+                    suggestion="Create the item or an alias in Sage (or in the pair file), then release with retry.",
+                )
+            )
+            continue
+        item_type = line.ItemType if item.ItemType in ("1", "2") else item.ItemType
+        lines.append(
+            line.model_copy(
+                update={
+                    "ItemCode": item.ItemCode,
+                    "ItemType": type(line.ItemType)(item_type),
+                    "UnitOfMeasure": item.SalesUnitOfMeasure,
+                    "TaxClass": line.TaxClass or item.TaxClass,
+                }
+            )
+        )
+    if problems:
+        return order, Finding(reason=HoldReason.UNKNOWN_ITEM, problems=problems, items=unknown)
+    return order.model_copy(update={"Lines": lines}), None
+
+
+def _review(match: CustomerMatch) -> Finding:
+    return Finding(reason=HoldReason.CUSTOMER_REVIEW, problems=review_problems(match))
+
+
+def review_problems(match: CustomerMatch) -> list[Problem]:
+    """The candidates as problems on which a person can decide."""
+    return [
+        Problem(
+            field=f"AR_Customer.{candidate.customer}",
+            message="; ".join(candidate.reasons),
+            suggestion="Correct the order or the account so that one match is certain, then release with retry.",
+        )
+        for candidate in match.candidates
+    ]

@@ -1,0 +1,71 @@
+"""What an incoming event is, before any workflow: which order it names, whether it is news, whether it is for us.
+
+In: a webhook body as plain JSON. Out: small answers. Pure.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from mappings.pair import Pair
+
+ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+OUR_FIELDS = frozenset(
+    {
+        "status",
+        "externalReference",
+        "externalReferences",
+        "invoiceReferences",
+        "cancelledItems",
+        "shipments",
+        "updatedDate",
+    }
+)
+"""Fields of the order that this integration writes (or that change with every write): no news when they differ."""
+
+
+def order_id_of(payload: object) -> str | None:
+    """The order's id as text; None when the event names no order (objects, empty, control characters, too long)."""
+    body = payload.get("data") if isinstance(payload, Mapping) else None
+    value = body.get("id") if isinstance(body, Mapping) else None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    if isinstance(value, int) and abs(value) >= 10**64:
+        return None
+    text = str(value)
+    return text if ORDER_ID.fullmatch(text) else None
+
+
+def payload_digest(payload: Mapping[str, Any]) -> str:
+    """SHA-256 of the order without `OUR_FIELDS`: equal orders have equal digests, whatever the order of keys."""
+    body = payload.get("data")
+    content = (
+        {key: value for key, value in body.items() if key not in OUR_FIELDS} if isinstance(body, Mapping) else body
+    )
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def reason_to_ignore(payload: Mapping[str, Any], pair: Pair) -> str:
+    """Why nothing starts for this order (before go-live, finished at Clarity on arrival); empty when it may start."""
+    body = payload.get("data")
+    if not isinstance(body, Mapping):
+        return ""
+    status = body.get("status")
+    if isinstance(status, str) and status.strip().casefold() in {
+        name.casefold() for name in pair.clarity.statuses.finished
+    }:
+        return f"it is already {status.strip()[:30]} at Clarity"
+    created = body.get("createdDate")
+    if isinstance(created, str):
+        try:
+            day = datetime.fromisoformat(created).date()
+        except ValueError:
+            return ""
+        if day < pair.go_live:
+            return f"it was created before the pair's go-live ({pair.go_live.isoformat()})"
+    return ""

@@ -1,0 +1,320 @@
+"""A pair file as models: everything in which one site differs from another, checked when loaded.
+
+In: `mappings/pairs/<pair>.yaml`. Out: `Pair`. Raises `PairFileError` (file, line, key, problem, remedy). Money and
+rates are Decimals, intervals are seconds unless the name says days.
+"""
+
+import hashlib
+import re
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mappings.pair_file import PairFileError, explain, read_yaml
+from mappings.problems import HoldReason
+
+__all__ = ["Pace", "Pair", "PairFileError", "load_pair", "load_pairs"]
+
+
+class Section(BaseModel):
+    """A section of a pair file: immutable, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Company(Section):
+    """The Sage company."""
+
+    code: str = Field(pattern=r"^[A-Z0-9]{3}$")
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    time_zone: str
+    """IANA name; Sage's dates and stamps are in it."""
+    price_decimals: int = Field(ge=0, le=6)
+    quantity_decimals: int = Field(ge=0, le=6)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is no IANA time zone such as America/Chicago")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone itself."""
+        return ZoneInfo(self.time_zone)
+
+
+class AuthScheme(StrEnum):
+    """How to sign in to Clarity."""
+
+    OAUTH = "oauth"
+    API_KEY = "api_key"
+
+
+class ClarityRoutes(Section):
+    """Paths of Clarity's API; `{id}` is replaced."""
+
+    token: str = "/oauth/token"
+    orders: str = "/api/v1/orders"
+    order: str = "/api/v1/orders/{id}"
+    shipments: str = "/api/v1/shipments"
+    shipment: str = "/api/v1/shipments/{id}"
+    customer: str = "/api/v1/customers/{id}"
+
+
+class ClarityStatuses(Section):
+    """Clarity's names for the states that this integration sets or reads."""
+
+    processing: str = "Processing"
+    shipped: str = "Shipped"
+    completed: str = "Completed"
+    cancelled: str = "Cancelled"
+
+    @property
+    def finished(self) -> tuple[str, ...]:
+        """States in which nothing is left to do for us."""
+        return (self.shipped, self.completed, self.cancelled)
+
+
+class Paging(Section):
+    """How lists are paged."""
+
+    first_page: int = 0
+    page_size: int = Field(default=50, ge=1, le=1000)
+
+
+class ClarityProfile(Section):
+    """The Clarity release of this site: routes, names, paging, sign-in."""
+
+    auth: AuthScheme = AuthScheme.OAUTH
+    scope: str = ""
+    routes: ClarityRoutes = ClarityRoutes()
+    statuses: ClarityStatuses = ClarityStatuses()
+    paging: Paging = Paging()
+    webhook_tolerance_seconds: int = Field(default=300, ge=1)
+
+
+class GatewayAuth(StrEnum):
+    """How to sign in to the Sage gateway."""
+
+    USER = "user"
+    API_KEY = "api_key"
+
+
+class Sage(Section):
+    """How to write to this company."""
+
+    auth: GatewayAuth = GatewayAuth.USER
+    writers: int = Field(default=1, ge=1, le=20)
+    """Writes at the same time (concurrent-user licences)."""
+
+
+class ShipVia(Section):
+    """One way of shipping: Clarity's words ↔ SO_SalesOrderHeader.ShipVia."""
+
+    ship_via: str = Field(min_length=1, max_length=15)
+    carrier: str = ""
+    method: str = ""
+    """Clarity's shipping carrier and method, compared without case; empty matches any."""
+    tracking_url: str = ""
+    """Template with `{tracking}`."""
+
+
+class OrderRules(Section):
+    """Header and comment rules."""
+
+    order_status: Literal["N", "O"] = "N"
+    warehouse: str = Field(default="", max_length=3)
+    comment_item: str = "/C"
+    notes: bool = True
+    """The buyer's notes become a comment line."""
+    header: dict[str, str] = {}
+    """Fixed values by Sage column (CycleCode, SalespersonNo, FOB, …)."""
+    ship_via: list[ShipVia] = []
+
+
+class Charges(Section):
+    """Item codes of the lines that are no goods (SO_SalesOrderDetail.ItemType 5)."""
+
+    line_discount: str
+    order_discount: str
+    rounding: str
+    fees: dict[str, str] = {}
+    """Clarity's fee code → item code."""
+    tax_class: str = "TX"
+    non_taxable_class: str = "NT"
+
+
+class TaxRule(Section):
+    """Ship-to country (ISO-2) and region → TaxSchedule."""
+
+    country: str = Field(pattern=r"^[A-Z]{2}$")
+    region: str = ""
+    schedule: str = Field(min_length=1, max_length=9)
+
+
+class Tax(Section):
+    """Tax policy `sage`: Sage computes from schedule, class and exemption; its preview is compared (rules 5)."""
+
+    policy: Literal["sage"] = "sage"
+    tolerance: Decimal = Field(default=Decimal(0), ge=0)
+    """Allowed difference of the order totals, in the company's currency."""
+    schedules: list[TaxRule] = []
+    default: str
+    exempt: str
+
+
+class PaymentRule(Section):
+    """Gateway (and method) → AR_PaymentType and cash route."""
+
+    gateway: str
+    method: str = ""
+    payment_type: str = Field(min_length=1, max_length=5)
+    route: Literal["clearing"] = "clearing"
+
+
+class Customers(Section):
+    """Matching and creating customers (rules 6)."""
+
+    divisions: list[str] = Field(min_length=1)
+    """Matching stays within these."""
+    consumer_divisions: list[str] = []
+    """Accounts that an e-mail match may use."""
+    new_division: str = Field(min_length=2, max_length=2)
+    terms_code: str = Field(max_length=2)
+    customer_type: str = Field(default="", max_length=4)
+    role_mailboxes: list[str] = []
+    """Local parts that belong to nobody in particular: they never match."""
+    header: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _new_division_is_ours(self) -> "Customers":
+        if self.new_division not in self.divisions:
+            raise ValueError(f"new_division {self.new_division!r} is not among divisions {self.divisions}")
+        return self
+
+
+class CheckName(StrEnum):
+    """The checks there are."""
+
+    CREDIT = "credit"
+    STOCK = "stock"
+
+
+class Check(Section):
+    """One check of the ordered list; `on_fail` is the hold it asks for."""
+
+    name: CheckName
+    on_fail: HoldReason
+
+
+class Credit(Section):
+    """Credit rules (rules 7)."""
+
+    limit_zero: Literal["unlimited", "none"]
+    """What CreditLimit 0 means in this company; no default on purpose."""
+
+
+class Stock(Section):
+    """Stock rules (rules 7)."""
+
+    policy: Literal["hold", "backorder"] = "hold"
+    """`hold` stops an order that Sage cannot ship in full; `backorder` lets Sage back-order the rest."""
+
+
+class Polling(Section):
+    """How far the poller looks back, in days."""
+
+    cold_start_days: int = Field(default=7, ge=1)
+    history_days: int = Field(default=7, ge=1)
+
+
+class Pace(Section):
+    """Intervals and deadlines: production values by default, seconds in the demo. Travels in start arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    poll_interval: float = Field(default=15.0, gt=0)
+    shift_length: float = Field(default=600.0, gt=0)
+    poll_heartbeat_timeout: float = Field(default=45.0, gt=0)
+    settle_time: float = Field(default=600.0, ge=0)
+    """An unposted invoice unchanged for so long is ready without tracking …"""
+    grace_time: float = Field(default=14_400.0, ge=0)
+    """… but tracking is waited for at least this long."""
+    daily_read: float = Field(default=86_400.0, gt=0)
+    settle_days: float = Field(default=30.0, gt=0)
+    not_posted_alert_days: float = Field(default=7.0, gt=0)
+    hold_reminder: float = Field(default=86_400.0, gt=0)
+    customer_deadline: float = Field(default=120.0, gt=0)
+    call_limit: float = Field(default=60.0, gt=0)
+    """Start-to-close of one activity attempt with one or two calls."""
+    retry_initial: float = Field(default=5.0, gt=0)
+    retry_maximum: float = Field(default=300.0, gt=0)
+
+
+class Pair(Section):
+    """One integration pair."""
+
+    name: str
+    version: str
+    """Content hash of the file: the mapping version of the orders that it transformed."""
+    company: Company
+    go_live: date
+    max_lines: int = Field(default=1_000, ge=1)
+    clarity: ClarityProfile = ClarityProfile()
+    sage: Sage = Sage()
+    order: OrderRules
+    items: dict[str, str] = {}
+    """The site's own aliases: SKU → ItemCode."""
+    charges: Charges
+    tax: Tax
+    payments: list[PaymentRule]
+    customers: Customers
+    credit: Credit
+    stock: Stock = Stock()
+    checks: list[Check]
+    columns: dict[str, int] = {}
+    """Text lengths by Sage column; a value that does not fit is a problem, never cut."""
+    polling: Polling = Polling()
+    pace: Pace = Pace()
+
+    @field_validator("name")
+    @classmethod
+    def _pair_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9]{1,15}", value):
+            raise ValueError("a pair's name matches ^[a-z][a-z0-9]{1,15}$")
+        return value
+
+    @cached_property
+    def today_zone(self) -> ZoneInfo:
+        """The company's time zone."""
+        return self.company.zone
+
+
+def load_pair(file: Path) -> Pair:
+    """Load and check one pair file; its stem is the pair's name. Raises PairFileError."""
+    content, lines = read_yaml(file)
+    if not isinstance(content, dict):
+        raise PairFileError(file, 1, "file", "holds no keys", "mappings/pairs/demo.yaml shows the sections.")
+    for reserved in ("name", "version"):
+        if reserved in content:
+            raise PairFileError(file, lines[(reserved,)], reserved, "is taken from the file itself", "Remove it here.")
+    version = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    try:
+        return Pair.model_validate({"name": file.stem, "version": version, **content})
+    except ValidationError as error:
+        raise explain(file, lines, error, Pair) from None
+
+
+def load_pairs(directory: Path) -> dict[str, Pair]:
+    """Every `*.yaml` of a directory, by pair name. Raises PairFileError."""
+    if not directory.is_dir():
+        raise PairFileError(directory, 1, "directory", "does not exist", "Set PAIRS_DIR to the folder of pair files.")
+    return {pair.name: pair for pair in (load_pair(file) for file in sorted(directory.glob("*.yaml")))}

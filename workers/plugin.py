@@ -1,0 +1,43 @@
+"""The one Temporal plugin: converter, codec, interceptors and workflow runner for client, workers, tests and replay.
+
+Because there is one, production, tests and replay cannot drift apart.
+"""
+
+import dataclasses
+
+from temporalio.client import Interceptor as ClientInterceptor
+from temporalio.contrib.opentelemetry import TracingInterceptor
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import Interceptor as WorkerInterceptor
+from temporalio.worker import WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.errors import ErrorTranslation
+from workers.codec import DeflateCodec
+
+OUR_PACKAGES = ("workflows", "activities", "connectors", "contracts", "mappings")
+"""Passed through the workflow sandbox: imported once per process, not once per workflow (measured: a third of the
+worker's CPU). Workflows use of them only what is pure; a test and the layers contract watch it."""
+
+LIBRARIES = ("pydantic", "pydantic_core", "annotated_types", "yaml", "httpx", "opentelemetry")
+"""Imported below our packages; they must not be imported again inside the sandbox either."""
+
+
+def integration_plugin(*, tracing: bool = False) -> SimplePlugin:
+    """The plugin. `tracing` adds OpenTelemetry spans on the order's own trace (`workers.telemetry` sets the exporter)."""
+    interceptors: list[ClientInterceptor | WorkerInterceptor] = [ErrorTranslation()]
+    if tracing:
+        interceptors.insert(0, TracingInterceptor())
+    return SimplePlugin(
+        "clarity-sage100",
+        data_converter=dataclasses.replace(pydantic_data_converter, payload_codec=DeflateCodec()),
+        interceptors=interceptors,
+        workflow_runner=_runner,
+    )
+
+
+def _runner(_: WorkflowRunner | None) -> WorkflowRunner:
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(*OUR_PACKAGES, *LIBRARIES)
+    )

@@ -1,0 +1,114 @@
+"""Settings of the processes, from the environment or `.env`; secrets only from there.
+
+In: environment variables (listed in `.env.example`). Out: `Settings`, and `PairSettings` per integration pair, whose
+variables carry the pair's name in front (`DEMO_SAGE_GATEWAY_URL`). Raises `SettingsError` that names the variable.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from mappings.pair import Pair, PairFileError, load_pairs
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names the variable and the remedy."""
+
+
+class Settings(BaseSettings):
+    """What every process needs, whatever pairs it serves."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
+
+    temporal_address: str = "127.0.0.1:7233"
+    temporal_namespace: str = "default"
+    pairs_dir: Path = Path("mappings/pairs")
+    log_level: str = "INFO"
+    api_host: str = "127.0.0.1"
+    """The API has no keys yet: it refuses to listen anywhere but on this machine."""
+    api_port: int = Field(default=8080, ge=1, le=65535)
+    otel_exporter_otlp_endpoint: str = ""
+    """Traces are sent there (OTLP over HTTP) when set."""
+    graceful_shutdown_seconds: float = 30.0
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        level = value.upper()
+        if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError("use DEBUG, INFO, WARNING or ERROR")
+        return level
+
+
+class PairSettings(BaseSettings):
+    """Where one pair's systems are, and the secrets to get in."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
+
+    sage_gateway_url: str = ""
+    sage_user: str = ""
+    sage_password: SecretStr = SecretStr("")
+    sage_api_key: SecretStr = SecretStr("")
+    sage_odbc: SecretStr = SecretStr("")
+    """ODBC connection string; may hold a password."""
+    clarity_url: str = ""
+    clarity_client_id: str = ""
+    clarity_client_secret: SecretStr = SecretStr("")
+    clarity_api_key: SecretStr = SecretStr("")
+    clarity_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Comma-separated `whsec_…`; several while one is being rotated."""
+    match_key_secret: SecretStr = SecretStr("")
+    """Key of the hashes in customer workflow ids; never change it while customers are being resolved."""
+
+    @field_validator("clarity_webhook_secrets", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+
+def load_settings() -> Settings:
+    """Read `Settings`; raises SettingsError."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(_explain(error, "")) from None
+
+
+def load_pair_settings(pair: str) -> PairSettings:
+    """Read the settings of one pair (`{PAIR}_…`); raises SettingsError."""
+    prefix = f"{pair.upper()}_"
+    try:
+        return PairSettings(_env_prefix=prefix)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, prefix)) from None
+
+
+def require(pair: str, **values: str | SecretStr) -> None:
+    """Raise SettingsError naming the first of the pair's settings that is empty."""
+    for name, value in values.items():
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not text:
+            variable = f"{pair.upper()}_{name.upper()}"
+            raise SettingsError(f"{variable} is not set. Set it in the environment or in .env (see .env.example).")
+
+
+def load_pair_files(settings: Settings) -> Mapping[str, Pair]:
+    """All pairs of PAIRS_DIR by name; raises SettingsError with the pair file's own message."""
+    try:
+        pairs = load_pairs(settings.pairs_dir)
+    except PairFileError as error:
+        raise SettingsError(str(error)) from None
+    if not pairs:
+        raise SettingsError(f"PAIRS_DIR ({settings.pairs_dir}) holds no pair file (*.yaml).")
+    return pairs
+
+
+def _explain(error: ValidationError, prefix: str) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    variable = prefix + str(first["loc"][0]).upper() if first["loc"] else "settings"
+    return f"{variable}: {first['msg']}. Correct it in the environment or in .env."

@@ -23,7 +23,7 @@ class ClarityActivities:
 
     @activity.defn
     async def acknowledge_to_clarity(self, request: Acknowledge) -> None:
-        """Status Processing and external reference = SalesOrderNo; the buyer's cross-reference where Clarity has one."""
+        """Status Processing, external reference = SalesOrderNo, and the buyer's cross-reference."""
         await self._clarity.patch_order(
             request.order_id,
             status=self._pair.clarity.statuses.processing,
@@ -57,13 +57,7 @@ class ClarityActivities:
             known = await self._clarity.find_shipments(shipment.orderId, shipment.externalReference)
             if not known:
                 raise
-            await self._clarity.patch_shipment(
-                known[0].id,
-                carrier=shipment.carrier,
-                service=shipment.service,
-                tracking_number=shipment.trackingNumber,
-                tracking_url=shipment.trackingUrl,
-            )
+            await self._clarity.patch_shipment(known[0].id, shipment)
 
     @activity.defn
     async def record_invoices(self, request: RecordInvoices) -> None:

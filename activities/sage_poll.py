@@ -107,14 +107,13 @@ class SagePollActivities:
         for number in cursor.unposted:
             if number in unposted:
                 continue
-            posted = await self._read(self._reader.posted_invoices(number), number, counts)
+            posted = await self._read(self._reader.posted_invoice(number), number, counts)
             news += posted
             if not posted and self._still_hoped_for(number):
                 missing.append(number)
-        for posted_head in await self._reader.posted_since(self._posted_from(cursor)):
-            number = posted_head.InvoiceNo
+        for number in await self._reader.posted_since(self._posted_from(cursor)):
             if number not in self._memory.settled and number not in cursor.unposted:
-                news += await self._read(self._reader.posted_invoices(number), number, counts)
+                news += await self._read(self._reader.posted_invoice(number), number, counts)
         semaphore = asyncio.Semaphore(SIGNALS_AT_ONCE)
         await asyncio.gather(*(self._tell(invoice, counts, semaphore) for invoice in news))
         return PollCursor(
@@ -158,7 +157,7 @@ class SagePollActivities:
             return []
 
     def _is_ready(self, invoice: ShipmentInvoice, pace: Pace) -> bool:
-        """Rules 2, readiness: settle and grace times run from when this process first saw the invoice, and saw it so."""
+        """Rules 2: settle and grace times run from when this process first saw the invoice, and saw it so."""
         key, digest, now = (invoice.InvoiceNo, invoice.SalesOrderNo), digest_of(invoice), monotonic()
         known, first_seen, unchanged_since = self._memory.seen.get(key, (digest, now, now))
         if known != digest:

@@ -54,7 +54,7 @@ class SageReadActivities:
         A purchase order number alone proves nothing: buyers reuse them.
         """
         for order in await self._reader.sales_orders_by_purchase_order(customer_po_no):
-            if order.UDF_WEB_ORDER_ID == web_order_id:
+            if web_order_id == order.UDF_WEB_ORDER_ID:
                 return order
         return None
 

@@ -39,8 +39,9 @@ def hold_for(error: FailureError) -> tuple[HoldReason, list[Problem]]:
     cause: BaseException | None = error.cause if error.cause is not None else error
     if isinstance(cause, ApplicationError):
         reason = HoldReason.INTERNAL_ERROR
-        if cause.type in FailureType:
-            reason = HOLD_FOR_FAILURE.get(FailureType(cause.type), HoldReason.INTERNAL_ERROR)
+        for failure, hold in HOLD_FOR_FAILURE.items():
+            if cause.type == failure:
+                reason = hold
         try:
             problems = _PROBLEMS.validate_python(cause.details[0] if cause.details else [])
         except ValidationError:

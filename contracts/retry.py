@@ -1,4 +1,4 @@
-"""Retry policies and time-outs by purpose. Intervals come from the pair's `pace`, so that tests and the demo scale them.
+"""Retry policies and time-outs by purpose. Intervals come from the pair's `pace`: tests and the demo scale them.
 
 The server adds jitter to a backoff on its own; a 429's Retry-After overrides the interval (`activities.errors`).
 """

@@ -3,7 +3,7 @@ whose attribute exceeds 2,048 bytes (temporal.md, limits met by trying). No pers
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from temporalio.common import SearchAttributeKey
 
@@ -31,7 +31,7 @@ SALES_ORDER_NO: Final = SearchAttributeKey.for_keyword("SalesOrderNo")
 CUSTOMER_NO: Final = SearchAttributeKey.for_keyword("CustomerNo")
 HELD_ITEMS: Final = SearchAttributeKey.for_keyword_list("HeldItems")
 
-ALL: Final[tuple[SearchAttributeKey[str] | SearchAttributeKey[list[str]], ...]] = (
+ALL: Final[tuple[SearchAttributeKey[Any], ...]] = (
     ORDER_STATE,
     HOLD_REASON,
     PAIR,

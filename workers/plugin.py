@@ -25,7 +25,7 @@ LIBRARIES = ("pydantic", "pydantic_core", "annotated_types", "yaml", "httpx", "o
 
 
 def integration_plugin(*, tracing: bool = False) -> SimplePlugin:
-    """The plugin. `tracing` adds OpenTelemetry spans on the order's own trace (`workers.telemetry` sets the exporter)."""
+    """The plugin. `tracing` adds OpenTelemetry spans; `workers.telemetry` sets the exporter."""
     interceptors: list[ClientInterceptor | WorkerInterceptor] = [ErrorTranslation()]
     if tracing:
         interceptors.insert(0, TracingInterceptor())

@@ -21,8 +21,9 @@ from contracts.messages import (
     FindCustomer,
     ReserveRequest,
 )
-from mappings.problems import HoldReason, Problem
-from mappings.sales_order import CustomerDecision, CustomerMatch
+from mappings.facts import review_problems
+from mappings.problems import HoldReason
+from mappings.sales_order import CustomerDecision
 
 
 @workflow.defn(name="CustomerResolutionWorkflow")
@@ -111,15 +112,3 @@ class CustomerResolutionWorkflow:
         """An order waits for this buyer's account; asking twice is harmless."""
         if order_workflow_id not in self.waiting:
             self.waiting.append(order_workflow_id)
-
-
-def review_problems(match: CustomerMatch) -> list[Problem]:
-    """The candidates as problems that a person can decide on."""
-    return [
-        Problem(
-            field=f"AR_Customer.{candidate.customer}",
-            message="; ".join(candidate.reasons),
-            suggestion="Correct the order or the account so that one match is certain, then release with retry.",
-        )
-        for candidate in match.candidates
-    ]

@@ -75,7 +75,7 @@ TRAIL_LIMIT = 500
 """Entries kept in the audit trail; the history itself keeps everything."""
 
 
-class OrderEnds(Exception):  # noqa: N818 - not an error: the business decision to end the order
+class OrderEnds(Exception):
     """The order ends here, on purpose; it completes the workflow with state `cancelled`."""
 
 
@@ -241,7 +241,10 @@ class OrderFulfillmentWorkflow:
             except TimeoutError:
                 continue
             await self.stop_if_asked()
-        answer = self.customer_answer
+        return await self.take_answer(self.customer_answer)
+
+    async def take_answer(self, answer: CustomerResolved) -> bool:
+        """Use the account that the resolution answered, or take the hold that it asks for. False: start over."""
         if answer.customer is None:
             await self.hold(answer.hold or HoldReason.CUSTOMER_REVIEW, answer.problems)
             return False
@@ -562,7 +565,7 @@ class OrderFulfillmentWorkflow:
         name="release_hold", description="As the update of the same name; for bulk release. Needs `reason`"
     )
     def release_hold_signal(self, release: Any = None) -> None:
-        """Support's decision from the Web UI or in bulk. Tolerant: what does not fit is kept in the trail as ignored."""
+        """Support's decision from the Web UI or in bulk: what does not fit is kept in the trail as ignored."""
         try:
             parsed, hold = self.check_release(release)
             if parsed.reason is None:

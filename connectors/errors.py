@@ -1,0 +1,66 @@
+"""The errors of the outside systems: one small tree.
+
+    ConnectorError
+    ├── RetryLater     the system cannot answer now, and nothing was written (429, 423, 5xx on reads, no connection)
+    ├── Ambiguous      the answer to a write was lost: it may have been done; read back before repeating
+    ├── SignedOut      credentials are refused, after one refresh of the token
+    └── Refused        a final answer (other 4xx); names the column or field
+        ├── NotFound       404
+        └── AlreadyExists  409: the key or reference is taken, nothing changed
+
+`str()` says system, call, what happened. Texts from outside are cut to 200 characters and never hold our secrets,
+because requests are not part of them.
+"""
+
+from datetime import timedelta
+
+QUOTED_CHARACTERS = 200
+
+
+class ConnectorError(Exception):
+    """Base: `system` is "Sage gateway", "Sage ODBC" or "Clarity"; `call` names the request."""
+
+    def __init__(self, system: str, call: str, message: str) -> None:
+        self.system = system
+        self.call = call
+        self.message = message
+        super().__init__(f"{system}: {call}: {message}")
+
+
+class RetryLater(ConnectorError):
+    """Not now. `retry_after` when the system said when."""
+
+    def __init__(self, system: str, call: str, message: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(system, call, message)
+        self.retry_after = retry_after
+
+
+class Ambiguous(ConnectorError):
+    """The write may or may not have been done."""
+
+
+class SignedOut(ConnectorError):
+    """The credentials are refused: a person must look at the settings."""
+
+
+class Refused(ConnectorError):
+    """A final answer. `field` is Sage's column or Clarity's field, empty when the system names none."""
+
+    def __init__(self, system: str, call: str, message: str, *, status: int, field: str = "") -> None:
+        super().__init__(system, call, message)
+        self.status = status
+        self.field = field
+
+
+class NotFound(Refused):
+    """There is no such thing."""
+
+
+class AlreadyExists(Refused):
+    """The key is taken; nothing was changed."""
+
+
+def quoted(text: str) -> str:
+    """The beginning of a body from outside, as one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= QUOTED_CHARACTERS else line[:QUOTED_CHARACTERS] + "…"

@@ -1,0 +1,208 @@
+"""Writing to Sage 100 through its HTTP gateway (docs/openapi/sage-gateway.yaml).
+
+In: `SalesOrder`, `NewCustomer`. Out: what Sage stored. Raises the tree of `connectors.errors`. The protocols are what
+activities see, so that Sage's eBusiness Web Services can stand beside this gateway.
+"""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any, Protocol
+
+import httpx
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from connectors.errors import NotFound, RetryLater
+from connectors.http import ApiKey, BearerToken, Json, JsonApi, SignIn
+from mappings.sales_order import CustomerKey, LineOrigin, NewCustomer, SalesOrder, SalesOrderLine, SalesOrderOnSage
+
+SYSTEM = "Sage gateway"
+
+
+class SageGatewaySettings(BaseModel):
+    """Where the gateway is and how to get in: `api_key`, or `user` and `password`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    company: str
+    user: str = ""
+    password: SecretStr = SecretStr("")
+    api_key: SecretStr = SecretStr("")
+
+
+class StoredCustomer(BaseModel):
+    """AR_Customer as the gateway answers, as far as a read-back needs it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    ARDivisionNo: str
+    CustomerNo: str
+    CustomerName: str = ""
+    EmailAddress: str = ""
+    UDF_WEB_CUSTOMER_ID: str = ""
+
+
+class SalesOrderWriter(Protocol):
+    """What creating a sales order needs."""
+
+    async def next_sales_order_no(self) -> str:
+        """Reserve the next SalesOrderNo."""
+        ...
+
+    async def preview(self, order: SalesOrder) -> SalesOrderOnSage:
+        """What Sage would make of the order: totals and tax; nothing is written."""
+        ...
+
+    async def create_sales_order(self, number: str, order: SalesOrder) -> SalesOrderOnSage:
+        """Create under `number`; AlreadyExists when it is taken, and nothing changed then."""
+        ...
+
+    async def get_sales_order(self, number: str) -> SalesOrderOnSage | None:
+        """The order, live or in history."""
+        ...
+
+
+class CustomerWriter(Protocol):
+    """What creating a customer needs."""
+
+    async def next_customer_no(self) -> str:
+        """Reserve the next CustomerNo."""
+        ...
+
+    async def create_customer(self, number: str, customer: NewCustomer) -> CustomerKey:
+        """Create under `number`; AlreadyExists when it is taken, and nothing changed then."""
+        ...
+
+    async def get_customer(self, key: CustomerKey) -> StoredCustomer | None:
+        """The customer."""
+        ...
+
+
+class SageGateway:
+    """Both writers, over HTTP."""
+
+    def __init__(self, settings: SageGatewaySettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._api = JsonApi(
+            SYSTEM,
+            settings.url,
+            sign_in_of(settings),
+            explain_error,
+            headers={"X-Company": settings.company},
+            transport=transport,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def next_sales_order_no(self) -> str:
+        """`POST /SO/SalesOrder/NextNumber`."""
+        _, body = await self._api.call("POST", "/SO/SalesOrder/NextNumber")
+        return _text(body, "SalesOrderNo", "POST /SO/SalesOrder/NextNumber")
+
+    async def preview(self, order: SalesOrder) -> SalesOrderOnSage:
+        """`POST /SO/SalesOrder/Preview`; writes nothing, so a lost answer is only retried."""
+        _, body = await self._api.call("POST", "/SO/SalesOrder/Preview", body=order_body(order))
+        return _order(body, "POST /SO/SalesOrder/Preview")
+
+    async def create_sales_order(self, number: str, order: SalesOrder) -> SalesOrderOnSage:
+        """`POST /SO/SalesOrder` under a reserved number."""
+        body = {"SalesOrderNo": number, **order_body(order)}
+        _, stored = await self._api.call("POST", "/SO/SalesOrder", body=body)
+        return _order(stored, "POST /SO/SalesOrder")
+
+    async def get_sales_order(self, number: str) -> SalesOrderOnSage | None:
+        """`GET /SO/SalesOrder/{no}`; None when Sage has none under this number."""
+        try:
+            _, body = await self._api.call("GET", f"/SO/SalesOrder/{number}")
+        except NotFound:
+            return None
+        return _order(body, "GET /SO/SalesOrder/{no}")
+
+    async def next_customer_no(self) -> str:
+        """`POST /AR/Customer/NextNumber`."""
+        _, body = await self._api.call("POST", "/AR/Customer/NextNumber")
+        return _text(body, "CustomerNo", "POST /AR/Customer/NextNumber")
+
+    async def create_customer(self, number: str, customer: NewCustomer) -> CustomerKey:
+        """`POST /AR/Customer` under a reserved number."""
+        columns = {**customer.model_dump(exclude={"extra"}), **customer.extra, "CustomerNo": number}
+        await self._api.call("POST", "/AR/Customer", body={name: value for name, value in columns.items() if value})
+        return CustomerKey(ARDivisionNo=customer.ARDivisionNo, CustomerNo=number)
+
+    async def get_customer(self, key: CustomerKey) -> StoredCustomer | None:
+        """`GET /AR/Customer/{div}-{no}`; None when there is none."""
+        try:
+            _, body = await self._api.call("GET", f"/AR/Customer/{key}")
+        except NotFound:
+            return None
+        try:
+            return StoredCustomer.model_validate(body)
+        except ValidationError as error:
+            raise RetryLater(SYSTEM, "GET /AR/Customer", _unexpected(error)) from None
+
+
+def sign_in_of(settings: SageGatewaySettings) -> SignIn:
+    """By key when there is one, else by user: `POST /session` → a token that expires."""
+    if settings.api_key.get_secret_value():
+        return ApiKey("X-API-Key", settings.api_key)
+
+    def request() -> httpx.Request:
+        return httpx.Request(
+            "POST",
+            f"{settings.url.rstrip('/')}/session",
+            json={"UserLogon": settings.user, "Password": settings.password.get_secret_value()},
+            headers={"X-Company": settings.company, "Accept": "application/json"},
+        )
+
+    return BearerToken(SYSTEM, request, lambda body: (str(body["Token"]), float(body["ExpiresIn"])))
+
+
+def explain_error(body: Json) -> tuple[str, str]:
+    """`{ErrorCode, ErrorMessage, Column?}` → message and column."""
+    return f"{body['ErrorMessage']} ({body['ErrorCode']})", str(body.get("Column") or "")
+
+
+def order_body(order: SalesOrder) -> dict[str, Any]:
+    """Sage's columns as JSON; empty columns are left to Sage's defaults."""
+    header = {
+        name: _wire(value) for name, value in order.model_dump(exclude={"Lines", "extra"}).items() if _is_set(value)
+    }
+    return {**header, **order.extra, "Lines": [_line_body(line) for line in order.Lines]}
+
+
+def _line_body(line: SalesOrderLine) -> dict[str, Any]:
+    columns = line.model_dump(exclude={"origin", "sku"})
+    if line.origin is LineOrigin.COMMENT:
+        return {name: _wire(columns[name]) for name in ("ItemCode", "ItemType", "CommentText")}
+    # A price of zero is a price: without it Sage would take the item's own.
+    return {name: _wire(value) for name, value in columns.items() if _is_set(value) or name == "UnitPrice"}
+
+
+def _is_set(value: object) -> bool:
+    return value not in ("", None, Decimal(0))
+
+
+def _wire(value: object) -> object:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _order(body: Json, call: str) -> SalesOrderOnSage:
+    try:
+        return SalesOrderOnSage.model_validate(body)
+    except ValidationError as error:
+        raise RetryLater(SYSTEM, call, _unexpected(error)) from None
+
+
+def _text(body: Json, name: str, call: str) -> str:
+    value = body.get(name) if isinstance(body, dict) else None
+    if not isinstance(value, str) or not value:
+        raise RetryLater(SYSTEM, call, f"an answer without {name}")
+    return value
+
+
+def _unexpected(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"an answer that is not what the contract says: {'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -1,0 +1,554 @@
+"""Reading Sage 100 through ODBC: typed readings by Sage's keys, and nothing else.
+
+In: keys. Out: models of `mappings`. Raises the tree of `connectors.errors`. One connection and one thread per source;
+a statement that takes too long is cancelled. `import pyodbc` happens when the first connection is made, so that
+processes without a driver can import this module. Values are normalised in one place: text without trailing spaces,
+amounts as Decimal, empty instead of NULL.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+
+from connectors.errors import RetryLater
+from connectors.sage100 import queries
+from connectors.sage100.driver import OdbcDriverMissing, import_pyodbc, sqlite_driver
+from connectors.sage100.queries import Statement
+from mappings.customer_match import CustomerRecord, EmailSource, split_emails
+from mappings.frozen import Frozen
+from mappings.items import AliasFacts, ItemFacts, WarehouseStock
+from mappings.sales_order import CreatedLine, CustomerKey, SalesOrderOnSage
+from mappings.shipments import (
+    InvoicedLine,
+    Package,
+    PackageItem,
+    SalesOrderStanding,
+    ShipmentInvoice,
+)
+
+SYSTEM = "Sage ODBC"
+LOGIN_SECONDS = 10
+QUERY_SECONDS = 20.0
+LOCK_WAIT_MILLISECONDS = 2_000
+
+SHIPMENT_MODULES = frozenset({"S/O", "SO"})
+SHIPMENT_ORDER_TYPES = frozenset({"S", "B", ""})
+"""Standard and back orders (rules 2): one-step (1), master, repeating, quotes and prospects are no shipments of ours."""
+GOODS_TYPES = frozenset({"1", "2", "5"})
+"""ItemTypes that can count: regular, special, and miscellaneous when mapped from an item (rules, counting line)."""
+
+Row = Sequence[Any]
+T = TypeVar("T")
+
+
+class UnpostedHead(Frozen):
+    """SO_InvoiceHeader, enough to decide whether to read more."""
+
+    InvoiceNo: str
+    SalesOrderNo: str
+    ShipStatus: str
+
+
+class SageReader:
+    """Reads one company's tables. `connection_string` may hold a password and is never logged."""
+
+    def __init__(self, connection_string: SecretStr) -> None:
+        self._connection_string = connection_string
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sage-odbc")
+        self._connection: Any = None
+        self._cursor: Any = None
+
+    async def close(self) -> None:
+        """Close the connection and its thread."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._disconnect)
+        self._executor.shutdown(wait=False)
+
+    # ---- items ----------------------------------------------------------------------------------------------------
+
+    async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
+        """CI_Item and its warehouses, by ItemCode; unknown codes are absent."""
+        wanted = list(codes)
+
+        def read() -> dict[str, ItemFacts]:
+            found = {}
+            for code in wanted:
+                for row in self._rows(queries.ITEM, code):
+                    found[code] = self._item(row)
+            return found
+
+        return await self._run("items", read)
+
+    def _item(self, row: Row) -> ItemFacts:
+        code = text(row[0])
+        return ItemFacts(
+            ItemCode=code,
+            ItemType=text(row[1]) or "1",
+            InactiveItem=text(row[2]) == "Y",
+            AllowBackOrders=text(row[3]) != "N",
+            SalesUnitOfMeasure=text(row[4]),
+            SalesUMConvFctr=number(row[5]) or Decimal(1),
+            TaxClass=text(row[6]),
+            DefaultWarehouseCode=text(row[7]),
+            warehouses={
+                text(stock[0]): WarehouseStock(
+                    QuantityOnHand=number(stock[1]),
+                    QuantityOnSalesOrder=number(stock[2]),
+                    QuantityOnBackOrder=number(stock[3]),
+                    QuantityRequiredForWO=number(stock[4]),
+                )
+                for stock in self._rows(queries.ITEM_WAREHOUSES, code)
+            },
+        )
+
+    async def aliases(self, codes: Iterable[str]) -> list[AliasFacts]:
+        """IM_AliasItem rows whose AliasItemNo is one of the codes."""
+        wanted = list(codes)
+
+        def read() -> list[AliasFacts]:
+            return [
+                AliasFacts(
+                    AliasItemNo=text(row[0]),
+                    ItemCode=text(row[1]),
+                    ARDivisionNo=text(row[2]),
+                    CustomerNo=text(row[3]),
+                )
+                for code in wanted
+                for row in self._rows(queries.ALIASES, code)
+            ]
+
+        return await self._run("aliases", read)
+
+    # ---- customers ------------------------------------------------------------------------------------------------
+
+    async def customer(self, key: CustomerKey) -> CustomerRecord | None:
+        """AR_Customer by primary key."""
+
+        def read() -> CustomerRecord | None:
+            rows = self._rows(queries.CUSTOMER, key.ARDivisionNo, key.CustomerNo)
+            return customer_record(rows[0], {}) if rows else None
+
+        return await self._run("customer", read)
+
+    async def customers_page(self, division: str, after: str, limit: int) -> list[CustomerRecord]:
+        """A page of a division's customers in key order, with the e-mails of contacts and ship-to addresses."""
+
+        def read() -> list[CustomerRecord]:
+            rows = self._rows(queries.CUSTOMERS_PAGE, division, after, limit=limit)
+            if not rows:
+                return []
+            first, last = text(rows[0][1]), text(rows[-1][1])
+            emails: dict[str, dict[str, EmailSource]] = {}
+            for source, statement in (
+                (EmailSource.SHIP_TO, queries.SHIP_TO_EMAILS),
+                (EmailSource.CONTACT, queries.CONTACT_EMAILS),
+            ):
+                for customer_no, addresses in self._rows(statement, division, first, last):
+                    for address in split_emails(text(addresses)):
+                        emails.setdefault(text(customer_no), {})[address] = source
+            return [customer_record(row, emails.get(text(row[1]), {})) for row in rows]
+
+        return await self._run("customers_page", read)
+
+    # ---- sales orders ---------------------------------------------------------------------------------------------
+
+    async def sales_orders_by_purchase_order(self, customer_po_no: str) -> list[SalesOrderOnSage]:
+        """Every order with this CustomerPONo, over all customers, live, in history and invoiced (rules 4)."""
+
+        def read() -> list[SalesOrderOnSage]:
+            numbers = dict.fromkeys(
+                text(row[0])
+                for statement in (
+                    queries.LIVE_ORDERS_BY_PO,
+                    queries.HISTORY_ORDERS_BY_PO,
+                    queries.INVOICED_ORDERS_BY_PO,
+                )
+                for row in self._rows(statement, customer_po_no)
+            )
+            return [order for number in numbers if (order := self._sales_order(number)) is not None]
+
+        return await self._run("sales_orders_by_purchase_order", read)
+
+    def _sales_order(self, number_: str) -> SalesOrderOnSage | None:
+        for live, header, lines in (
+            (True, queries.LIVE_ORDER, queries.LIVE_LINES),
+            (False, queries.HISTORY_ORDER, queries.HISTORY_LINES),
+        ):
+            for row in self._rows(header, number_):
+                return SalesOrderOnSage(
+                    SalesOrderNo=text(row[0]),
+                    live=live,
+                    OrderStatus=text(row[1]),
+                    ARDivisionNo=text(row[2]),
+                    CustomerNo=text(row[3]),
+                    CustomerPONo=text(row[4]),
+                    TaxableAmt=number(row[5]),
+                    NonTaxableAmt=number(row[6]),
+                    FreightAmt=number(row[7]),
+                    SalesTaxAmt=number(row[8]),
+                    DiscountAmt=number(row[9]),
+                    UDF_WEB_ORDER_ID=text(row[10]),
+                    Lines=[created_line(line if live else line[1:]) for line in self._rows(lines, number_)],
+                )
+        return None
+
+    async def web_order_id(self, sales_order_no: str) -> str | None:
+        """UDF_WEB_ORDER_ID of the live order, else of history; None when the order is not ours."""
+
+        def read() -> str | None:
+            for statement in (queries.LIVE_ORDER, queries.HISTORY_ORDER):
+                for row in self._rows(statement, sales_order_no):
+                    return text(row[10]) or None
+            return None
+
+        return await self._run("web_order_id", read)
+
+    async def standing(self, sales_order_no: str) -> SalesOrderStanding:
+        """Where the order stands: its live counting lines, or what history says."""
+
+        def read() -> SalesOrderStanding:
+            history = self._rows(queries.HISTORY_ORDER, sales_order_no)
+            live = self._rows(queries.LIVE_ORDER, sales_order_no)
+            lines = [created_line(row) for row in self._rows(queries.LIVE_LINES, sales_order_no)] if live else []
+            return SalesOrderStanding(
+                SalesOrderNo=sales_order_no,
+                live=bool(live),
+                OrderStatus=text(live[0][1]) if live else "",
+                history_status=text(history[0][1]) if history else "",
+                live_lines={line.LineKey: line.QuantityOrdered for line in lines if line.counts},
+            )
+
+        return await self._run("standing", read)
+
+    # ---- invoices -------------------------------------------------------------------------------------------------
+
+    async def unposted_invoices(self) -> list[UnpostedHead]:
+        """All of SO_InvoiceHeader that may be shipments; the table holds only what is not posted."""
+
+        def read() -> list[UnpostedHead]:
+            return [
+                UnpostedHead(InvoiceNo=text(row[0]), SalesOrderNo=text(row[4]), ShipStatus=text(row[3]))
+                for row in self._rows(queries.UNPOSTED_INVOICES)
+                if is_shipment(text(row[1]), text(row[2]), ship_status=text(row[3]))
+            ]
+
+        return await self._run("unposted_invoices", read)
+
+    async def unposted_invoice(self, invoice_no: str) -> list[ShipmentInvoice]:
+        """One unposted invoice, per sales order that it bills; empty when it is gone or no shipment."""
+        return await self._run("unposted_invoice", lambda: self._unposted(invoice_no))
+
+    async def posted_invoice(self, invoice_no: str) -> list[ShipmentInvoice]:
+        """One posted invoice, per sales order that it bills; empty when it is not there or no shipment."""
+        return await self._run("posted_invoice", lambda: self._posted(invoice_no))
+
+    async def posted_since(self, invoice_date: date) -> list[str]:
+        """InvoiceNos in history from this InvoiceDate on (that is a key; the stamps are not)."""
+
+        def read() -> list[str]:
+            rows = self._rows(queries.POSTED_SINCE, invoice_date.isoformat())
+            return list(dict.fromkeys(text(row[0]) for row in rows))
+
+        return await self._run("posted_since", read)
+
+    async def invoices_of(self, sales_order_no: str) -> list[ShipmentInvoice]:
+        """Every shipment invoice of one order: posted ones by key, unposted ones among the few there are."""
+
+        def read() -> list[ShipmentInvoice]:
+            posted = dict.fromkeys(text(row[0]) for row in self._rows(queries.POSTED_OF_ORDER, sales_order_no))
+            invoices = [invoice for invoice_no in posted for invoice in self._posted(invoice_no)]
+            for row in self._rows(queries.UNPOSTED_INVOICES):
+                if text(row[0]) not in posted:
+                    invoices += self._unposted(text(row[0]))
+            return [invoice for invoice in invoices if invoice.SalesOrderNo == sales_order_no]
+
+        return await self._run("invoices_of", read)
+
+    def _unposted(self, invoice_no: str) -> list[ShipmentInvoice]:
+        rows = self._rows(queries.UNPOSTED_INVOICE, invoice_no)
+        if not rows or not is_shipment(text(rows[0][1]), text(rows[0][2]), ship_status=text(rows[0][3])):
+            return []
+        head = rows[0]
+        lines: dict[str, list[InvoicedLine]] = {text(head[4]): []}
+        for row in self._rows(queries.UNPOSTED_LINES, invoice_no):
+            if text(row[1]) in GOODS_TYPES:
+                line = InvoicedLine(LineKey=text(row[2]), ItemCode=text(row[0]), QuantityShipped=number(row[4]))
+                lines.setdefault(text(row[3]) or text(head[4]), []).append(line)
+        packages = self._packages(
+            self._rows(queries.UNPOSTED_TRACKING, invoice_no), self._rows(queries.UNPOSTED_PACKAGE_ITEMS, invoice_no)
+        )
+        return [
+            ShipmentInvoice(
+                InvoiceNo=invoice_no,
+                SalesOrderNo=sales_order_no,
+                posted=False,
+                InvoiceDate=day(head[5]),
+                ShipDate=day(head[6]),
+                ShipVia=text(head[7]),
+                ShipStatus=text(head[3]),
+                Total=number(head[8]) + number(head[9]) + number(head[10]) + number(head[11]) - number(head[12]),
+                Lines=order_lines,
+                Packages=packages,
+            )
+            for sales_order_no, order_lines in lines.items()
+            if sales_order_no
+        ]
+
+    def _posted(self, invoice_no: str) -> list[ShipmentInvoice]:
+        invoices = []
+        for head in self._rows(queries.POSTED_INVOICE, invoice_no):
+            if not is_shipment(text(head[3]), text(head[4]), module=text(head[2])):
+                continue
+            sequence = text(head[1])
+            lines: dict[str, list[Row]] = {text(head[5]): []}
+            for row in self._rows(queries.POSTED_LINES, invoice_no, sequence):
+                if text(row[2]) in GOODS_TYPES:
+                    lines.setdefault(text(row[3]) or text(head[5]), []).append(row)
+            packages = self._packages(
+                self._rows(queries.POSTED_TRACKING, invoice_no, sequence),
+                self._rows(queries.POSTED_PACKAGE_ITEMS, invoice_no, sequence),
+            )
+            invoices += [
+                ShipmentInvoice(
+                    InvoiceNo=invoice_no,
+                    SalesOrderNo=sales_order_no,
+                    posted=True,
+                    InvoiceDate=day(head[6]),
+                    ShipDate=day(head[7]),
+                    ShipVia=text(head[8]),
+                    Total=number(head[9]) + number(head[10]) + number(head[11]) + number(head[12]) - number(head[13]),
+                    Lines=self._order_lines(invoice_no, sequence, sales_order_no, rows),
+                    Packages=packages,
+                )
+                for sales_order_no, rows in lines.items()
+                if sales_order_no
+            ]
+        return invoices
+
+    def _order_lines(
+        self, invoice_no: str, sequence: str, sales_order_no: str, rows: Iterable[Row]
+    ) -> list[InvoicedLine]:
+        """Posted lines carry no OrderLineKey: SO_ARInvoiceHistoryLink → SO_SalesOrderHistoryDetail has it (rules 1).
+
+        Without a link a line is allocated to the order's lines by ItemCode, in line order.
+        """
+        order_lines = self._rows(queries.HISTORY_LINES, sales_order_no)
+        key_of_sequence = {text(row[0]): text(row[1]) for row in order_lines}
+        linked = {
+            text(row[3]): key_of_sequence.get(text(row[0]), "")
+            for row in self._rows(queries.HISTORY_LINKS, sales_order_no)
+            if (text(row[1]), text(row[2])) == (invoice_no, sequence)
+        }
+        free = [(text(row[1]), text(row[2])) for row in order_lines if text(row[1]) not in linked.values()]
+        lines = []
+        for row in rows:
+            key, item_code = linked.get(text(row[0]), ""), text(row[1])
+            if not key:
+                match = next((entry for entry in free if entry[1] == item_code), None)
+                if match is not None:
+                    free.remove(match)
+                    key = match[0]
+            lines.append(InvoicedLine(LineKey=key, ItemCode=item_code, QuantityShipped=number(row[4])))
+        return lines
+
+    @staticmethod
+    def _packages(tracking: Iterable[Row], contents: Iterable[Row]) -> list[Package]:
+        items: dict[str, list[PackageItem]] = {}
+        for row in contents:
+            items.setdefault(text(row[0]), []).append(PackageItem(ItemCode=text(row[1]), Quantity=number(row[2])))
+        return [
+            Package(
+                PackageNo=text(row[0]),
+                TrackingID=text(row[1]),
+                ShipVia=text(row[2]),
+                Items=items.get(text(row[0]), []),
+            )
+            for row in tracking
+        ]
+
+    async def column_lengths(self, table: str) -> dict[str, int]:
+        """Text lengths of a table's columns as this release has them (SQLColumns)."""
+
+        def read() -> dict[str, int]:
+            cursor = self._connect().cursor()
+            try:
+                return {str(row.column_name): int(row.column_size or 0) for row in cursor.columns(table=table)}
+            finally:
+                cursor.close()
+
+        return await self._run("column_lengths", read)
+
+    async def explain(self, statement: Statement, parameters: Sequence[object]) -> list[str]:
+        """The query plan of a statement, as SQLite tells it; for tests against the sandbox."""
+
+        def read() -> list[str]:
+            plan = Statement("explain", f"EXPLAIN QUERY PLAN {statement.sql}")
+            return [text(row[3]) for row in self._rows(plan, *parameters)]
+
+        return await self._run("explain", read)
+
+    # ---- the connection -------------------------------------------------------------------------------------------
+
+    async def _run(self, name: str, read: Callable[[], T]) -> T:
+        """Run a reading in this source's thread; cancel it when it takes too long or nobody waits any more."""
+        future = asyncio.get_running_loop().run_in_executor(self._executor, self._guarded, name, read)
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), QUERY_SECONDS)
+        except TimeoutError:
+            self._cancel()
+            raise RetryLater(
+                SYSTEM, name, f"no answer within {QUERY_SECONDS:g} s; the statement was cancelled"
+            ) from None
+        except asyncio.CancelledError:
+            self._cancel()
+            raise
+
+    def _guarded(self, name: str, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except OdbcDriverMissing as error:
+            raise RetryLater(SYSTEM, name, str(error)) from None
+        except Exception as error:
+            if type(error).__module__ != "pyodbc":
+                raise
+            # A lost server, a lock, a cancelled statement: the next attempt connects afresh.
+            self._disconnect()
+            raise RetryLater(SYSTEM, name, without_secrets(str(error))) from None
+
+    def _cancel(self) -> None:
+        cursor = self._cursor
+        if cursor is not None:
+            cursor.cancel()
+
+    def _rows(self, statement: Statement, *parameters: object, limit: int | None = None) -> list[Row]:
+        cursor = self._connect().cursor()
+        self._cursor = cursor
+        try:
+            cursor.execute(statement.sql, *parameters)
+            rows: list[Row] = cursor.fetchall() if limit is None else cursor.fetchmany(limit)
+            return rows
+        finally:
+            self._cursor = None
+            cursor.close()
+
+    def _connect(self) -> Any:
+        if self._connection is None:
+            pyodbc = import_pyodbc()
+            # autocommit: otherwise the first SELECT pins a snapshot and later polls read stale rows (odbc.md).
+            self._connection = pyodbc.connect(
+                complete_connection_string(self._connection_string.get_secret_value()),
+                autocommit=True,
+                readonly=True,
+                timeout=LOGIN_SECONDS,
+            )
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except Exception as error:
+                if type(error).__module__ != "pyodbc":
+                    raise
+
+
+def is_shipment(invoice_type: str, order_type: str, *, ship_status: str = "", module: str = "S/O") -> bool:
+    """Rules 2: InvoiceType IN, module S/O, ShipStatus not D, no one-step, master, repeating or quote order."""
+    return (
+        invoice_type == "IN"
+        and module in SHIPMENT_MODULES
+        and ship_status != "D"
+        and order_type in SHIPMENT_ORDER_TYPES
+    )
+
+
+def complete_connection_string(connection_string: str) -> str:
+    """`Driver=SQLite3;Database=file.sqlite` → what SQLite's driver needs to be read-only for real (odbc.md).
+
+    Any other connection string is passed as it is.
+    """
+    parts = dict(part.split("=", 1) for part in connection_string.split(";") if "=" in part)
+    names = {name.strip().casefold(): name for name in parts}
+    driver = parts.get(names.get("driver", ""), "").strip("{} ")
+    if driver.casefold() not in ("sqlite3", "sqlite"):
+        return connection_string
+    database = Path(parts[names["database"]]).resolve()
+    if not database.is_file():
+        raise RetryLater(SYSTEM, "connect", f"{database.name} does not exist (yet)")
+    return (
+        f"Driver={sqlite_driver()};Database=file:{database.as_posix()}?mode=ro;"
+        f"BigInt=1;NoCreat=1;StepAPI=1;Timeout={LOCK_WAIT_MILLISECONDS}"
+    )
+
+
+def customer_record(row: Row, other_emails: dict[str, EmailSource]) -> CustomerRecord:
+    """A row of `CUSTOMER_COLUMNS`."""
+    names = queries.CUSTOMER_COLUMNS.split(", ")
+    values: dict[str, Any] = dict(zip(names, row, strict=True))
+    amounts = {name for name in names if name.startswith("AgingCategory")} | {
+        "CreditLimit",
+        "CurrentBalance",
+        "OpenOrderAmt",
+    }
+    fields: dict[str, Any] = {name: number(value) if name in amounts else text(value) for name, value in values.items()}
+    fields["CreditHold"] = fields["CreditHold"] == "Y"
+    fields["CustomerStatus"] = fields["CustomerStatus"] or "A"
+    return CustomerRecord(**fields, other_emails=other_emails)
+
+
+def created_line(row: Row) -> CreatedLine:
+    """A row of live_lines (or of history_lines without its SequenceNo)."""
+    return CreatedLine.model_validate(
+        {
+            "LineKey": text(row[0]),
+            "ItemCode": text(row[1]),
+            "ItemType": text(row[2]) or "1",
+            "UnitOfMeasure": text(row[3]),
+            "UnitOfMeasureConvFactor": number(row[4]) or Decimal(1),
+            "QuantityOrdered": number(row[5]),
+            "QuantityBackordered": number(row[6]),
+            "UnitPrice": number(row[7]),
+            "ExtensionAmt": number(row[8]),
+            "UDF_WEB_LINE_ID": text(row[9]),
+        }
+    )
+
+
+def text(value: object) -> str:
+    """Text without trailing spaces; NULL is empty."""
+    return "" if value is None else str(value).rstrip()
+
+
+def number(value: object) -> Decimal:
+    """Exact Decimal: drivers give str, float or Decimal; NULL and empty are 0. At most 6 decimals (N 15.6)."""
+    if value is None or value == "":
+        return Decimal(0)
+    result = Decimal(str(value))
+    exponent = result.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -6:
+        result = result.quantize(Decimal("0.000001"))
+    return result.normalize() + Decimal(0) if result else Decimal(0)
+
+
+def day(value: object) -> date | None:
+    """A date; blank dates are NULL, empty, or 1753-01-01 (Premium)."""
+    if isinstance(value, datetime):
+        value = value.date()
+    if not isinstance(value, date):
+        try:
+            value = date.fromisoformat(text(value)[:10])
+        except ValueError:
+            return None
+    return None if value.year <= 1753 else value
+
+
+def without_secrets(message: str) -> str:
+    """A driver's message, cut, with anything that looks like a password masked."""
+    return re.sub(r"(?i)(pwd|password)=[^;]*", r"\1=***", message)[:300]

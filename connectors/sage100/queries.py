@@ -1,0 +1,155 @@
+"""Every SQL statement this project sends to Sage, by name.
+
+Rules (sage100.md 6, rules 8): the columns needed and no more, predicates that a key of Sage's serves, no OR, no UNION,
+no subqueries, no OFFSET. `sweep` marks the few that read a table by design; they page by primary key, or read a table
+that is small by nature (SO_InvoiceHeader holds only unposted invoices). A test looks at every query plan.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement; `?` stands for each parameter."""
+
+    name: str
+    sql: str
+    sweep: bool = False
+
+
+STATEMENTS: Final[dict[str, Statement]] = {}
+
+
+def _statement(name: str, sql: str, *, sweep: bool = False) -> Statement:
+    statement = Statement(name, " ".join(sql.split()), sweep)
+    STATEMENTS[name] = statement
+    return statement
+
+
+ITEM = _statement(
+    "item",
+    """SELECT ItemCode, ItemType, InactiveItem, AllowBackOrders, SalesUnitOfMeasure, SalesUMConvFctr, TaxClass,
+       DefaultWarehouseCode FROM CI_Item WHERE ItemCode = ?""",
+)
+ITEM_WAREHOUSES = _statement(
+    "item_warehouses",
+    """SELECT WarehouseCode, QuantityOnHand, QuantityOnSalesOrder, QuantityOnBackOrder, QuantityRequiredForWO
+       FROM IM_ItemWarehouse WHERE ItemCode = ?""",
+)
+ALIASES = _statement(
+    "aliases",
+    "SELECT AliasItemNo, ItemCode, ARDivisionNo, CustomerNo FROM IM_AliasItem WHERE AliasItemNo = ?",
+)
+
+CUSTOMER_COLUMNS: Final = (
+    "ARDivisionNo, CustomerNo, CustomerName, AddressLine1, City, ZipCode, EmailAddress, CustomerStatus, "
+    "InactiveReasonCode, TermsCode, PriceLevel, TaxExemptNo, CustomerType, CreditHold, CreditLimit, CurrentBalance, "
+    "AgingCategory1, AgingCategory2, AgingCategory3, AgingCategory4, OpenOrderAmt, UDF_WEB_CUSTOMER_ID"
+)
+CUSTOMER = _statement(
+    "customer",
+    f"SELECT {CUSTOMER_COLUMNS} FROM AR_Customer WHERE ARDivisionNo = ? AND CustomerNo = ?",  # noqa: S608 - constants
+)
+CUSTOMERS_PAGE = _statement(
+    "customers_page",
+    f"""SELECT {CUSTOMER_COLUMNS} FROM AR_Customer WHERE ARDivisionNo = ? AND CustomerNo > ?
+        ORDER BY ARDivisionNo, CustomerNo""",  # noqa: S608 - constants
+    sweep=True,
+)
+CONTACT_EMAILS = _statement(
+    "contact_emails",
+    """SELECT CustomerNo, EmailAddress FROM AR_CustomerContact
+       WHERE ARDivisionNo = ? AND CustomerNo >= ? AND CustomerNo <= ?""",
+    sweep=True,
+)
+SHIP_TO_EMAILS = _statement(
+    "ship_to_emails",
+    """SELECT CustomerNo, EmailAddress FROM SO_ShipToAddress
+       WHERE ARDivisionNo = ? AND CustomerNo >= ? AND CustomerNo <= ?""",
+    sweep=True,
+)
+
+LIVE_ORDER = _statement(
+    "live_order",
+    """SELECT SalesOrderNo, OrderStatus, ARDivisionNo, CustomerNo, CustomerPONo, TaxableAmt, NonTaxableAmt, FreightAmt,
+       SalesTaxAmt, DiscountAmt, UDF_WEB_ORDER_ID FROM SO_SalesOrderHeader WHERE SalesOrderNo = ?""",
+)
+LIVE_ORDERS_BY_PO = _statement(
+    "live_orders_by_purchase_order", "SELECT SalesOrderNo FROM SO_SalesOrderHeader WHERE CustomerPONo = ?"
+)
+LIVE_LINES = _statement(
+    "live_lines",
+    """SELECT LineKey, ItemCode, ItemType, UnitOfMeasure, UnitOfMeasureConvFactor, QuantityOrdered, QuantityBackordered,
+       UnitPrice, ExtensionAmt, UDF_WEB_LINE_ID FROM SO_SalesOrderDetail WHERE SalesOrderNo = ?
+       ORDER BY SalesOrderNo, LineKey""",
+)
+HISTORY_ORDER = _statement(
+    "history_order",
+    """SELECT SalesOrderNo, OrderStatus, ARDivisionNo, CustomerNo, CustomerPONo, TaxableAmt, NonTaxableAmt, FreightAmt,
+       SalesTaxAmt, DiscountAmt, UDF_WEB_ORDER_ID FROM SO_SalesOrderHistoryHeader WHERE SalesOrderNo = ?""",
+)
+HISTORY_ORDERS_BY_PO = _statement(
+    "history_orders_by_purchase_order", "SELECT SalesOrderNo FROM SO_SalesOrderHistoryHeader WHERE CustomerPONo = ?"
+)
+HISTORY_LINES = _statement(
+    "history_lines",
+    """SELECT SequenceNo, LineKey, ItemCode, ItemType, UnitOfMeasure, UnitOfMeasureConvFactor, QuantityOrderedOriginal,
+       QuantityBackordered, OriginalUnitPrice, LastExtensionAmt, UDF_WEB_LINE_ID FROM SO_SalesOrderHistoryDetail
+       WHERE SalesOrderNo = ? ORDER BY SalesOrderNo, SequenceNo""",
+)
+INVOICED_ORDERS_BY_PO = _statement(
+    "invoiced_orders_by_purchase_order", "SELECT SalesOrderNo FROM AR_InvoiceHistoryHeader WHERE CustomerPONo = ?"
+)
+
+UNPOSTED_INVOICES = _statement(
+    "unposted_invoices",
+    "SELECT InvoiceNo, InvoiceType, OrderType, ShipStatus, SalesOrderNo FROM SO_InvoiceHeader",
+    sweep=True,
+)
+UNPOSTED_INVOICE = _statement(
+    "unposted_invoice",
+    """SELECT InvoiceNo, InvoiceType, OrderType, ShipStatus, SalesOrderNo, InvoiceDate, ShipDate, ShipVia, TaxableAmt,
+       NonTaxableAmt, FreightAmt, SalesTaxAmt, DiscountAmt FROM SO_InvoiceHeader WHERE InvoiceNo = ?""",
+)
+UNPOSTED_LINES = _statement(
+    "unposted_lines",
+    """SELECT ItemCode, ItemType, OrderLineKey, AppliedSalesOrderNo, QuantityShipped FROM SO_InvoiceDetail
+       WHERE InvoiceNo = ? ORDER BY InvoiceNo, LineKey""",
+)
+UNPOSTED_TRACKING = _statement(
+    "unposted_tracking",
+    """SELECT PackageNo, TrackingID, StarshipShipVia FROM SO_InvoiceTracking WHERE InvoiceNo = ?
+       ORDER BY InvoiceNo, PackageNo""",
+)
+UNPOSTED_PACKAGE_ITEMS = _statement(
+    "unposted_package_items",
+    "SELECT PackageNo, ItemCode, Quantity FROM SO_PackageTrackingByItem WHERE InvoiceNo = ?",
+)
+POSTED_SINCE = _statement("posted_since", "SELECT InvoiceNo FROM AR_InvoiceHistoryHeader WHERE InvoiceDate >= ?")
+POSTED_OF_ORDER = _statement("posted_of_order", "SELECT InvoiceNo FROM AR_InvoiceHistoryHeader WHERE SalesOrderNo = ?")
+POSTED_INVOICE = _statement(
+    "posted_invoice",
+    """SELECT InvoiceNo, HeaderSeqNo, ModuleCode, InvoiceType, OrderType, SalesOrderNo, InvoiceDate, ShipDate, ShipVia,
+       TaxableSalesAmt, NonTaxableSalesAmt, FreightAmt, SalesTaxAmt, DiscountAmt FROM AR_InvoiceHistoryHeader
+       WHERE InvoiceNo = ?""",
+)
+POSTED_LINES = _statement(
+    "posted_lines",
+    """SELECT DetailSeqNo, ItemCode, ItemType, AppliedSalesOrderNo, QuantityShipped FROM AR_InvoiceHistoryDetail
+       WHERE InvoiceNo = ? AND HeaderSeqNo = ? ORDER BY InvoiceNo, HeaderSeqNo, DetailSeqNo""",
+)
+POSTED_TRACKING = _statement(
+    "posted_tracking",
+    """SELECT PackageNo, TrackingID, StarshipShipVia FROM AR_InvoiceHistoryTracking
+       WHERE InvoiceNo = ? AND HeaderSeqNo = ? ORDER BY InvoiceNo, HeaderSeqNo, PackageNo""",
+)
+POSTED_PACKAGE_ITEMS = _statement(
+    "posted_package_items",
+    "SELECT PackageNo, ItemCode, Quantity FROM AR_TrackingByItemHistory WHERE InvoiceNo = ? AND HeaderSeqNo = ?",
+)
+HISTORY_LINKS = _statement(
+    "history_links",
+    """SELECT SequenceNo, InvoiceNo, InvoiceHistoryHeaderSeqNo, InvoiceHistoryDetailSeqNo FROM SO_ARInvoiceHistoryLink
+       WHERE SalesOrderNo = ?""",
+)

@@ -221,7 +221,7 @@ class OrderFulfillmentWorkflow:
             start=CustomerStart(pair=self.pair, search=draft.customer, pace=self.pace),
             order_workflow_id=workflow.info().workflow_id,
         )
-        while self.customer_answer is None:
+        while (answer := self.answered()) is None:
             self.waits_for = "its customer (CustomerResolutionWorkflow)"
             await self.insist(
                 lambda: workflow.execute_activity_method(
@@ -241,16 +241,16 @@ class OrderFulfillmentWorkflow:
             except TimeoutError:
                 continue
             await self.stop_if_asked()
-        return await self.take_answer(self.customer_answer)
-
-    async def take_answer(self, answer: CustomerResolved) -> bool:
-        """Use the account that the resolution answered, or take the hold that it asks for. False: start over."""
         if answer.customer is None:
             await self.hold(answer.hold or HoldReason.CUSTOMER_REVIEW, answer.problems)
             return False
         self.customer = answer.customer
         self.note(f"Customer {self.customer} {'created' if answer.created else 'found'} for this buyer")
         return True
+
+    def answered(self) -> CustomerResolved | None:
+        """What the resolution answered, if it has."""
+        return self.customer_answer
 
     async def create(self, draft: Draft, facts: SageFacts) -> bool:
         """Create the sales order under a reserved number, exactly once (rules 4). False: start over."""

@@ -40,7 +40,7 @@ LOCK_WAIT_MILLISECONDS = 2_000
 
 SHIPMENT_MODULES = frozenset({"S/O", "SO"})
 SHIPMENT_ORDER_TYPES = frozenset({"S", "B", ""})
-"""Standard and back orders (rules 2): one-step (1), master, repeating, quotes and prospects are no shipments of ours."""
+"""Standard and back orders (rules 2): one-step (1), master, repeating, quotes and prospects are none of ours."""
 GOODS_TYPES = frozenset({"1", "2", "5"})
 """ItemTypes that can count: regular, special, and miscellaneous when mapped from an item (rules, counting line)."""
 

@@ -1,0 +1,8 @@
+"""A Clarity eCommerce store: orders, shipments and customers over HTTP, and signed webhooks with retries.
+
+`create_app(ClaritySettings(...))` is the store; its state is a SQLite file, so that a restart resumes.
+"""
+
+from sandbox.clarity.app import ClaritySettings, create_app
+
+__all__ = ["ClaritySettings", "create_app"]

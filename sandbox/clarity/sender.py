@@ -1,0 +1,114 @@
+"""The store's webhook sender: Standard Webhooks 1.0, a durable queue, retries as real senders do them.
+
+The id of a delivery stays over its retries; the timestamp and the signature are made anew for each attempt.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from sandbox.clarity.store import Store
+
+ATTEMPT_SECONDS = 5.0
+CONCURRENT = 4
+LOOK_SECONDS = 0.1
+
+
+def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
+    """`v1,` and the base64 HMAC-SHA256 of `{id}.{timestamp}.{body}` under the decoded secret."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    digest = hmac.new(key, f"{webhook_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return "v1," + base64.b64encode(digest).decode()
+
+
+class Sender:
+    """Delivers what is queued; `schedule` are the seconds between attempts."""
+
+    def __init__(self, store: Store, url: str, secrets: list[str], schedule: list[float]) -> None:
+        self.store = store
+        self.url = url
+        self.secrets = secrets
+        self.schedule = schedule
+        self.in_flight: set[str] = set()
+
+    def queue(self, event: dict[str, Any], webhook_id: str | None = None) -> str:
+        """Queue one delivery of an event."""
+        id_ = webhook_id or f"msg_{uuid.uuid4().hex}"
+        key = uuid.uuid4().hex
+        self.store.put(
+            "delivery",
+            key,
+            {
+                "key": key,
+                "id": id_,
+                "orderId": str(event.get("data", {}).get("id", "")) if isinstance(event.get("data"), dict) else "",
+                "type": event.get("type"),
+                "event": event,
+                "attempts": [],
+                "next": time.time(),
+                "done": False,
+            },
+        )
+        return id_
+
+    async def run(self) -> None:
+        """Deliver as long as the process lives."""
+        async with httpx.AsyncClient(
+            timeout=ATTEMPT_SECONDS, limits=httpx.Limits(max_connections=CONCURRENT)
+        ) as client:
+            tasks: set[asyncio.Task[None]] = set()
+            while True:
+                for delivery in self.store.all("delivery"):
+                    due = not delivery["done"] and delivery["next"] <= time.time()
+                    if due and delivery["key"] not in self.in_flight and len(self.in_flight) < CONCURRENT:
+                        self.in_flight.add(delivery["key"])
+                        task = asyncio.create_task(self._attempt(client, delivery))
+                        tasks.add(task)
+                        task.add_done_callback(tasks.discard)
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _attempt(self, client: httpx.AsyncClient, delivery: dict[str, Any]) -> None:
+        status, wait = 0, None
+        try:
+            response = await self.send(client, delivery["id"], delivery["event"])
+            status = response.status_code
+            with contextlib.suppress(ValueError):
+                wait = float(response.headers.get("Retry-After", ""))
+        except httpx.HTTPError:
+            status = 0
+        finally:
+            self.in_flight.discard(delivery["key"])
+        attempts = [*delivery["attempts"], {"at": datetime.now(UTC).isoformat(), "status": status}]
+        done = 200 <= status < 300 or len(attempts) > len(self.schedule)
+        pause = self.schedule[min(len(attempts), len(self.schedule)) - 1] if self.schedule else 0.0
+        self.store.put(
+            "delivery",
+            delivery["key"],
+            {**delivery, "attempts": attempts, "done": done, "next": time.time() + max(pause, wait or 0.0)},
+        )
+
+    async def send(
+        self, client: httpx.AsyncClient, webhook_id: str, event: dict[str, Any], *, timestamp: int | None = None
+    ) -> httpx.Response:
+        """One signed attempt; a signature per secret while secrets rotate."""
+        body = json.dumps(event, ensure_ascii=False).encode()
+        at = int(time.time()) if timestamp is None else timestamp
+        return await client.post(
+            self.url,
+            content=body,
+            headers={
+                "Content-Type": "application/json",
+                "webhook-id": webhook_id,
+                "webhook-timestamp": str(at),
+                "webhook-signature": " ".join(sign(secret, webhook_id, at, body) for secret in self.secrets),
+            },
+        )

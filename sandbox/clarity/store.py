@@ -1,0 +1,229 @@
+"""What the store remembers: orders, customers, shipments, webhook deliveries. One SQLite file, JSON documents.
+
+Raises `Rejection` for what a real store would refuse.
+"""
+
+import json
+import sqlite3
+import threading
+import uuid
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+Document = dict[str, Any]
+
+STATUSES = ("Pending", "Processing", "Shipped", "Completed", "Cancelled")
+FINAL = ("Shipped", "Completed", "Cancelled")
+PATCHABLE = frozenset({"status", "externalReference", "invoiceReferences", "cancelledItems"})
+SHIPMENT_FIELDS = frozenset(
+    {
+        "orderId",
+        "externalReference",
+        "carrier",
+        "service",
+        "trackingNumber",
+        "trackingUrl",
+        "shippedDate",
+        "items",
+    }
+)
+
+
+class Rejection(Exception):
+    """The store says no."""
+
+    def __init__(self, status: int, code: str, message: str, details: list[Document] | None = None) -> None:
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details or []
+        super().__init__(message)
+
+
+def invalid(field: str, message: str) -> Rejection:
+    """422 that names the field."""
+    return Rejection(422, "validation_failed", "The request is not valid.", [{"field": field, "message": message}])
+
+
+def now_text() -> str:
+    """This instant, ISO 8601 with offset."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def decimal_of(value: object) -> Decimal:
+    """A JSON number or numeric text, exactly."""
+    try:
+        number = Decimal(str(value))
+    except ArithmeticError:
+        raise invalid("quantity", "is not a number") from None
+    if not number.is_finite():
+        raise invalid("quantity", "is not a number")
+    return number
+
+
+class Store:
+    """The store's documents by kind and id."""
+
+    def __init__(self, database: Path) -> None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS document (kind TEXT, id TEXT, updated TEXT, body TEXT, PRIMARY KEY (kind, id))"
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def get(self, kind: str, id_: str) -> Document | None:
+        """A document."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT body FROM document WHERE kind = ? AND id = ?", (kind, id_)
+            ).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def put(self, kind: str, id_: str, document: Document) -> None:
+        """Keep a document."""
+        text = json.dumps(document, ensure_ascii=False)
+        with self._lock:
+            self._connection.execute("REPLACE INTO document VALUES (?, ?, ?, ?)", (kind, id_, now_text(), text))
+
+    def all(self, kind: str) -> list[Document]:
+        """Every document of a kind, oldest change first."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT body FROM document WHERE kind = ? ORDER BY updated, id", (kind,)
+            ).fetchall()
+        return [json.loads(row[0]) for row in rows]
+
+    # ---- orders ---------------------------------------------------------------------------------------------------
+
+    def check_out(self, order: Document) -> bool:
+        """A buyer's order; False when it is known already. The customer is kept with it."""
+        with self._lock:
+            id_ = str(order["id"])
+            if self.get("order", id_) is not None:
+                return False
+            self.put("order", id_, order)
+            customer = order.get("customer")
+            if isinstance(customer, dict) and customer.get("id") is not None:
+                known = self.get("customer", str(customer["id"])) or {}
+                self.put("customer", str(customer["id"]), {**known, **customer, "id": str(customer["id"])})
+            return True
+
+    def order(self, id_: str) -> Document:
+        """An order, or 404."""
+        order = self.get("order", id_)
+        if order is None:
+            raise Rejection(404, "not_found", f"There is no order {id_[:80]}.")
+        return order
+
+    def patch_order(self, id_: str, change: Document) -> Document:
+        """Status, references, cancelled quantities; nothing goes back from a final status."""
+        with self._lock:
+            order = self.order(id_)
+            for name, value in change.items():
+                if name not in PATCHABLE:
+                    raise invalid(name, "cannot be changed")
+                if name in ("invoiceReferences", "cancelledItems") and not isinstance(value, list):
+                    raise invalid(name, "is not a list")
+                if name == "externalReference" and not (isinstance(value, str) and 0 < len(value) <= 64):
+                    raise invalid(name, "is not text of 1 to 64 characters")
+            status = change.get("status", order.get("status"))
+            if status not in STATUSES:
+                raise invalid("status", f"is not one of {', '.join(STATUSES)}")
+            before = order.get("status")
+            if before in FINAL and status != before and not (before == "Shipped" and status == "Completed"):
+                raise Rejection(409, "status_conflict", f"The order is {before} and cannot become {status}.")
+            order = {**order, **change, "updatedDate": now_text()}
+            self.put("order", id_, order)
+            return order
+
+    # ---- shipments ------------------------------------------------------------------------------------------------
+
+    def add_shipment(self, shipment: Document) -> tuple[int, Document]:
+        """201 new, 200 the same reference and content, 409 the same reference with other content."""
+        for name in shipment:
+            if name not in SHIPMENT_FIELDS:
+                raise invalid(name, "is not a field of a shipment")
+        for name in ("orderId", "externalReference"):
+            if not isinstance(shipment.get(name), str) or not shipment[name]:
+                raise invalid(name, "is missing")
+        if not isinstance(shipment.get("items"), list):
+            raise invalid("items", "is not a list")
+        with self._lock:
+            order = self.order(shipment["orderId"])
+            for known in self.shipments(shipment["orderId"], shipment["externalReference"]):
+                if all(known.get(name) == shipment.get(name) for name in SHIPMENT_FIELDS):
+                    return 200, known
+                raise Rejection(409, "exists", "A shipment with this externalReference has other content.")
+            if order.get("status") in ("Shipped", "Completed", "Cancelled"):
+                raise Rejection(422, "order_closed", f"The order is {order['status']}.")
+            self._check_quantities(order, shipment)
+            new = {"id": uuid.uuid4().hex[:12], **shipment, "status": "Shipped", "createdDate": now_text()}
+            self.put("shipment", new["id"], new)
+            return 201, new
+
+    def _check_quantities(self, order: Document, shipment: Document) -> None:
+        ordered = {str(item["id"]): decimal_of(item["quantity"]) for item in order.get("items", [])}
+        shipped = {id_: Decimal(0) for id_ in ordered}
+        for known in self.shipments(shipment["orderId"]):
+            for item in known["items"]:
+                shipped[str(item["orderItemId"])] += decimal_of(item["quantity"])
+        for index, item in enumerate(shipment["items"]):
+            id_ = str(item.get("orderItemId")) if isinstance(item, dict) else ""
+            if id_ not in ordered:
+                raise invalid(f"items[{index}].orderItemId", "is no item of this order")
+            quantity = decimal_of(item.get("quantity"))
+            if quantity <= 0:
+                raise invalid(f"items[{index}].quantity", "is not greater than zero")
+            shipped[id_] += quantity
+            if shipped[id_] > ordered[id_]:
+                raise invalid(f"items[{index}].quantity", "is more than what is left to ship")
+
+    def shipments(self, order_id: str = "", external_reference: str = "") -> list[Document]:
+        """Shipments by order and reference."""
+        return [
+            shipment
+            for shipment in self.all("shipment")
+            if (not order_id or shipment["orderId"] == order_id)
+            and (not external_reference or shipment["externalReference"] == external_reference)
+        ]
+
+    def patch_shipment(self, id_: str, change: Document) -> Document:
+        """Tracking and status (void) of a shipment."""
+        with self._lock:
+            shipment = self.get("shipment", id_)
+            if shipment is None:
+                raise Rejection(404, "not_found", f"There is no shipment {id_[:80]}.")
+            for name in change:
+                if name not in ("carrier", "service", "trackingNumber", "trackingUrl", "status"):
+                    raise invalid(name, "cannot be changed")
+            shipment = {**shipment, **change}
+            self.put("shipment", id_, shipment)
+            return shipment
+
+    # ---- customers ------------------------------------------------------------------------------------------------
+
+    def customer(self, id_: str) -> Document:
+        """A customer, or 404."""
+        customer = self.get("customer", id_)
+        if customer is None:
+            raise Rejection(404, "not_found", "There is no such customer.")
+        return customer
+
+    def patch_customer(self, id_: str, change: Document) -> Document:
+        """The external reference of a customer."""
+        with self._lock:
+            customer = self.customer(id_)
+            for name, value in change.items():
+                if name != "externalReference" or not isinstance(value, str):
+                    raise invalid(name, "cannot be changed")
+            customer = {**customer, **change}
+            self.put("customer", id_, customer)
+            return customer

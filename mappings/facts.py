@@ -16,6 +16,7 @@ from mappings.sales_order import (
     Draft,
     LineOrigin,
     SageFacts,
+    SageItemType,
     SalesOrder,
     SalesOrderLine,
     SalesOrderOnSage,
@@ -87,7 +88,7 @@ def _resolve_lines(
             line.model_copy(
                 update={
                     "ItemCode": item.ItemCode,
-                    "ItemType": type(line.ItemType)(item_type),
+                    "ItemType": SageItemType(item_type),
                     "UnitOfMeasure": item.SalesUnitOfMeasure,
                     "TaxClass": line.TaxClass or item.TaxClass,
                 }

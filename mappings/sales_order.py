@@ -12,7 +12,7 @@ from mappings.frozen import Frozen
 from mappings.problems import Finding, Problem
 
 
-class ItemType(StrEnum):
+class SageItemType(StrEnum):
     """SO_SalesOrderDetail.ItemType."""
 
     REGULAR = "1"
@@ -48,7 +48,7 @@ class SalesOrderLine(Frozen):
     origin: LineOrigin
     sku: str = ""
     ItemCode: str = ""
-    ItemType: ItemType
+    ItemType: SageItemType
     ItemCodeDesc: str = ""
     QuantityOrdered: Decimal = Decimal(0)
     UnitPrice: Decimal = Decimal(0)
@@ -188,7 +188,7 @@ class CreatedLine(Frozen):
 
     LineKey: str
     ItemCode: str
-    ItemType: ItemType = ItemType.REGULAR
+    ItemType: SageItemType = SageItemType.REGULAR
     UnitOfMeasure: str = ""
     UnitOfMeasureConvFactor: Decimal = Decimal(1)
     QuantityOrdered: Decimal
@@ -200,9 +200,9 @@ class CreatedLine(Frozen):
     @property
     def counts(self) -> bool:
         """Whether the line counts for shipped and complete (rules, first paragraph)."""
-        if self.ItemType in (ItemType.REGULAR, ItemType.SPECIAL):
+        if self.ItemType in (SageItemType.REGULAR, SageItemType.SPECIAL):
             return True
-        return self.ItemType is ItemType.MISCELLANEOUS and bool(self.UDF_WEB_LINE_ID)
+        return self.ItemType is SageItemType.MISCELLANEOUS and bool(self.UDF_WEB_LINE_ID)
 
 
 class SalesOrderOnSage(Frozen):

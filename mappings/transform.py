@@ -20,9 +20,9 @@ from mappings.sales_order import (
     CustomerSearch,
     Draft,
     ExpectedTotals,
-    ItemType,
     LineOrigin,
     NewCustomer,
+    SageItemType,
     SalesOrder,
     SalesOrderLine,
     Transformed,
@@ -122,7 +122,7 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
                 SalesOrderLine(
                     origin=LineOrigin.COMMENT,
                     ItemCode=pair.order.comment_item,
-                    ItemType=ItemType.COMMENT,
+                    ItemType=SageItemType.COMMENT,
                     CommentText=comment,
                 )
                 for comment in comments
@@ -242,7 +242,7 @@ def _lines(order: Order, pair: Pair, problems: list[Problem]) -> list[SalesOrder
             SalesOrderLine(
                 origin=LineOrigin.ITEM,
                 sku=line.sku,
-                ItemType=ItemType.REGULAR,
+                ItemType=SageItemType.REGULAR,
                 QuantityOrdered=line.quantity,
                 UnitPrice=price,
                 WarehouseCode=pair.order.warehouse,
@@ -278,7 +278,7 @@ def _charge(origin: LineOrigin, item_code: str, amount: Decimal, taxable: bool, 
     return SalesOrderLine(
         origin=origin,
         ItemCode=item_code,
-        ItemType=ItemType.MISCELLANEOUS,
+        ItemType=SageItemType.MISCELLANEOUS,
         QuantityOrdered=Decimal(1),
         UnitPrice=cents(amount),
         TaxClass=pair.charges.tax_class if taxable else pair.charges.non_taxable_class,

@@ -1,0 +1,232 @@
+"""The one function that starts an order: the durable accept of an event, whether a webhook or a backfill brought it.
+
+In: a parsed, verified event. Out: what became of it. The start of the workflow is the accept; conflict policy FAIL
+tells new, running and closed orders apart (design, intake). Raises `RPCError` when Temporal does not answer.
+"""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.common import (
+    Priority,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from contracts import ids, queues
+from contracts import search_attributes as attributes
+from contracts.messages import (
+    ClarityOrderChanged,
+    DeadLetter,
+    DeadLetterReason,
+    EventType,
+    OrderStart,
+)
+from contracts.search_attributes import OrderState
+from mappings.card_numbers import mask_card_numbers
+from mappings.clarity_order import to_decimal
+from mappings.intake import order_id_of, payload_digest, reason_to_ignore
+from mappings.pair import Pair
+
+log = logging.getLogger(__name__)
+
+RPC_LIMIT = timedelta(seconds=3)
+DIGEST_MEMO = "clarity_digest"
+NORMAL_PRIORITY = 3
+
+
+class IntakeResult(StrEnum):
+    """What became of an event."""
+
+    STARTED = "started"
+    DUPLICATE = "duplicate"
+    CHANGED = "changed"
+    IGNORED = "ignored"
+    DEAD_LETTER = "dead_letter"
+
+
+class Intake:
+    """Takes events of one pair in."""
+
+    def __init__(self, client: Client, pair: Pair) -> None:
+        self._client = client
+        self._pair = pair
+
+    async def take(
+        self, payload: dict[str, Any], webhook_id: str, *, restart: bool = False
+    ) -> tuple[IntakeResult, str]:
+        """The result and a sentence or workflow id that explains it.
+
+        `restart` starts an order again whose workflow was terminated, cancelled or failed; never a completed one.
+        """
+        masked, masked_fields = mask_card_numbers(payload)
+        if masked_fields:
+            log.warning("Masked %d value(s) that look like card data in event %s", masked_fields, webhook_id[:64])
+        event = masked.get("type")
+        if event not in set(EventType):
+            return await self._bury(
+                masked, webhook_id, DeadLetterReason.UNKNOWN_TYPE, "The event's type is not one that this pair handles."
+            )
+        order_id = order_id_of(masked)
+        if order_id is None:
+            return await self._bury(
+                masked,
+                webhook_id,
+                DeadLetterReason.NO_ORDER_ID,
+                "data.id names no order: an order id has 1 to 64 letters, digits, dots, dashes or underscores.",
+            )
+        start = OrderStart(
+            pair=self._pair.name,
+            order_id=order_id,
+            payload=masked,
+            digest=payload_digest(masked),
+            received_at=datetime.now(UTC),
+            webhook_id=webhook_id,
+            pace=self._pair.pace,
+            masked_fields=masked_fields,
+        )
+        workflow_id = ids.order_workflow_id(self._pair.name, order_id)
+        ignored = reason_to_ignore(masked, self._pair)
+        if event == EventType.ORDER_CANCELLED or (ignored and not restart):
+            # A cancellation starts nothing; it matters only to an order that is known.
+            known = await self._describe(workflow_id)
+            if known is None:
+                reason = ignored or "it is cancelled, and was never started"
+                log.info("Order %s starts nothing: %s", workflow_id, reason)
+                return IntakeResult.IGNORED, reason
+            return await self._meet(known, start, event)
+        try:
+            await self._start(workflow_id, start, restart=restart)
+        except WorkflowAlreadyStartedError:
+            known = await self._describe(workflow_id)
+            if known is None:
+                raise
+            return await self._meet(known, start, event)
+        return IntakeResult.STARTED, workflow_id
+
+    async def _start(self, workflow_id: str, start: OrderStart, *, restart: bool) -> None:
+        number = _text(start.payload, "number") or start.order_id
+        await self._client.start_workflow(
+            "OrderFulfillmentWorkflow",
+            start,
+            id=workflow_id,
+            task_queue=queues.ORDERS,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+            if restart
+            else WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            memo={DIGEST_MEMO: start.digest},
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(attributes.PAIR, self._pair.name),
+                    SearchAttributePair(attributes.ORDER_STATE, OrderState.RECEIVED.value),
+                    SearchAttributePair(attributes.ORDER_NUMBER, attributes.scalar(number)),
+                ]
+            ),
+            static_summary=summary_of(start.payload, number),
+            static_details=f"Clarity order {start.order_id}, received {start.received_at:%Y-%m-%d %H:%M:%S} UTC",
+            priority=Priority(priority_key=NORMAL_PRIORITY, fairness_key=self._pair.name),
+            rpc_timeout=RPC_LIMIT,
+        )
+
+    async def _describe(self, workflow_id: str) -> WorkflowExecutionDescription | None:
+        try:
+            return await self._client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_LIMIT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+
+    async def _meet(
+        self, known: WorkflowExecutionDescription, start: OrderStart, event: str
+    ) -> tuple[IntakeResult, str]:
+        """The event is about an order that has a workflow already."""
+        same = await known.memo_value(DIGEST_MEMO, default="") == start.digest
+        cancels = event == EventType.ORDER_CANCELLED
+        if known.status is WorkflowExecutionStatus.RUNNING:
+            if same and not cancels:
+                return IntakeResult.DUPLICATE, known.id
+            change = ClarityOrderChanged(
+                event=event, payload=start.payload, digest=start.digest, webhook_id=start.webhook_id
+            )
+            await self._client.get_workflow_handle(known.id).signal(
+                "clarity_order_changed", change, rpc_timeout=RPC_LIMIT
+            )
+            return IntakeResult.CHANGED, known.id
+        if known.status is WorkflowExecutionStatus.COMPLETED:
+            if same:
+                return IntakeResult.DUPLICATE, known.id
+            return await self._bury(
+                start.payload,
+                f"{known.id}:{start.digest}:{event}",
+                DeadLetterReason.ORDER_CLOSED,
+                f"The order {start.order_id} is complete here, and Clarity sent another version of it.",
+            )
+        # Terminated, cancelled, failed: told once per run; somebody decides.
+        state = known.status.name.lower() if known.status else "unknown"
+        return await self._bury(
+            start.payload,
+            f"{known.id}:{known.run_id}",
+            DeadLetterReason.ORDER_ENDED,
+            f"The workflow {known.id} is {state}. "
+            f"Start it again: POST /orders/{self._pair.name}/{start.order_id}/restart",
+        )
+
+    async def _bury(
+        self, payload: object, webhook_id: str, reason: DeadLetterReason, explanation: str
+    ) -> tuple[IntakeResult, str]:
+        """Keep the event as a `DeadLetterWorkflow`; the same delivery is kept once."""
+        workflow_id = ids.dead_letter_workflow_id(self._pair.name, webhook_id)
+        letter = DeadLetter(
+            pair=self._pair.name,
+            reason=reason,
+            webhook_id=attributes.scalar(webhook_id),
+            received_at=datetime.now(UTC),
+            explanation=explanation,
+            body=payload,
+        )
+        try:
+            await self._client.start_workflow(
+                "DeadLetterWorkflow",
+                letter,
+                id=workflow_id,
+                task_queue=queues.ORDERS,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, self._pair.name)]),
+                static_summary=f"Dead letter: {reason.value}",
+                static_details=explanation,
+                rpc_timeout=RPC_LIMIT,
+            )
+            log.warning("Dead letter %s (%s)", workflow_id, reason.value)
+        except WorkflowAlreadyStartedError:
+            pass
+        return IntakeResult.DEAD_LETTER, workflow_id
+
+
+def summary_of(payload: dict[str, Any], number: str) -> str:
+    """`#W-10432 · 3 lines · 1,284.50 USD`, from the raw payload; no personal data, at most 200 bytes."""
+    body = payload.get("data")
+    body = body if isinstance(body, dict) else {}
+    items, totals = body.get("items"), body.get("totals")
+    parts = [f"#{attributes.scalar(number)[:80]}"]
+    if isinstance(items, list):
+        parts.append("1 line" if len(items) == 1 else f"{len(items)} lines")
+    grand = to_decimal(totals.get("grand")) if isinstance(totals, dict) else None
+    if grand is not None:
+        currency = body.get("currency")
+        parts.append(f"{grand:,.2f} {currency[:3] if isinstance(currency, str) else ''}".strip())
+    return attributes.scalar(" · ".join(parts)).encode()[:200].decode(errors="ignore")
+
+
+def _text(payload: dict[str, Any], name: str) -> str:
+    body = payload.get("data")
+    value = body.get(name) if isinstance(body, dict) else None
+    return str(value).strip()[:64] if isinstance(value, str | int) and not isinstance(value, bool) else ""

@@ -1,0 +1,280 @@
+"""The HTTP edge: Clarity's webhooks in, order state out, releases through.
+
+In: signed webhooks; support's requests from this machine. Out: 202 once Temporal has accepted. Routes verify, parse
+and hand over; there is no state and no business rule here. Temporal down: 503 with Retry-After, quickly.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.intake import Intake, IntakeResult
+from api.payload import NotJson, parse_payload
+from connectors.clarity.webhooks import BadSignature, verify
+from contracts import ids
+from contracts.messages import OrderView, Release, ReleaseAccepted
+from mappings.pair import Pair
+
+log = logging.getLogger(__name__)
+
+BODY_LIMIT = 1024 * 1024
+RPC_LIMIT = timedelta(seconds=3)
+RETRY_AFTER_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class PairEdge:
+    """What the API needs of one pair."""
+
+    pair: Pair
+    webhook_keys: tuple[bytes, ...]
+
+
+class WebhookAnswer(BaseModel):
+    """202: accepted, and what became of the event."""
+
+    result: IntakeResult
+    detail: str = Field(description="Workflow id, or why nothing was started")
+
+
+class Problem(BaseModel):
+    """Every error."""
+
+    error: str
+    remedy: str = ""
+
+
+class OrderAnswer(BaseModel):
+    """An order as support sees it."""
+
+    workflow_id: str
+    status: str
+    order: OrderView | None = Field(description="None when no worker answered in time")
+
+
+class RestartAnswer(BaseModel):
+    """The order was started again."""
+
+    workflow_id: str
+
+
+class EdgeError(Exception):
+    """An answer that is no success."""
+
+    def __init__(self, status: int, error: str, remedy: str = "", retry_after: int | None = None) -> None:
+        self.status = status
+        self.body = Problem(error=error, remedy=remedy)
+        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        super().__init__(error)
+
+
+PairName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9]{1,15}$")]
+OrderId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in {
+        400: "Not JSON",
+        401: "Signature missing, malformed, old or wrong",
+        404: "No such pair or order",
+        409: "The order's state does not allow it",
+        413: "Larger than 1 MB",
+        422: "The request is not valid",
+        503: "Temporal does not answer; try again after Retry-After",
+    }.items()
+}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documented errors of a route."""
+    return {status: ERRORS[status] for status in statuses}
+
+
+def create_app(edges: Mapping[str, PairEdge], client: Client) -> FastAPI:
+    """The API over a (lazily connected) Temporal client."""
+
+    app = FastAPI(
+        title="Clarity ↔ Sage 100",
+        description="Webhooks in, order state out, releases through.",
+        version="1",
+    )
+    add_error_answers(app)
+    add_health(app, client)
+    add_webhooks(app, edges, client)
+    add_orders(app, edges, client)
+    return app
+
+
+def add_error_answers(app: FastAPI) -> None:
+    """Every error has the same shape, and nothing is a traceback."""
+
+    @app.exception_handler(EdgeError)
+    async def edge_error(_: Request, error: EdgeError) -> JSONResponse:
+        return JSONResponse(error.body.model_dump(), error.status, error.headers)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse(Problem(error=str(error.detail)).model_dump(), error.status_code, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return JSONResponse(Problem(error=f"{where}: {first['msg']}").model_dump(), 422)
+
+    @app.exception_handler(RPCError)
+    @app.exception_handler(RuntimeError)
+    async def temporal_down(_: Request, error: Exception) -> JSONResponse:
+        log.error("Temporal does not answer: %s", type(error).__name__)
+        body = Problem(error="Temporal does not answer", remedy="Try again later; nothing was accepted.")
+        return JSONResponse(body.model_dump(), 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def add_health(app: FastAPI, client: Client) -> None:
+    """Liveness and readiness."""
+
+    @app.get("/healthz", summary="The process lives")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", summary="Temporal answers", responses=errors(503))
+    async def readyz() -> dict[str, str]:
+        if not await client.service_client.check_health(timeout=RPC_LIMIT):
+            raise EdgeError(503, "Temporal is not ready", retry_after=RETRY_AFTER_SECONDS)
+        return {"status": "ready"}
+
+
+def add_webhooks(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> None:
+    """Clarity's deliveries."""
+
+    @app.post(
+        "/webhooks/clarity/{pair}",
+        status_code=202,
+        summary="A signed event from Clarity (Standard Webhooks 1.0)",
+        responses=errors(400, 401, 404, 413, 422, 503),
+    )
+    async def clarity_webhook(pair: PairName, request: Request) -> WebhookAnswer:
+        edge = edge_of(edges, pair)
+        body = await read_body(request)
+        tolerance = timedelta(seconds=edge.pair.clarity.webhook_tolerance_seconds)
+        try:
+            webhook_id = verify(request.headers, body, edge.webhook_keys, datetime.now(UTC), tolerance)
+        except BadSignature as error:
+            log.warning("A webhook for pair %s was refused: %s", pair, error)
+            raise EdgeError(401, str(error), "Sign the raw body with the pair's webhook secret.") from None
+        try:
+            payload = parse_payload(body)
+        except NotJson as error:
+            log.error("A signed webhook for pair %s is not JSON (%d bytes)", pair, len(body))
+            raise EdgeError(400, str(error)) from None
+        result, detail = await Intake(client, edge.pair).take(payload, webhook_id)
+        return WebhookAnswer(result=result, detail=detail)
+
+
+async def read_body(request: Request) -> bytes:
+    """The raw body, at most 1 MB."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > BODY_LIMIT:
+            log.error("ALERT a webhook larger than 1 MB was refused (413); the order must be entered by hand")
+            raise EdgeError(413, "The body is larger than 1 MB.", "Enter the order by hand, or split it.")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def edge_of(edges: Mapping[str, PairEdge], pair: str) -> PairEdge:
+    """The pair, or 404."""
+    edge = edges.get(pair)
+    if edge is None:
+        raise EdgeError(404, f"There is no pair {pair}.", "Check the address against PAIRS_DIR.")
+    return edge
+
+
+def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> None:
+    """What support sees and does."""
+
+    @app.get("/orders/{pair}/{order_id}", summary="An order's state", responses=errors(404, 422, 503))
+    async def get_order(pair: PairName, order_id: OrderId) -> OrderAnswer:
+        edge_of(edges, pair)
+        workflow_id = ids.order_workflow_id(pair, order_id)
+        handle = client.get_workflow_handle(workflow_id)
+        try:
+            description = await handle.describe(rpc_timeout=RPC_LIMIT)
+        except RPCError as error:
+            raise missing(error, workflow_id) from None
+        view = None
+        try:
+            view = await handle.query("state", result_type=OrderView, rpc_timeout=RPC_LIMIT)
+        except (RPCError, WorkflowQueryFailedError):
+            log.warning("No worker answered the query of %s", workflow_id)
+        status = description.status.name.lower() if description.status else "unknown"
+        return OrderAnswer(workflow_id=workflow_id, status=status, order=view)
+
+    @app.post(
+        "/orders/{pair}/{order_id}/release", summary="Decide on a held order", responses=errors(404, 409, 422, 503)
+    )
+    async def release(pair: PairName, order_id: OrderId, decision: Release) -> ReleaseAccepted:
+        edge_of(edges, pair)
+        if decision.hold is None:
+            raise EdgeError(
+                422, "hold: is missing", "Send the number of the hold that GET shows, so that you decide it."
+            )
+        workflow_id = ids.order_workflow_id(pair, order_id)
+        handle = client.get_workflow_handle(workflow_id)
+        try:
+            accepted: ReleaseAccepted = await handle.execute_update(
+                "release_hold", decision, result_type=ReleaseAccepted, rpc_timeout=RPC_LIMIT
+            )
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            raise EdgeError(409, cause.message if isinstance(cause, ApplicationError) else str(cause)) from None
+        except RPCError as error:
+            raise missing(error, workflow_id) from None
+        return accepted
+
+    @app.post(
+        "/orders/{pair}/{order_id}/restart",
+        summary="Start an order again whose workflow was terminated, cancelled or failed",
+        responses=errors(404, 409, 422, 503),
+    )
+    async def restart(pair: PairName, order_id: OrderId) -> RestartAnswer:
+        edge = edge_of(edges, pair)
+        workflow_id = ids.order_workflow_id(pair, order_id)
+        handle = client.get_workflow_handle(workflow_id)
+        try:
+            description = await handle.describe(rpc_timeout=RPC_LIMIT)
+            payload = await first_payload(client, handle)
+        except RPCError as error:
+            raise missing(error, workflow_id) from None
+        result, detail = await Intake(client, edge.pair).take(payload, f"restart:{description.run_id}", restart=True)
+        if result is not IntakeResult.STARTED:
+            raise EdgeError(409, f"The order was not started again ({result.value}).", detail)
+        return RestartAnswer(workflow_id=workflow_id)
+
+
+async def first_payload(client: Client, handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
+    """Clarity's payload, from the start event of an order's history."""
+    async for event in handle.fetch_history_events(page_size=1, rpc_timeout=RPC_LIMIT):
+        payloads = event.workflow_execution_started_event_attributes.input.payloads
+        values = await client.data_converter.decode(list(payloads))
+        payload = values[0].get("payload") if values and isinstance(values[0], dict) else None
+        return payload if isinstance(payload, dict) else {}
+    return {}
+
+
+def missing(error: RPCError, workflow_id: str) -> EdgeError | RPCError:
+    """404 for an order that is unknown or closed; anything else stays an outage."""
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return EdgeError(404, f"{workflow_id} is not there or is closed.", "Check the order id.")
+    return error

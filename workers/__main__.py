@@ -1,0 +1,75 @@
+"""`python -m workers`: run the workers, create the schedules, or run the demo."""
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from collections.abc import Sequence
+
+from workers.connect import connect
+from workers.demo import add_demo_options, run_demo
+from workers.plugin import integration_plugin
+from workers.roles import Fleet, Role
+from workers.schedules import ensure_schedules
+from workers.settings import Settings, SettingsError, load_pair_files, load_settings
+from workers.signals import stop_on_signals
+from workers.telemetry import set_up_logging, set_up_tracing
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands with their flags."""
+    parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
+    parser.add_argument(
+        "--role",
+        action="append",
+        choices=[role.value for role in Role],
+        help="run only this role (may be repeated); default: all",
+    )
+    commands = parser.add_subparsers(dest="command", title="commands (default: run the workers)")
+    commands.add_parser("schedules", help="create or update the schedules of all pairs")
+    add_demo_options(commands.add_parser("demo", help="everything on this machine: make run"))
+    return parser
+
+
+async def run_workers(settings: Settings, roles: Sequence[Role]) -> None:
+    """Run the roles until Ctrl-C or SIGTERM."""
+    pairs = load_pair_files(settings)
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    client = await connect(settings, integration_plugin(tracing=set_up_tracing(settings, "clarity-sage100-workers")))
+    fleet = Fleet(client, settings, pairs)
+    for role in roles:
+        fleet.add(role)
+    await fleet.run(stop)
+
+
+async def make_schedules(settings: Settings) -> None:
+    """Create or update all schedules."""
+    pairs = load_pair_files(settings)
+    await ensure_schedules(await connect(settings, integration_plugin()), pairs.values())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    options = build_parser().parse_args(arguments)
+    try:
+        settings = load_settings()
+        set_up_logging(settings)
+        if options.command == "demo":
+            return asyncio.run(run_demo(options, settings))
+        if options.command == "schedules":
+            asyncio.run(make_schedules(settings))
+            return 0
+        roles = [Role(name) for name in options.role] if options.role else list(Role)
+        asyncio.run(run_workers(settings, roles))
+    except SettingsError as error:
+        print(f"workers: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        with contextlib.suppress(KeyboardInterrupt):
+            return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

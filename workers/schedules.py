@@ -1,0 +1,65 @@
+"""Schedules: created when missing, updated when different, never deleted and recreated (that would lose the cursor).
+
+Their pause state and note are left as they are found. `python -m workers schedules`.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+
+from contracts import ids, queues
+from contracts import search_attributes as attributes
+from mappings.pair import Pair
+from workflows.sage_poll import PollStart, SagePollWorkflow
+
+log = logging.getLogger(__name__)
+
+CATCH_UP = timedelta(minutes=1)
+
+
+def poll_schedule(pair: Pair) -> Schedule:
+    """Back-to-back shifts. BUFFER_ONE, because SKIP would lose every other one (temporal.md, schedules)."""
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            SagePollWorkflow.run,
+            PollStart(pair=pair.name, pace=pair.pace),
+            id=ids.poll_schedule_id(pair.name),
+            task_queue=queues.ORDERS,
+            typed_search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, pair.name)]),
+            static_summary=f"Sage poller of pair {pair.name}: one shift",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=pair.pace.shift_length))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=CATCH_UP),
+    )
+
+
+async def ensure_schedules(client: Client, pairs: Iterable[Pair]) -> None:
+    """Create or update every pair's schedules; a new one starts its first shift at once."""
+    for pair in pairs:
+        wanted, id_ = poll_schedule(pair), ids.poll_schedule_id(pair.name)
+        try:
+            await client.create_schedule(id_, wanted, trigger_immediately=True)
+            log.info("Schedule %s created", id_)
+        except ScheduleAlreadyRunningError:
+            await client.get_schedule_handle(id_).update(lambda found, wanted=wanted: keep_pause(found, wanted))  # type: ignore[misc]
+            log.info("Schedule %s is up to date", id_)
+
+
+def keep_pause(found: ScheduleUpdateInput, wanted: Schedule) -> ScheduleUpdate:
+    """The wanted schedule with the pause state and note that are there."""
+    wanted.state = found.description.schedule.state
+    return ScheduleUpdate(schedule=wanted)

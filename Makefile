@@ -1,0 +1,46 @@
+# Targets of the project; `make help` lists them. Needs python3 (3.11 or newer, with venv) and make; no root.
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-all lint lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1	/' | expand -t 12
+
+setup: $(READY) ## make .venv and fetch the ODBC driver (run and test do it when needed)
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make setup PYTHON=python3.12" >&2; exit 1; }
+	@echo "Setting up .venv …"
+	@$(PYTHON) -m venv .venv || { echo "python3-venv is missing. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m connectors.sage100.driver
+	@touch $@
+
+run: $(READY) ## run everything here and watch the sample orders; ARGS="--exit-when-done" ends by itself
+	@$(BIN)/python -m workers demo $(ARGS)
+
+test: $(READY) ## run the tests (as CI does)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(READY) ## run the tests with larger sizes of the randomised ones
+	@HYPOTHESIS_PROFILE=large $(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## check style, types and layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+lock: $(READY) ## write requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+		--extra dev pyproject.toml -o requirements.lock
+
+clean: ## remove var/ (all local state) and caches; .venv and .odbc stay
+	@rm -rf var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

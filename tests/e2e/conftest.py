@@ -1,0 +1,86 @@
+"""One house for all end-to-end tests: every process real, as `make run` starts them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.support.processes import ROOT, answers, free_ports, running, wait_until
+from tests.support.sandbox import Sandbox
+
+
+@dataclass(frozen=True)
+class House:
+    """Where the running house is."""
+
+    sandbox: Sandbox
+    api_url: str
+    temporal_address: str
+    ui_url: str
+    log: Path
+
+
+def expectations() -> dict[str, dict[str, Any]]:
+    """sandbox/expected.yaml by sample name."""
+    text = (ROOT / "sandbox" / "expected.yaml").read_text(encoding="utf-8")
+    orders: dict[str, dict[str, Any]] = yaml.safe_load(text)["orders"]
+    return orders
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """The supervisor with all its children and the sample orders checked out."""
+    temporal, ui, api, sage, clarity = free_ports(5)
+    folder = tmp_path_factory.mktemp("house")
+    ports = {"temporal": temporal, "ui": ui, "api": api, "sage": sage, "clarity": clarity}
+    flags = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
+    log = folder / "supervisor.log"
+    with running(["workers", "demo", "--var", str(folder / "var"), *flags], log) as process:
+        house = House(
+            Sandbox(f"http://127.0.0.1:{sage}", f"http://127.0.0.1:{clarity}", folder / "var"),
+            f"http://127.0.0.1:{api}",
+            f"127.0.0.1:{temporal}",
+            f"http://127.0.0.1:{ui}",
+            log,
+        )
+
+        def checked_out() -> bool:
+            assert process.poll() is None, log.read_text()
+            if not answers(f"{house.api_url}/readyz") or not answers(f"{house.sandbox.clarity_url}/_control/state"):
+                return False
+            state = httpx.get(f"{house.sandbox.clarity_url}/_control/state").json()
+            return bool(state["orders"] >= len(expectations()))
+
+        wait_until("the house is up and the sample orders are checked out", checked_out, 90)
+        yield house
+
+
+@pytest.fixture(scope="session")
+def settled(house: House) -> House:
+    """The house once every sample order is where it should be, as Clarity, Sage and Temporal show it."""
+    expected = expectations()
+    complete = {entry["order_id"] for entry in expected.values() if entry["result"] == "complete"}
+    held = {entry["order_id"] for entry in expected.values() if entry["result"] == "held"}
+
+    def shipped() -> bool:
+        orders = {str(order["id"]): order for order in all_orders(house)}
+        return all(orders[order_id].get("invoiceReferences") for order_id in complete)
+
+    def all_held() -> bool:
+        views = [httpx.get(f"{house.api_url}/orders/demo/{order_id}", timeout=10).json() for order_id in held]
+        return all((view.get("order") or {}).get("state") == "held" for view in views)
+
+    wait_until("every order that completes has its invoices at Clarity", shipped, 90)
+    wait_until("every other order is held", all_held, 60)
+    return house
+
+
+def all_orders(house: House) -> list[dict[str, Any]]:
+    """Every order at Clarity."""
+    page = house.sandbox.clarity("GET", "/api/v1/orders?pageSize=200").json()
+    items: list[dict[str, Any]] = page["items"]
+    return items

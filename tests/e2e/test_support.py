@@ -1,0 +1,142 @@
+"""What developers and support see and do: the history, the listing, the release, by Temporal's own CLI."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.conftest import House, expectations
+from tests.support.processes import wait_until
+
+TEMPORAL = Path(sys.executable).parent / "temporal"
+
+
+def temporal(house: House, *arguments: str) -> str:
+    """The CLI of the virtual environment, as the README shows it."""
+    command = [str(TEMPORAL), *arguments, "--address", house.temporal_address]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def history(house: House, workflow_id: str) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = json.loads(temporal(house, "workflow", "show", "-w", workflow_id, "-o", "json"))[
+        "events"
+    ]
+    return events
+
+
+def order_view(house: House, order_id: str) -> dict[str, Any]:
+    answer = httpx.get(f"{house.api_url}/orders/demo/{order_id}", timeout=10).json()
+    return dict(answer.get("order") or {})
+
+
+def state_set_by(event: dict[str, Any]) -> str:
+    fields = event.get("upsertWorkflowSearchAttributesEventAttributes", {}).get("searchAttributes", {})
+    state = fields.get("indexedFields", {}).get("OrderState")
+    return str(state) if isinstance(state, str) else json.dumps(state)
+
+
+def test_a_plain_order_takes_at_most_44_events_when_shipped_and_56_when_complete(settled: House) -> None:
+    for order_id in ("10002", "10004", "10009", "10010"):
+        events = history(settled, f"order-demo-{order_id}")
+        names = [event["eventType"] for event in events]
+        if names.count("EVENT_TYPE_TIMER_STARTED") > 1:
+            continue  # a new buyer: the order also waited for its account
+        upserts = [
+            number
+            for number, event in enumerate(events, start=1)
+            if event["eventType"] == "EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"
+        ]
+        assert len(upserts) == 3, "open, shipped, complete"
+        assert upserts[1] <= 44, names
+        assert len(events) <= 56, names
+    assert len(history(settled, "order-demo-10002")) <= 56
+
+
+def test_every_activity_and_timer_of_an_order_has_a_summary(settled: House) -> None:
+    for order_id in ("10002", "10001"):
+        for event in history(settled, f"order-demo-{order_id}"):
+            if event["eventType"] in ("EVENT_TYPE_ACTIVITY_TASK_SCHEDULED", "EVENT_TYPE_TIMER_STARTED"):
+                assert event.get("userMetadata", {}).get("summary"), event
+
+
+def test_orders_are_listed_and_described_by_state(settled: House) -> None:
+    held = temporal(settled, "workflow", "list", "--query", "OrderState='held' AND ExecutionStatus='Running'")
+    for name, entry in expectations().items():
+        assert (f"order-demo-{entry['order_id']} " in held) == (entry["result"] == "held"), name
+    described = temporal(settled, "workflow", "describe", "-w", "order-demo-10021")
+    assert "#W-10021" in described
+    assert "total_mismatch" in described
+
+
+def test_update_release_hold_retries_a_mended_order_until_it_completes(settled: House) -> None:
+    """The account is taken off credit hold in Sage, then support releases the order by update."""
+    refused = subprocess.run(
+        [
+            *(str(TEMPORAL), "workflow", "update", "execute", "--address", settled.temporal_address),
+            *("-w", "order-demo-10020", "--name", "release_hold", "--input", '{"action": "explode", "by": "support"}'),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode != 0
+    assert "Input should be 'retry' or 'cancel'" in refused.stderr
+    hold = order_view(settled, "10020")["hold"]
+    release = {"action": "retry", "by": "support", "reason": "credit", "hold": hold["hold"]}
+    answer = temporal(
+        settled,
+        *("workflow", "update", "execute", "-w", "order-demo-10020", "--name", "release_hold"),
+        *("--input", json.dumps(release)),
+    )
+    assert "retry" in answer
+    wait_until("it is held again: nothing was mended", lambda: order_view(settled, "10020").get("hold", {}) != hold)
+    again = order_view(settled, "10020")
+    assert any("released with retry by support" in entry["what"] for entry in again["trail"])
+
+
+def test_a_release_for_another_hold_changes_nothing(settled: House) -> None:
+    view = order_view(settled, "10021")
+    answer = httpx.post(
+        f"{settled.api_url}/orders/demo/10021/release",
+        json={"action": "retry", "by": "support", "hold": view["hold"]["hold"] + 7},
+        timeout=20,
+    )
+    assert answer.status_code == 409
+    signal = {"action": "retry", "by": "support", "reason": "credit"}
+    temporal(
+        settled,
+        *("workflow", "signal", "-w", "order-demo-10021", "--name", "release_hold", "--input", json.dumps(signal)),
+    )
+    wait_until(
+        "the signal is kept in the trail as ignored",
+        lambda: any("was ignored" in entry["what"] for entry in order_view(settled, "10021")["trail"]),
+    )
+    assert order_view(settled, "10021")["hold"] == view["hold"]
+
+
+def test_signal_release_hold_cancels_an_order_and_clarity_hears_it(settled: House) -> None:
+    signal = {"action": "cancel", "by": "support", "reason": "customer_review", "note": "the buyer called"}
+    temporal(
+        settled,
+        *("workflow", "signal", "-w", "order-demo-10019", "--name", "release_hold", "--input", json.dumps(signal)),
+    )
+    wait_until(
+        "Clarity says Cancelled",
+        lambda: settled.sandbox.clarity("GET", "/api/v1/orders/10019").json()["status"] == "Cancelled",
+    )
+    wait_until("the order is cancelled", lambda: order_view(settled, "10019")["state"] == "cancelled")
+    listed = temporal(settled, "workflow", "list", "--query", "HoldReason='customer_review'")
+    assert "order-demo-10019" not in listed
+
+
+def test_the_details_page_of_a_held_order_shows_the_exact_command(settled: House) -> None:
+    answer = temporal(settled, "workflow", "metadata", "-w", "order-demo-10023", "-o", "json")
+    assert "out_of_stock" in answer
+    assert "--name release_hold" in answer
+    assert "SOFA-LOUNGE" in answer

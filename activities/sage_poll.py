@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from time import monotonic
@@ -111,11 +111,13 @@ class SagePollActivities:
             news += posted
             if not posted and self._still_hoped_for(number):
                 missing.append(number)
-        for number in await self._reader.posted_since(self._posted_from(cursor)):
+        posted_lately = await self._reader.posted_since(self._posted_from(cursor))
+        for number in posted_lately:
             if number not in self._memory.settled and number not in cursor.unposted:
                 news += await self._read(self._reader.posted_invoice(number), number, counts)
         semaphore = asyncio.Semaphore(SIGNALS_AT_ONCE)
-        await asyncio.gather(*(self._tell(invoice, counts, semaphore) for invoice in news))
+        ended = await asyncio.gather(*(self._tell(invoice, counts, semaphore) for invoice in news))
+        self._remember(news, ended, unposted.union(posted_lately))
         return PollCursor(
             polled_on=self._today().isoformat(),
             unposted=[*sorted(unposted), *missing][:UNPOSTED_KEPT],
@@ -165,19 +167,30 @@ class SagePollActivities:
         self._memory.seen[key] = (digest, first_seen, unchanged_since)
         return ready(invoice, timedelta(seconds=now - unchanged_since), timedelta(seconds=now - first_seen), pace)
 
-    async def _tell(self, invoice: ShipmentInvoice, counts: Counter[str], semaphore: asyncio.Semaphore) -> None:
-        """Signal the order whose invoice this is, unless it was told exactly this before."""
+    def _remember(self, news: Sequence[ShipmentInvoice], ended: Sequence[bool], current: Set[str]) -> None:
+        """Posted invoices of which nothing more will come are not read again; what is long past is forgotten."""
+        waiting = {invoice.InvoiceNo for invoice, is_ended in zip(news, ended, strict=True) if not is_ended}
+        self._memory.settled |= {invoice.InvoiceNo for invoice in news if invoice.posted} - waiting
+        self._memory.settled &= current
+        for known in (self._memory.sent, self._memory.seen):
+            for key in [key for key in known if key[0] not in current]:
+                del known[key]
+
+    async def _tell(self, invoice: ShipmentInvoice, counts: Counter[str], semaphore: asyncio.Semaphore) -> bool:
+        """Signal the order whose invoice this is, unless it was told exactly this before.
+
+        Returns whether nothing more will come of this invoice for this order.
+        """
         async with semaphore:
             order_id = await self._reader.web_order_id(invoice.SalesOrderNo)
             if order_id is None or not ids.is_order_id(order_id):
                 counts["not_ours"] += 1
-                if invoice.posted:
-                    self._memory.settled.add(invoice.InvoiceNo)
-                return
+                return invoice.posted
             seen = ShipmentSeen(invoice=invoice, standing=await self._reader.standing(invoice.SalesOrderNo))
             key, digest = (invoice.InvoiceNo, invoice.SalesOrderNo), digest_of(seen)
+            ended = invoice.posted and not seen.standing.live
             if self._memory.sent.get(key) == digest:
-                return
+                return ended
             handle = self._client.get_workflow_handle(ids.order_workflow_id(self._pair.name, order_id))
             try:
                 await handle.signal("shipment", seen, rpc_timeout=timedelta(seconds=10))
@@ -189,8 +202,7 @@ class SagePollActivities:
                 counts["not_found"] += 1
                 log.info("No running order takes invoice %s of %s", invoice.InvoiceNo, invoice.SalesOrderNo)
             self._memory.sent[key] = digest
-            if invoice.posted and not seen.standing.live:
-                self._memory.settled.add(invoice.InvoiceNo)
+            return ended
 
 
 def digest_of(reading: ShipmentInvoice | ShipmentSeen) -> str:

@@ -6,7 +6,7 @@ An `ApplicationError` of one of these types carries, as its details, a list of `
 from enum import StrEnum
 
 from pydantic import TypeAdapter, ValidationError
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from mappings.problems import HoldReason, Problem
 
@@ -36,7 +36,8 @@ HOLD_FOR_FAILURE = {
 
 def hold_for(error: FailureError) -> tuple[HoldReason, list[Problem]]:
     """The hold that a failed activity asks for, with its problems; what is not ours is `internal_error`."""
-    cause: BaseException | None = error.cause if error.cause is not None else error
+    # A remote activity's failure comes wrapped, a local one's as it is.
+    cause: BaseException = error.cause if isinstance(error, ActivityError) and error.cause is not None else error
     if isinstance(cause, ApplicationError):
         reason = HoldReason.INTERNAL_ERROR
         for failure, hold in HOLD_FOR_FAILURE.items():

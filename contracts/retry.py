@@ -35,8 +35,14 @@ TEMPORAL_ITSELF: Final = RetryPolicy(initial_interval=timedelta(seconds=1), maxi
 INTERNAL_ERROR_ATTEMPTS: Final = 5
 """An exception that is not ours is tried this often before the order is held (design, failures)."""
 
-ONE_CALL: Final = timedelta(seconds=60)
-"""Start-to-close of an activity that makes one or two calls with the connectors' own limits (about 20 s each)."""
+
+def one_call(pace: Pace) -> timedelta:
+    """Start-to-close of an activity that makes a few calls, each with the connectors' own limits (15 s)."""
+    return timedelta(seconds=pace.call_limit)
+
+
+TEMPORAL_CALL: Final = timedelta(seconds=30)
+"""Start-to-close of an activity that only talks to Temporal or to an alert channel."""
 
 SEVERAL_CALLS: Final = timedelta(minutes=5)
 """Start-to-close of an activity that makes a call per package or per page."""

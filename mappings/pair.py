@@ -253,8 +253,8 @@ class Pace(Section):
     not_posted_alert_days: float = Field(default=7.0, gt=0)
     hold_reminder: float = Field(default=86_400.0, gt=0)
     customer_deadline: float = Field(default=120.0, gt=0)
-    call_limit: float = Field(default=60.0, gt=0)
-    """Start-to-close of one activity attempt with one or two calls."""
+    call_limit: float = Field(default=120.0, gt=0)
+    """Start-to-close of one activity attempt with a few calls."""
     retry_initial: float = Field(default=5.0, gt=0)
     retry_maximum: float = Field(default=300.0, gt=0)
 

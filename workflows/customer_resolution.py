@@ -83,7 +83,7 @@ class CustomerResolutionWorkflow:
                 SageWriteActivities.reserve_customer_number,
                 ReserveRequest(pair=start.pair),
                 task_queue=queues.sage_write(start.pair),
-                start_to_close_timeout=retry.ONE_CALL,
+                start_to_close_timeout=retry.one_call(start.pace),
                 retry_policy=retry.outside_system(start.pace),
                 summary="Reserve a CustomerNo, so that the create can be repeated safely",
             )
@@ -91,7 +91,7 @@ class CustomerResolutionWorkflow:
                 SageWriteActivities.create_customer,
                 CreateCustomer(pair=start.pair, CustomerNo=number, search=start.search),
                 task_queue=queues.sage_write(start.pair),
-                start_to_close_timeout=retry.ONE_CALL,
+                start_to_close_timeout=retry.one_call(start.pace),
                 retry_policy=retry.outside_system(start.pace),
                 summary=f"Create customer {start.search.new_customer.ARDivisionNo}-{number}",
             )

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from activities.clarity import ClarityActivities
 from activities.orders import OrderActivities
@@ -107,9 +107,13 @@ class OrderFulfillmentWorkflow:
         self.told: dict[str, str] = {}
         """What Clarity was told: package → its content; repeats of a signal change nothing."""
         self.shipped_at: datetime | None = None
+        self.shipped_told = False
+        """Clarity was told that the whole order is shipped."""
         self.holds = 0
         self.held: HoldView | None = None
         self.decision: Release | None = None
+        self.changed = False
+        """Clarity sent a newer version than the one being worked on."""
         self.stop_asked = ""
         """Why somebody wants the order cancelled (Clarity's order.cancelled); honoured between steps."""
         self.cancel_requested = False
@@ -123,16 +127,23 @@ class OrderFulfillmentWorkflow:
     @workflow.run
     async def run(self, start: OrderStart) -> OrderOutcome:
         """Carry the order through its life; a cancel request from outside becomes a hold, never a lost order."""
-        life = asyncio.create_task(self.fulfil())
-        while not life.done():
+        life = asyncio.create_task(self.live())
+        while True:
             try:
-                await asyncio.shield(life)
+                return await asyncio.shield(life)
             except asyncio.CancelledError:
                 self.cancel_requested = True
                 self.note("Cancellation of the workflow was requested from outside; a person must confirm it")
-            except OrderEnds:
-                break
-        note = await self.finish(life.exception())
+
+    async def live(self) -> OrderOutcome:
+        """The whole life: fulfilled to the end, or ended on purpose before Sage knew the order."""
+        note = ""
+        try:
+            await self.fulfil()
+            self.become(OrderState.COMPLETE)
+        except OrderEnds as end:
+            note = str(end)
+            await self.cancel()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return OrderOutcome(
             state=self.state,
@@ -159,6 +170,7 @@ class OrderFulfillmentWorkflow:
         """
         while True:
             await self.stop_if_asked()
+            self.changed = False
             self.transformed = await self.transform()
             draft = self.transformed.draft
             if draft is None:
@@ -192,7 +204,7 @@ class OrderFulfillmentWorkflow:
                     retry_policy=retry.TRANSFORM,
                     summary="Clarity's order → Sage's draft",
                 )
-            except ActivityError as error:
+            except FailureError as error:
                 await self.hold(HoldReason.INTERNAL_ERROR, hold_for(error)[1])
 
     async def look_up(self, draft: Draft) -> SageFacts:
@@ -204,7 +216,7 @@ class OrderFulfillmentWorkflow:
                 SageReadActivities.read_sage_facts,
                 request,
                 task_queue=queues.sage_read(self.pair),
-                start_to_close_timeout=retry.ONE_CALL,
+                start_to_close_timeout=retry.one_call(self.pace),
                 retry_policy=retry.outside_system(self.pace),
                 summary=f"Items, customer, credit, stock, existing order for {draft.sales_order.CustomerPONo}",
             )
@@ -227,7 +239,7 @@ class OrderFulfillmentWorkflow:
                 lambda: workflow.execute_activity_method(
                     OrderActivities.request_customer,
                     request,
-                    start_to_close_timeout=retry.ONE_CALL,
+                    start_to_close_timeout=retry.TEMPORAL_CALL,
                     retry_policy=retry.TEMPORAL_ITSELF,
                     summary="No account in Sage: ask for one customer for all orders of this buyer",
                 )
@@ -256,10 +268,12 @@ class OrderFulfillmentWorkflow:
         """Create the sales order under a reserved number, exactly once (rules 4). False: start over."""
         customer = self.customer
         if customer is None:
-            raise ApplicationError("The customer is settled before the order is created", non_retryable=True)
+            raise RuntimeError("the customer is settled before the order is created")
         sales_order = facts.sales_order.for_customer(customer)
         while True:
             await self.stop_if_asked()
+            if self.changed:
+                return False
             if not self.reserved_number:
                 self.waits_for = "a sales order number from Sage"
                 self.reserved_number = await self.insist(
@@ -267,7 +281,7 @@ class OrderFulfillmentWorkflow:
                         SageWriteActivities.reserve_sales_order_number,
                         ReserveRequest(pair=self.pair),
                         task_queue=queues.sage_write(self.pair),
-                        start_to_close_timeout=retry.ONE_CALL,
+                        start_to_close_timeout=retry.one_call(self.pace),
                         retry_policy=retry.outside_system(self.pace),
                         summary="Reserve a SalesOrderNo, so that the create can be repeated safely",
                     )
@@ -284,18 +298,22 @@ class OrderFulfillmentWorkflow:
                         expected=draft.expected,
                     ),
                     task_queue=queues.sage_write(self.pair),
-                    start_to_close_timeout=retry.ONE_CALL,
+                    start_to_close_timeout=retry.one_call(self.pace),
                     retry_policy=retry.outside_system(self.pace),
                     summary=f"Preview, compare, create {self.reserved_number} for {customer}",
                 )
             except ActivityError as error:
-                await self.hold(*hold_for(error))
+                reason, problems = hold_for(error)
+                # A refusal is final: nothing was written. Anything else leaves open whether it was.
+                self.create_tried = reason is not HoldReason.REJECTED_BY_SAGE
+                await self.hold(reason, problems)
                 return False
             if result.number_taken:
                 self.note(f"Number {self.reserved_number} belongs to another order; reserving a new one")
                 self.reserved_number = ""
                 continue
             if result.created is None:
+                self.create_tried = result.hold is not HoldReason.TOTAL_MISMATCH
                 await self.hold(result.hold or HoldReason.REJECTED_BY_SAGE, result.problems)
                 return False
             self.adopt(result.created)
@@ -313,7 +331,7 @@ class OrderFulfillmentWorkflow:
         self.waits_for = "Clarity to take the sales order number"
         customer, draft = self.customer, self.transformed.draft if self.transformed else None
         if customer is None or draft is None:
-            raise ApplicationError("An order is acknowledged after its sales order is known", non_retryable=True)
+            raise RuntimeError("an order is acknowledged after its sales order is known")
         request = Acknowledge(
             pair=self.pair,
             order_id=self.order_id,
@@ -326,7 +344,7 @@ class OrderFulfillmentWorkflow:
                 ClarityActivities.acknowledge_to_clarity,
                 request,
                 task_queue=queues.clarity(self.pair),
-                start_to_close_timeout=retry.ONE_CALL,
+                start_to_close_timeout=retry.one_call(self.pace),
                 retry_policy=retry.outside_system(self.pace),
                 summary=f"Clarity: Processing, external reference {self.sales_order_no}",
             )
@@ -339,16 +357,18 @@ class OrderFulfillmentWorkflow:
         """
         self.keep(self.read_daily())
         self.read_due = read_first
-        while not self.is_complete():
-            self.show_waiting()
+        while True:
             seen = self.news
+            if self.read_due:
+                await self.read_shipments()
+            await self.tell_clarity()
+            if self.is_complete() and self.news == seen:
+                return
+            self.show_waiting()
             await workflow.wait_condition(
                 lambda seen=seen: self.news > seen or self.read_due or self.cancel_requested  # type: ignore[misc]
             )
             await self.stop_if_asked()
-            if self.read_due:
-                await self.read_shipments()
-            await self.tell_clarity()
 
     def is_complete(self) -> bool:
         """Complete by Sage's word (rules 3), or shipped and waited for the posting as long as the pair allows."""
@@ -382,7 +402,7 @@ class OrderFulfillmentWorkflow:
                 SageReadActivities.read_shipments,
                 request,
                 task_queue=queues.sage_read(self.pair),
-                start_to_close_timeout=retry.ONE_CALL,
+                start_to_close_timeout=retry.one_call(self.pace),
                 retry_policy=retry.outside_system(self.pace),
                 summary=f"Read the shipments of {self.sales_order_no} in Sage",
             )
@@ -396,33 +416,46 @@ class OrderFulfillmentWorkflow:
                 self.alert(AlertKind.NOT_POSTED, f"shipped {overdue.days} days ago and not posted in Sage")
 
     async def tell_clarity(self) -> None:
-        """Each package that Clarity does not know yet; with the last one, the order's status."""
-        for invoice in list(self.invoices.values()):
-            packages = details.packages_of(invoice)
-            if all(self.told.get(reference) == content for reference, content in packages.items()):
-                continue
-            shipped = self.progress() in (OrderProgress.SHIPPED, OrderProgress.COMPLETE)
-            request = PostShipment(
-                pair=self.pair, order_id=self.order_id, lines=self.lines, invoice=invoice, order_shipped=shipped
-            )
-            self.waits_for = f"Clarity to take the shipment of invoice {invoice.InvoiceNo}"
-            await self.insist(
-                lambda request=request: workflow.execute_activity_method(  # type: ignore[misc]
-                    ClarityActivities.post_shipment,
-                    request,
-                    task_queue=queues.clarity(self.pair),
-                    start_to_close_timeout=retry.SEVERAL_CALLS,
-                    retry_policy=retry.outside_system(self.pace),
-                    summary=details.shipment_summary(request),
+        """Each package that Clarity does not know yet; with the very last one, the order's status."""
+        shipped = self.progress() in (OrderProgress.SHIPPED, OrderProgress.COMPLETE)
+        news = [invoice for invoice in self.invoices.values() if self.is_news(invoice)]
+        if shipped and not news and not self.shipped_told:
+            # Sage's order moved on without a new package: the last one carries the status.
+            news = list(self.invoices.values())[-1:]
+        for invoice in news:
+            is_last = shipped and invoice is news[-1]
+            await self.post_shipment(
+                PostShipment(
+                    pair=self.pair, order_id=self.order_id, lines=self.lines, invoice=invoice, order_shipped=is_last
                 )
             )
-            self.told.update(packages)
-            self.note(f"Clarity was told the shipment of invoice {invoice.InvoiceNo} ({len(packages)} package(s))")
+            self.shipped_told = self.shipped_told or is_last
         state = PROGRESS_STATE[self.progress()]
         if state is OrderState.SHIPPED and self.shipped_at is None:
             self.shipped_at = workflow.now()
         if state is not self.state:
             self.become(state)
+
+    def is_news(self, invoice: ShipmentInvoice) -> bool:
+        """Whether Clarity does not know one of its packages, or knows it otherwise."""
+        return any(self.told.get(reference) != content for reference, content in details.packages_of(invoice).items())
+
+    async def post_shipment(self, request: PostShipment) -> None:
+        """Tell Clarity the packages of one invoice."""
+        packages = details.packages_of(request.invoice)
+        self.waits_for = f"Clarity to take the shipment of invoice {request.invoice.InvoiceNo}"
+        await self.insist(
+            lambda: workflow.execute_activity_method(
+                ClarityActivities.post_shipment,
+                request,
+                task_queue=queues.clarity(self.pair),
+                start_to_close_timeout=retry.SEVERAL_CALLS,
+                retry_policy=retry.outside_system(self.pace),
+                summary=details.shipment_summary(request),
+            )
+        )
+        self.told.update(packages)
+        self.note(f"Clarity was told the shipment of invoice {request.invoice.InvoiceNo} ({len(packages)} package(s))")
 
     async def record_invoices(self) -> None:
         """The posted invoices on Clarity's order."""
@@ -436,19 +469,14 @@ class OrderFulfillmentWorkflow:
                 ClarityActivities.record_invoices,
                 request,
                 task_queue=queues.clarity(self.pair),
-                start_to_close_timeout=retry.ONE_CALL,
+                start_to_close_timeout=retry.one_call(self.pace),
                 retry_policy=retry.outside_system(self.pace),
                 summary="Clarity: invoice " + ", ".join(invoice.InvoiceNo for invoice in posted)[:150],
             )
         )
 
-    async def finish(self, end: BaseException | None) -> str:
-        """Close the books: final state, and for a cancelled order Clarity is told."""
-        if end is None:
-            self.become(OrderState.COMPLETE)
-            return ""
-        if not isinstance(end, OrderEnds):
-            raise end
+    async def cancel(self) -> None:
+        """A business cancellation completes the workflow; Clarity is told."""
         self.waits_for = "Clarity to take the cancellation"
         request = CancelAtClarity(pair=self.pair, order_id=self.order_id)
         await self.insist(
@@ -456,14 +484,13 @@ class OrderFulfillmentWorkflow:
                 ClarityActivities.cancel_at_clarity,
                 request,
                 task_queue=queues.clarity(self.pair),
-                start_to_close_timeout=retry.ONE_CALL,
+                start_to_close_timeout=retry.one_call(self.pace),
                 retry_policy=retry.outside_system(self.pace),
                 summary="Clarity: Cancelled",
             ),
             may_cancel=False,
         )
         self.become(OrderState.CANCELLED)
-        return str(end)
 
     # ---- holds ----------------------------------------------------------------------------------------------------
 
@@ -643,8 +670,8 @@ class OrderFulfillmentWorkflow:
     @workflow.signal(description="From the inventory sweep: look again, stock came. A hint, not a promise")
     def stock_available(self) -> None:
         """Wakes an order held out of stock; the order checks again."""
-        if self.held is not None and self.held.reason is HoldReason.OUT_OF_STOCK and self.decision is None:
-            self.accept(Release(action=ReleaseAction.RETRY, by="stock_available"), self.held)
+        if self.held is not None and self.held.reason is HoldReason.OUT_OF_STOCK:
+            self.look_again("stock_available")
 
     @workflow.signal(description="From Clarity's webhooks: a later version of the order, or its cancellation")
     def clarity_order_changed(self, change: ClarityOrderChanged) -> None:
@@ -658,11 +685,16 @@ class OrderFulfillmentWorkflow:
         elif change.event == EventType.ORDER_CANCELLED:
             self.stop_asked = "cancelled at Clarity before Sage knew the order"
             self.note("Clarity cancelled the order")
-            if self.held is not None and self.decision is None:
-                self.accept(Release(action=ReleaseAction.RETRY, by="order.cancelled"), self.held)
+            self.look_again(change.event)
         else:
-            self.payload = change.payload
+            self.payload, self.changed = change.payload, True
             self.note("Clarity sent a newer version of the order; it replaces the one before")
+            self.look_again(change.event)
+
+    def look_again(self, by: str) -> None:
+        """A held order whose reason may be gone tries again by itself."""
+        if self.held is not None and self.decision is None:
+            self.accept(Release(action=ReleaseAction.RETRY, by=by), self.held)
 
     @workflow.query(name="state", description="The order as support sees it")
     def view(self) -> OrderView:
@@ -720,7 +752,7 @@ class OrderFulfillmentWorkflow:
             await workflow.execute_activity_method(
                 OrderActivities.raise_alert,
                 alert,
-                start_to_close_timeout=retry.ONE_CALL,
+                start_to_close_timeout=retry.TEMPORAL_CALL,
                 retry_policy=retry.ALERT,
                 summary=f"Alert: {text}"[:190],
             )

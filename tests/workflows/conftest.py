@@ -1,0 +1,339 @@
+"""Workflows on the real server with a virtual clock, and stand-ins for the activities."""
+
+import asyncio
+import json
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+from temporalio import activity
+from temporalio.client import Client, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from contracts import queues
+from contracts import search_attributes as attributes
+from contracts.failures import FailureType
+from contracts.messages import (
+    Acknowledge,
+    Alert,
+    CancelAtClarity,
+    CreateCustomer,
+    CreateSalesOrder,
+    CustomerCreated,
+    CustomerFound,
+    CustomerRequest,
+    FactsRequest,
+    FindCustomer,
+    OrderStart,
+    OrderView,
+    PollCursor,
+    PollShift,
+    PostShipment,
+    ReadShipments,
+    RecordInvoices,
+    ReserveRequest,
+    SalesOrderCreated,
+    ShipmentPosted,
+    ShipmentsRead,
+    TransformRequest,
+)
+from mappings.pair import Pace, load_pair
+from mappings.problems import Finding, Problem
+from mappings.sales_order import (
+    CreatedLine,
+    CustomerDecision,
+    CustomerKey,
+    CustomerMatch,
+    SageFacts,
+    SalesOrderOnSage,
+    Transformed,
+)
+from mappings.shipments import (
+    InvoicedLine,
+    Package,
+    SalesOrderStanding,
+    ShipmentInvoice,
+    ShipmentSeen,
+)
+from mappings.transform import transform
+from workers.plugin import integration_plugin
+from workers.roles import WORKFLOWS
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PAIR = load_pair(ROOT / "mappings/pairs/demo.yaml")
+NUMBER = "0001042"
+ACCOUNT = CustomerKey(ARDivisionNo="02", CustomerNo="W000001")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def env() -> AsyncIterator[WorkflowEnvironment]:
+    """The dev server with a virtual clock per workflow."""
+    environment = await WorkflowEnvironment.start_time_skipping_v2(
+        plugins=[integration_plugin()],
+        dev_server_existing_path=str(BIN / "temporal"),
+        dev_server_log_level="error",
+        search_attributes=attributes.ALL,
+        dev_server_extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
+    )
+    try:
+        yield environment
+    finally:
+        await environment.shutdown()
+
+
+def payload_of(name: str) -> dict[str, Any]:
+    """A sample order's webhook body."""
+    payload: dict[str, Any] = json.loads((ROOT / f"sandbox/orders/{name}.json").read_text("utf-8"))
+    return payload
+
+
+def start_of(name: str = "02-known-web-customer", **pace: float) -> OrderStart:
+    """A start argument with an order id of its own."""
+    payload = payload_of(name)
+    order_id = f"t{uuid.uuid4().hex[:12]}"
+    payload["data"]["id"] = order_id
+    return OrderStart(
+        pair="demo",
+        order_id=order_id,
+        payload=payload,
+        digest=uuid.uuid4().hex,
+        received_at=datetime.now(UTC),
+        pace=Pace(retry_initial=0.05, retry_maximum=0.2, **pace),
+    )
+
+
+def created_order(number: str = NUMBER, quantity: str = "2") -> SalesOrderOnSage:
+    """What Sage answers for sample order 02."""
+    line = CreatedLine(
+        LineKey="000001",
+        ItemCode="CHAIR-TASK-BLK",
+        QuantityOrdered=Decimal(quantity),
+        UDF_WEB_LINE_ID="10002-1",
+    )
+    return SalesOrderOnSage(
+        SalesOrderNo=number,
+        ARDivisionNo=ACCOUNT.ARDivisionNo,
+        CustomerNo=ACCOUNT.CustomerNo,
+        Lines=[line],
+    )
+
+
+def shipment(
+    quantity: str = "2", *, posted: bool = False, live: bool = True, invoice: str = "0100001", tracking: str = "1Z1"
+) -> ShipmentSeen:
+    """A shipment of that order, as the poller sends it."""
+    return ShipmentSeen(
+        invoice=ShipmentInvoice(
+            InvoiceNo=invoice,
+            SalesOrderNo=NUMBER,
+            posted=posted,
+            InvoiceDate=date(2026, 11, 23),
+            Total=Decimal("431.70"),
+            Lines=[InvoicedLine(LineKey="000001", ItemCode="CHAIR-TASK-BLK", QuantityShipped=Decimal(quantity))],
+            Packages=[Package(PackageNo="0001", TrackingID=tracking)],
+        ),
+        standing=SalesOrderStanding(
+            SalesOrderNo=NUMBER,
+            live=live,
+            OrderStatus="N" if live else "",
+            history_status="A" if live else "C",
+            live_lines={"000001": Decimal(2)} if live else {},
+        ),
+    )
+
+
+class World:
+    """The outside systems as the workflow sees them; tests change the attributes."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.calls: list[str] = []
+        self.alerts: list[Alert] = []
+        self.shipments: list[PostShipment] = []
+        self.invoices: list[RecordInvoices] = []
+        self.findings: list[list[Finding]] = []
+        """Findings of the next looks at Sage, one list each; none once used up."""
+        self.existing: SalesOrderOnSage | None = None
+        self.match = CustomerMatch(decision=CustomerDecision.MATCHED, customer=ACCOUNT, by="a test")
+        self.creates: list[SalesOrderCreated | Exception] = []
+        self.created_under: list[str] = []
+        self.numbers = iter(f"{number:07d}" for number in range(1042, 2000))
+        self.read = ShipmentsRead(invoices=[], standing=SalesOrderStanding(SalesOrderNo=NUMBER, live=True))
+        self.refuse_clarity = 0
+        self.break_transform = False
+        self.customers_created = 0
+        self.find_gate = asyncio.Event()
+        self.find_gate.set()
+
+    async def until_waiting(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """Once the order waits for its customer."""
+        for _ in range(300):
+            if "its customer" in (await view_of(handle)).waits_for:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError("the order does not wait for its customer")
+
+    @activity.defn
+    def transform_order(self, request: TransformRequest) -> Transformed:
+        self.calls.append("transform_order")
+        if self.break_transform:
+            raise ZeroDivisionError("a bug in a rule")
+        return transform(request.payload, PAIR)
+
+    @activity.defn
+    async def read_sage_facts(self, request: FactsRequest) -> SageFacts:
+        self.calls.append("read_sage_facts")
+        findings = self.findings.pop(0) if self.findings else []
+        return SageFacts(
+            existing=self.existing, sales_order=request.draft.sales_order, match=self.match, findings=findings
+        )
+
+    @activity.defn
+    async def request_customer(self, request: CustomerRequest) -> None:
+        self.calls.append("request_customer")
+        await self.client.start_workflow(
+            "CustomerResolutionWorkflow",
+            request.start,
+            id=f"customer-test-{request.start.search.match_key}",
+            task_queue=queues.ORDERS,
+            start_signal="attach",
+            start_signal_args=[request.order_workflow_id],
+        )
+
+    @activity.defn
+    async def raise_alert(self, alert: Alert) -> None:
+        self.alerts.append(alert)
+
+    @activity.defn
+    async def find_customer(self, request: FindCustomer) -> CustomerFound:
+        self.calls.append("find_customer")
+        await self.find_gate.wait()
+        return CustomerFound(match=CustomerMatch(decision=CustomerDecision.CREATE))
+
+    @activity.defn
+    async def reserve_customer_number(self, request: ReserveRequest) -> str:
+        return "W000101"
+
+    @activity.defn
+    async def create_customer(self, request: CreateCustomer) -> CustomerCreated:
+        self.customers_created += 1
+        return CustomerCreated(customer=CustomerKey(ARDivisionNo="02", CustomerNo=request.CustomerNo))
+
+    @activity.defn
+    async def reserve_sales_order_number(self, request: ReserveRequest) -> str:
+        self.calls.append("reserve_sales_order_number")
+        return next(self.numbers)
+
+    @activity.defn
+    async def create_sales_order(self, request: CreateSalesOrder) -> SalesOrderCreated:
+        self.calls.append("create_sales_order")
+        self.created_under.append(request.SalesOrderNo)
+        answer = self.creates.pop(0) if self.creates else SalesOrderCreated(created=created_order(request.SalesOrderNo))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @activity.defn
+    async def acknowledge_to_clarity(self, request: Acknowledge) -> None:
+        self.calls.append("acknowledge_to_clarity")
+        if self.refuse_clarity:
+            self.refuse_clarity -= 1
+            raise refused(FailureType.REFUSED_BY_CLARITY, "status", "is not one of Pending")
+
+    @activity.defn
+    async def post_shipment(self, request: PostShipment) -> ShipmentPosted:
+        self.calls.append("post_shipment")
+        self.shipments.append(request)
+        return ShipmentPosted(references=[])
+
+    @activity.defn
+    async def record_invoices(self, request: RecordInvoices) -> None:
+        self.calls.append("record_invoices")
+        self.invoices.append(request)
+
+    @activity.defn
+    async def cancel_at_clarity(self, request: CancelAtClarity) -> None:
+        self.calls.append("cancel_at_clarity")
+
+    @activity.defn
+    async def read_shipments(self, request: ReadShipments) -> ShipmentsRead:
+        self.calls.append("read_shipments")
+        return self.read
+
+    @activity.defn
+    async def poll(self, shift: PollShift) -> PollCursor:
+        self.calls.append("poll")
+        return PollCursor(polled_on="2026-11-23", polls=(shift.cursor or PollCursor()).polls + 1)
+
+
+def refused(type_: FailureType, field: str, message: str) -> ApplicationError:
+    """A final refusal as activities raise it."""
+    return ApplicationError(message, [{"field": field, "message": message}], type=type_, non_retryable=True)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(env: WorkflowEnvironment) -> AsyncIterator[World]:
+    """A world of its own for each test, with workers on every queue."""
+    world = World(env.client)
+    by_queue: dict[str, list[Callable[..., Any]]] = {
+        queues.ORDERS: [world.transform_order, world.request_customer, world.raise_alert],
+        queues.sage_read("demo"): [world.read_sage_facts, world.find_customer, world.read_shipments, world.poll],
+        queues.sage_write("demo"): [
+            world.reserve_sales_order_number,
+            world.create_sales_order,
+            world.reserve_customer_number,
+            world.create_customer,
+        ],
+        queues.clarity("demo"): [
+            world.acknowledge_to_clarity,
+            world.post_shipment,
+            world.record_invoices,
+            world.cancel_at_clarity,
+        ],
+    }
+    workers = [
+        Worker(
+            env.client,
+            task_queue=queue,
+            workflows=WORKFLOWS if queue == queues.ORDERS else [],
+            activities=activities,
+            activity_executor=ThreadPoolExecutor(2),
+        )
+        for queue, activities in by_queue.items()
+    ]
+    running = [asyncio.create_task(worker.run()) for worker in workers]
+    try:
+        yield world
+    finally:
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
+        await asyncio.gather(*running)
+
+
+async def view_of(handle: WorkflowHandle[Any, Any]) -> OrderView:
+    """The query `state`."""
+    view: OrderView = await handle.query("state", result_type=OrderView)
+    return view
+
+
+async def until(handle: WorkflowHandle[Any, Any], what: str, *, hold: int | None = None) -> OrderView:
+    """The view once the order is in this state (and in this hold)."""
+    for _ in range(300):
+        view = await view_of(handle)
+        if view.state.value == what and (hold is None or (view.hold is not None and view.hold.hold == hold)):
+            return view
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"the order is {view.state}, not {what}: {view}")
+
+
+def problem(message: str) -> Problem:
+    """A problem for findings."""
+    return Problem(field="test", message=message)

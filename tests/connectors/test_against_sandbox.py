@@ -16,6 +16,7 @@ from connectors.errors import AlreadyExists, Ambiguous, NotFound, Refused, Retry
 from connectors.sage100.gateway import SageGateway, SageGatewaySettings
 from connectors.sage100.match_index import MatchIndex
 from connectors.sage100.odbc import SageReader
+from connectors.sage100.queries import Statement
 from mappings.pair import ClarityProfile
 from mappings.sales_order import (
     CustomerKey,
@@ -273,11 +274,11 @@ async def test_shipment_is_read_the_same_before_and_after_posting(
     assert await reader.web_order_id(number) == "c9"
     assert (await reader.standing(number)).live_lines == {"000001": Decimal(7)}
     body = {"SalesOrderNo": number, "Packages": [{"TrackingID": "T-1"}, {"TrackingID": "T-2"}], "ByItem": True}
-    invoice_no = httpx.post(f"{sandbox.sage_url}/_control/ship", json=body).json()["InvoiceNo"]
+    invoice_no = sandbox.control("sage", "ship", body)["InvoiceNo"]
     assert invoice_no in [head.InvoiceNo for head in await reader.unposted_invoices()]
     before = (await reader.unposted_invoice(invoice_no))[0]
     assert await reader.posted_invoice(invoice_no) == []
-    httpx.post(f"{sandbox.sage_url}/_control/post", json={"InvoiceNo": invoice_no}).raise_for_status()
+    sandbox.control("sage", "post", {"InvoiceNo": invoice_no})
     assert await reader.unposted_invoice(invoice_no) == []
     after = (await reader.posted_invoice(invoice_no))[0]
     assert (before.posted, after.posted) == (False, True)
@@ -287,7 +288,7 @@ async def test_shipment_is_read_the_same_before_and_after_posting(
     assert [package.TrackingID for package in after.Packages] == ["T-1", "T-2"]
     assert after.Total == created.total
     assert await reader.invoices_of(number) == [after]
-    assert invoice_no in await reader.posted_since(date.today() - timedelta(days=2))
+    assert invoice_no in await reader.posted_since(datetime.now(UTC).date() - timedelta(days=2))
     standing = await reader.standing(number)
     assert (standing.live, standing.history_status) == (False, "C")
 
@@ -300,8 +301,6 @@ async def test_missing_database_is_waited_for(tmp_path: object) -> None:
 
 
 async def test_odbc_cannot_write(reader: SageReader) -> None:
-    from connectors.sage100.queries import Statement
-
     with pytest.raises(RetryLater, match="readonly"):
         await reader._run("write", lambda: reader._rows(Statement("write", "DELETE FROM AR_Customer"), limit=1))
     assert await reader.customers_page("02", "", 5)
@@ -319,7 +318,7 @@ async def test_clarity_is_told_and_asked_by_its_contract(sandbox: Sandbox, clari
         "items": [{"id": "1", "sku": "A", "quantity": 2.5, "unitPrice": 19.995}],
         "totals": {"items": 1, "grand": 1},
     }
-    httpx.post(f"{sandbox.clarity_url}/_control/orders", json={"type": "order.created", "data": order})
+    sandbox.control("clarity", "orders", {"type": "order.created", "data": order})
     assert (await clarity.get_order("900"))["items"][0]["unitPrice"] == Decimal("19.995")
     await clarity.patch_order("900", status="Processing", external_reference="0001042")
     shipment = ClarityShipment(

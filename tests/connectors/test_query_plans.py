@@ -11,8 +11,6 @@ from connectors.sage100.odbc import SageReader
 from connectors.sage100.queries import STATEMENTS, Statement
 from tests.support.sandbox import Sandbox, running_sandbox
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
 KEYED = re.compile(r"^SEARCH \w+ USING (COVERING )?INDEX \w+ \(\w+[=><]")
 SWEEPS = {"customers_page", "contact_emails", "ship_to_emails", "unposted_invoices"}
 
@@ -34,6 +32,7 @@ def uses_a_key(plan: list[str]) -> bool:
     return bool(plan) and all(KEYED.match(step) for step in plan)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", sorted(STATEMENTS))
 async def test_statement_uses_a_key(reader: SageReader, name: str) -> None:
     statement = STATEMENTS[name]
@@ -46,6 +45,7 @@ async def test_statement_uses_a_key(reader: SageReader, name: str) -> None:
     assert uses_a_key(plan), plan
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_check_sees_a_scan(reader: SageReader) -> None:
     for sql in (
         "SELECT InvoiceNo FROM AR_InvoiceHistoryHeader WHERE DateUpdated >= ?",

@@ -46,10 +46,17 @@ class Sandbox:
         key = {"X-API-Key": API_KEYS["clarity"], **headers}
         return httpx.request(method, self.clarity_url + path, json=body, headers=key, timeout=20)
 
+    def control(self, side: str, name: str, body: object) -> dict[str, Any]:
+        """One of the sandbox's own controls."""
+        url = self.sage_url if side == "sage" else self.clarity_url
+        answer = httpx.post(f"{url}/_control/{name}", json=body, timeout=20)
+        answer.raise_for_status()
+        result: dict[str, Any] = answer.json()
+        return result
+
     def fault(self, side: str, route: str, fault: str, **more: object) -> None:
         """Spoil the next call of a route."""
-        url = self.sage_url if side == "sage" else self.clarity_url
-        httpx.post(f"{url}/_control/faults", json={"route": route, "fault": fault, **more}).raise_for_status()
+        self.control(side, "faults", {"route": route, "fault": fault, **more})
 
 
 def read_rows(database: Path, sql: str, *parameters: object) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ import re
 from typing import Any
 
 MASK = "[masked]"
-CARD_RUN = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])")
+DIGIT_RUN = re.compile(r"[0-9]+(?:[ -][0-9]+)*", re.ASCII)
+"""Groups of digits with single spaces or dashes between them; a card number is one or more whole groups."""
 CARD_PREFIX = re.compile(r"^(4|5[1-5]|2[2-7]|3[47]|30[0-5]|36|38|39|6011|64[4-9]|65|62|35)")
 CARD_FIELD = re.compile(
     r"^(cvv2?|cvc2?|cvn|csc|card_?security_?code|security_?code|card_?number|cc_?number|pan|primary_?account_?number"
@@ -47,12 +48,24 @@ def _mask_text(text: str) -> tuple[str, int]:
 
     def replace(match: re.Match[str]) -> str:
         nonlocal count
-        if not is_card_number(re.sub(r"[ -]", "", match.group())):
-            return match.group()
-        count += 1
-        return MASK
+        masked, found = _mask_run(match.group())
+        count += found
+        return masked
 
-    return CARD_RUN.sub(replace, text), count
+    return DIGIT_RUN.sub(replace, text), count
+
+
+def _mask_run(run: str) -> tuple[str, int]:
+    """Mask every card number in a run of digit groups, also when other numbers stand beside it."""
+    groups = list(re.finditer(r"[0-9]+", run))
+    for first, opening in enumerate(groups):
+        digits = ""
+        for group in groups[first:]:
+            digits += group.group()
+            if is_card_number(digits):
+                rest, found = _mask_run(run[group.end() :])
+                return run[: opening.start()] + MASK + rest, found + 1
+    return run, 0
 
 
 def is_card_number(digits: str) -> bool:

@@ -84,7 +84,8 @@ def dotted(path: Sequence[str | int]) -> str:
 
 def explain(file: Path, lines: dict[Path_, int], error: ValidationError, model: type[BaseModel]) -> PairFileError:
     """The first validation error as a `PairFileError` at its line."""
-    first = error.errors(include_url=False)[0]
+    # An unknown key first: a misspelt key is missing under its right name, too.
+    first = sorted(error.errors(include_url=False), key=lambda entry: entry["type"] != "extra_forbidden")[0]
     path: Path_ = tuple(first["loc"])
     line = next(lines[path[:length]] for length in range(len(path), -1, -1) if path[:length] in lines)
     problem = first["msg"].removeprefix("Value error, ")

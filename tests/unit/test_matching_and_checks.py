@@ -1,0 +1,268 @@
+"""Which account, which item, and whether the order may go on (rules 5 to 7)."""
+
+from decimal import Decimal
+
+import pytest
+
+from mappings.checks import compare_totals, run_checks, same_order
+from mappings.customer_match import CustomerRecord, EmailSource, comparable, match_customer, match_key
+from mappings.facts import facts_from
+from mappings.items import AliasFacts, ItemFacts, WarehouseStock, resolve_item
+from mappings.pair import Pair
+from mappings.problems import HoldReason
+from mappings.sales_order import (
+    CreatedLine,
+    CustomerDecision,
+    CustomerKey,
+    CustomerSearch,
+    Draft,
+    ExpectedTotals,
+    NewCustomer,
+    SalesOrderOnSage,
+)
+from mappings.transform import transform
+from tests.unit.conftest import sample
+
+
+def buyer(**changes: object) -> CustomerSearch:
+    search = CustomerSearch(
+        email="ann@example.com",
+        bill_to_name="Ann Smith",
+        bill_to_line1="1 Main Street",
+        bill_to_postal_code="75001",
+        fully_captured=True,
+        match_key="k",
+        new_customer=NewCustomer(ARDivisionNo="02", CustomerName="Ann Smith"),
+    )
+    return search.model_copy(update=changes)
+
+
+def account(**changes: object) -> CustomerRecord:
+    record = CustomerRecord(
+        ARDivisionNo="02",
+        CustomerNo="W1",
+        CustomerName="Ann Smith",
+        AddressLine1="1 Main Street",
+        ZipCode="75001",
+        EmailAddress="other@example.com; Ann@Example.com",
+        TermsCode="00",
+    )
+    return record.model_copy(update=changes)
+
+
+DEALER = account(
+    ARDivisionNo="01", CustomerNo="ABF", CustomerName="ABF", AddressLine1="9 Dock", TermsCode="01", PriceLevel="2"
+)
+
+
+def test_nobody_known_means_a_new_customer(pair: Pair) -> None:
+    assert match_customer(buyer(), [], pair).decision is CustomerDecision.CREATE
+    assert match_customer(buyer(email=""), [account()], pair).decision is CustomerDecision.CREATE
+
+
+def test_email_and_name_or_address_on_a_consumer_account_match(pair: Pair) -> None:
+    for search in (
+        buyer(),
+        buyer(bill_to_name="A. Other"),
+        buyer(bill_to_line1="elsewhere"),
+        buyer(bill_to_name="ANN  SMITH."),
+    ):
+        match = match_customer(search, [account()], pair)
+        assert (match.decision, match.customer) == (
+            CustomerDecision.MATCHED,
+            CustomerKey(ARDivisionNo="02", CustomerNo="W1"),
+        )
+
+
+@pytest.mark.parametrize(
+    ("search", "records", "reason"),
+    [
+        (buyer(), [DEALER.model_copy(update={"EmailAddress": "ann@example.com"})], "no consumer account"),
+        (buyer(), [account(TermsCode="01")], "other terms"),
+        (buyer(), [account(PriceLevel="3")], "price level"),
+        (buyer(), [account(TaxExemptNo="E1")], "tax exemption"),
+        (buyer(fully_captured=False), [account()], "not paid in full"),
+        (buyer(bill_to_name="B", bill_to_line1="elsewhere"), [account()], "neither bill-to name nor address"),
+        (buyer(), [account(), account(CustomerNo="W2")], "2 accounts"),
+        (buyer(), [account(CustomerStatus="I")], "inactive"),
+        (
+            buyer(),
+            [DEALER.model_copy(update={"EmailAddress": "", "other_emails": {"ann@example.com": EmailSource.SHIP_TO}})],
+            "on its ship-to",
+        ),
+        (
+            buyer(),
+            [DEALER.model_copy(update={"EmailAddress": "", "other_emails": {"ann@example.com": EmailSource.CONTACT}})],
+            "on its contact",
+        ),
+        (buyer(account_no="01-NONE"), [], "not in Sage"),
+        (buyer(account_no="01-ABF"), [DEALER.model_copy(update={"CustomerStatus": "I"})], "inactive"),
+        (buyer(customer_reference="02-W1"), [account(CustomerStatus="I")], "inactive"),
+        (buyer(account_no="09-X"), [account(ARDivisionNo="09", CustomerNo="X")], "not in Sage"),
+        (buyer(clarity_id="7"), [account(UDF_WEB_CUSTOMER_ID="7", CustomerStatus="I")], "inactive"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_not_certain_goes_to_a_person(
+    pair: Pair, search: CustomerSearch, records: list[CustomerRecord], reason: str
+) -> None:
+    match = match_customer(search, records, pair)
+    assert match.decision is CustomerDecision.REVIEW
+    reasons = "; ".join(text for candidate in match.candidates for text in candidate.reasons)
+    assert reason in reasons
+    assert "@" not in reasons
+
+
+def test_account_number_comes_first_then_the_cross_reference(pair: Pair) -> None:
+    records = [account(), DEALER]
+    by_number = match_customer(buyer(account_no="01-ABF", customer_reference="02-W1"), records, pair)
+    assert str(by_number.customer) == "01-ABF"
+    assert str(match_customer(buyer(customer_reference="02-W1", email=""), records, pair).customer) == "02-W1"
+    assert str(match_customer(buyer(clarity_id="7"), [account(UDF_WEB_CUSTOMER_ID="7")], pair).customer) == "02-W1"
+
+
+def test_role_mailboxes_never_match(pair: Pair) -> None:
+    record = account(EmailAddress="info@example.com")
+    assert match_customer(buyer(email="info@example.com"), [record], pair).decision is CustomerDecision.CREATE
+
+
+def test_match_key_and_comparison_ignore_what_people_type_differently() -> None:
+    assert match_key("a@b.c", "7", "N", "1") == "email:a@b.c"
+    assert match_key("", "7", "N", "1") == "clarity:7"
+    assert match_key("", "", "Zoë Brückner", "12 345") == match_key("", "", "ZOE  BRUCKNER", "12345")
+    assert comparable("Müller & Co.") == comparable("MULLER CO")
+
+
+ITEMS = {code: ItemFacts(ItemCode=code) for code in ("A", "B", "C")} | {
+    "OLD": ItemFacts(ItemCode="OLD", InactiveItem=True)
+}
+OWN = CustomerKey(ARDivisionNo="01", CustomerNo="ABF")
+ALIASES = [
+    AliasFacts(AliasItemNo="X", ItemCode="A"),
+    AliasFacts(AliasItemNo="X", ItemCode="B", ARDivisionNo="01", CustomerNo="ABF"),
+    AliasFacts(AliasItemNo="A", ItemCode="C"),
+    AliasFacts(AliasItemNo="TWO", ItemCode="A"),
+    AliasFacts(AliasItemNo="TWO", ItemCode="B"),
+    AliasFacts(AliasItemNo="GONE", ItemCode="MISSING"),
+]
+
+
+@pytest.mark.parametrize(
+    ("sku", "customer", "found"),
+    [
+        ("A", None, "A"),
+        ("X", None, "A"),
+        ("X", OWN, "B"),
+        ("X", CustomerKey(ARDivisionNo="02", CustomerNo="ABF"), "A"),
+        ("LEGACY-1001", None, "stands for DESK-OAK-120, which is no item"),
+        ("OLD", None, "inactive"),
+        ("TWO", None, "several items: A, B"),
+        ("GONE", None, "no item in Sage"),
+        ("NOPE", None, "no item and no alias"),
+        ("a", None, "no item and no alias"),
+    ],
+)
+def test_sku_is_found_as_item_own_alias_general_alias_or_pairs_alias(
+    pair: Pair, sku: str, customer: CustomerKey | None, found: str
+) -> None:
+    item = resolve_item(sku, customer, ITEMS, ALIASES, pair)
+    assert (item if isinstance(item, str) else item.ItemCode).endswith(found) or found in str(item)
+
+
+def draft_of(name: str, pair: Pair) -> Draft:
+    draft = transform(sample(name), pair).draft
+    assert draft is not None
+    return draft
+
+
+def stocked(code: str, on_hand: int, factor: int = 1) -> ItemFacts:
+    stock = WarehouseStock(
+        QuantityOnHand=Decimal(on_hand), QuantityOnSalesOrder=Decimal(1), QuantityOnBackOrder=Decimal(1)
+    )
+    return ItemFacts(ItemCode=code, SalesUMConvFctr=Decimal(factor), TaxClass="TX", warehouses={"000": stock})
+
+
+def test_stock_counts_the_whole_order_in_standard_units(pair: Pair) -> None:
+    draft = draft_of("16-pickup-cases", pair)
+    enough = {"PAPER-A4-CS": stocked("PAPER-A4-CS", 22, 10), "PAPER-A4": stocked("PAPER-A4", 5)}
+    facts = facts_from(draft, None, enough, [], [], pair)
+    assert facts.findings == []
+    short = {**enough, "PAPER-A4-CS": stocked("PAPER-A4-CS", 21, 10)}
+    finding = facts_from(draft, None, short, [], [], pair).findings[0]
+    assert (finding.reason, finding.items) == (HoldReason.OUT_OF_STOCK, ["PAPER-A4-CS"])
+    assert "19 available, 20 ordered" in finding.problems[0].message
+
+
+def test_facts_put_unknown_items_first_and_an_existing_order_has_no_findings(pair: Pair) -> None:
+    draft = draft_of("19-guest-with-dealers-email", pair)
+    dealer = DEALER.model_copy(update={"EmailAddress": draft.customer.email})
+    facts = facts_from(draft, None, {}, [], [dealer], pair)
+    assert [finding.reason for finding in facts.findings] == [HoldReason.UNKNOWN_ITEM, HoldReason.CUSTOMER_REVIEW]
+    assert facts.findings[0].problems[0].field == "data.items[0].sku"
+    there = SalesOrderOnSage(SalesOrderNo="0001042")
+    assert facts_from(draft, there, {}, [], [dealer], pair).findings == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "held"),
+    [
+        ({}, False),
+        ({"CreditHold": True}, True),
+        ({"CreditLimit": Decimal(100)}, True),
+        ({"CreditLimit": Decimal(100_000)}, False),
+        ({"CreditLimit": Decimal(5_000), "OpenOrderAmt": Decimal(4_000)}, True),
+        ({"CreditLimit": Decimal(5_000), "AgingCategory4": Decimal(4_000)}, True),
+        ({"CreditLimit": Decimal(0)}, False),
+    ],
+)
+def test_credit_of_an_order_on_terms(pair: Pair, changes: dict[str, object], held: bool) -> None:
+    draft = draft_of("03-dealer-on-terms", pair)
+    items = {line.ItemCode: ItemFacts(ItemCode=line.ItemCode, ItemType="5") for line in draft.sales_order.Lines}
+    order = draft.sales_order.model_copy(update={"Lines": []})
+    findings = run_checks(order, draft.expected, DEALER.model_copy(update=changes), items, pair)
+    assert [finding.reason for finding in findings] == ([HoldReason.CREDIT] if held else [])
+
+
+def test_prepaid_order_skips_the_limit_but_not_the_hold(pair: Pair) -> None:
+    draft = draft_of("01-consumer-new", pair)
+    order = draft.sales_order.model_copy(update={"Lines": []})
+    assert run_checks(order, draft.expected, account(CreditLimit=Decimal(1)), {}, pair) == []
+    assert run_checks(order, draft.expected, account(CreditHold=True), {}, pair)
+
+
+def test_totals_are_compared_to_the_penny_and_both_sides_shown() -> None:
+    expected = ExpectedTotals(currency="USD", tax=Decimal("8.25"), freight=Decimal(10), grand=Decimal("118.25"))
+    preview = SalesOrderOnSage(TaxableAmt=Decimal(100), FreightAmt=Decimal(10), SalesTaxAmt=Decimal("8.25"))
+    assert compare_totals(expected, preview) is None
+    off = preview.model_copy(update={"SalesTaxAmt": Decimal("8.26")})
+    finding = compare_totals(expected, off)
+    assert finding is not None
+    assert "grand total: Clarity 118.25, Sage 118.26, difference +0.01" in finding.problems[0].message
+    assert any("tax: Clarity 8.25, Sage 8.26" in problem.message for problem in finding.problems)
+    assert compare_totals(expected.model_copy(update={"tolerance": Decimal("0.01")}), off) is None
+
+
+def test_same_order_sees_every_difference(pair: Pair) -> None:
+    wanted = draft_of("09-umlauts-known-by-email", pair).sales_order
+    wanted = wanted.model_copy(
+        update={"Lines": [line.model_copy(update={"ItemCode": line.sku}) for line in wanted.Lines]}
+    )
+    lines = [
+        CreatedLine(
+            LineKey=f"{number:06d}",
+            ItemCode=line.ItemCode,
+            QuantityOrdered=line.QuantityOrdered,
+            UnitPrice=line.UnitPrice,
+        )
+        for number, line in enumerate(wanted.Lines, start=1)
+    ]
+    stored = SalesOrderOnSage(FreightAmt=wanted.FreightAmt, Lines=lines)
+    assert same_order(wanted, stored) == []
+    other_quantity = [lines[0].model_copy(update={"QuantityOrdered": Decimal(9)}), *lines[1:]]
+    for changed in (
+        {"Lines": lines[1:]},
+        {"Lines": [*lines, lines[0]]},
+        {"Lines": other_quantity},
+        {"FreightAmt": Decimal(99)},
+    ):
+        assert same_order(wanted, stored.model_copy(update=changed)), changed

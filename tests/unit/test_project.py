@@ -1,0 +1,56 @@
+"""The project's own rules: what is in it, and what never is."""
+
+import re
+import subprocess
+
+import pytest
+
+from tests.support.processes import ROOT
+
+PACKAGES = ("mappings", "contracts", "connectors", "activities", "workflows", "workers", "api", "sandbox", "tests")
+
+
+def tracked() -> list[str]:
+    try:
+        listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.fail("the tests run in a git checkout")
+    return listing.splitlines()
+
+
+def test_no_registry_address_and_no_machine_path_is_in_the_tree() -> None:
+    never = re.compile("--(extra-)?index" + "-url|" + r"(^|[ \"(=:`])/wo" + "rk/|find" + "-links")
+    for name in tracked():
+        if name.endswith((".png", ".json")):
+            continue
+        for number, line in enumerate((ROOT / name).read_text("utf-8").splitlines(), start=1):
+            assert not never.search(line), f"{name}:{number}"
+
+
+def test_every_requirement_is_locked_by_hash() -> None:
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    pins = re.findall(r"^[a-z0-9][^\s=]*==[^\s]+.*$", lock, re.MULTILINE)
+    assert len(pins) > 50
+    assert all(pin.endswith("\\") for pin in pins)
+    assert lock.count("--hash=sha256:") > len(pins)
+
+
+def test_every_make_target_has_a_line_of_help() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split()
+    for target in targets:
+        assert re.search(rf"^{target}:.*## \S", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_says_what_lives_there(package: str) -> None:
+    text = (ROOT / package / "__init__.py").read_text("utf-8")
+    assert text.startswith('"""')
+    if package != "tests":
+        assert "Must not live here" in text
+
+
+def test_every_module_opens_with_its_docstring() -> None:
+    for name in tracked():
+        if name.endswith(".py") and (ROOT / name).read_text("utf-8").strip():
+            assert (ROOT / name).read_text("utf-8").startswith('"""'), name

@@ -41,33 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--clarity-port", type=int, default=int(environment("CLARITY_PORT", "8091")))
     commands = parser.add_subparsers(dest="command", title="commands (default: serve)")
     serve = commands.add_parser("serve", help="serve both sides until Ctrl-C")
-    for target in (parser, serve):
-        target.add_argument("--var", type=Path, default=Path(environment("VAR", "var")), help="where state is kept")
-        target.add_argument(
-            "--webhook-url",
-            default=environment("WEBHOOK_URL", "http://127.0.0.1:8080/webhooks/clarity/demo"),
-            help="where Clarity sends its webhooks",
-        )
-        target.add_argument(
-            "--ship-after",
-            type=optional_seconds,
-            default=optional_seconds(environment("SHIP_AFTER", "off")),
-            help="the warehouse ships an order so many seconds after its creation (off: only when told)",
-        )
-        target.add_argument(
-            "--post-after",
-            type=optional_seconds,
-            default=optional_seconds(environment("POST_AFTER", "off")),
-            help="the office posts an invoice so many seconds after it shipped (off: only when told)",
-        )
-        target.add_argument("--step-pause", type=float, default=float(environment("STEP_PAUSE", "0")))
-        target.add_argument("--write-duration", type=float, default=float(environment("WRITE_DURATION", "0")))
-        target.add_argument("--token-lifetime", type=float, default=float(environment("TOKEN_LIFETIME", "600")))
-        target.add_argument(
-            "--webhook-schedule",
-            default=environment("WEBHOOK_SCHEDULE", ""),
-            help="seconds between delivery attempts, comma-separated (default: as real senders do)",
-        )
+    add_serving_flags(parser)
+    add_serving_flags(serve, only_when_given=True)
     orders = commands.add_parser("orders", help="buyers check out: `orders send --all`, `orders send FILE…`")
     orders.add_argument("action", choices=["send"])
     orders.add_argument("files", nargs="*", type=Path)
@@ -90,6 +65,32 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def add_serving_flags(target: argparse.ArgumentParser, *, only_when_given: bool = False) -> None:
+    """Flags of `serve`; they may stand before or after the word, and the ones after it win."""
+    seconds: list[tuple[str, str, str]] = [
+        (
+            "--ship-after",
+            "off",
+            "the warehouse ships an order so many seconds after its creation (off: only when told)",
+        ),
+        ("--post-after", "off", "the office posts an invoice so many seconds after it shipped (off: only when told)"),
+        ("--step-pause", "0", "seconds between header, lines and tracking of an invoice"),
+        ("--write-duration", "0", "seconds that each write to Sage takes"),
+        ("--token-lifetime", "600", "seconds until tokens of both sides expire"),
+    ]
+    texts = [
+        ("--var", "var", "where state is kept"),
+        ("--webhook-url", "http://127.0.0.1:8080/webhooks/clarity/demo", "where Clarity sends its webhooks"),
+        ("--webhook-schedule", "", "seconds between delivery attempts, comma-separated (default: as real senders do)"),
+    ]
+    for kind, flags in ((optional_seconds, seconds), (str, texts)):
+        for flag, default, text in flags:
+            from_environment = kind(environment(flag[2:].upper().replace("-", "_"), default))
+            target.add_argument(
+                flag, type=kind, default=argparse.SUPPRESS if only_when_given else from_environment, help=text
+            )
+
+
 async def serve(options: argparse.Namespace) -> int:
     """Both sides in one process until told to stop."""
     sockets = []
@@ -105,7 +106,7 @@ async def serve(options: argparse.Namespace) -> int:
     schedule = [float(part) for part in options.webhook_schedule.split(",") if part]
     sage = create_sage100(
         Sage100Settings(
-            database=options.var / "sage100_ABC.sqlite",
+            database=Path(options.var) / "sage100_ABC.sqlite",
             ship_after_seconds=options.ship_after,
             post_after_seconds=options.post_after,
             step_pause_seconds=options.step_pause,
@@ -114,7 +115,7 @@ async def serve(options: argparse.Namespace) -> int:
         )
     )
     clarity_settings = ClaritySettings(
-        database=options.var / "clarity.sqlite",
+        database=Path(options.var) / "clarity.sqlite",
         webhook_url=options.webhook_url,
         token_lifetime_seconds=options.token_lifetime,
     )

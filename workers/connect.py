@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 from temporalio.client import Client
 from temporalio.plugin import SimplePlugin
@@ -11,20 +12,27 @@ from workers.settings import Settings
 
 log = logging.getLogger(__name__)
 
+QUIET_SECONDS = 2.0
+"""Processes start in any order: the first moments are not worth a word."""
 FIRST_WAIT_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 5.0
 
 
 async def connect(settings: Settings, plugin: SimplePlugin) -> Client:
     """A connected client; waits as long as the server or the namespace is not there."""
-    wait = FIRST_WAIT_SECONDS
+    wait, silent_until = FIRST_WAIT_SECONDS, time.monotonic() + QUIET_SECONDS
     while True:
         try:
             return await Client.connect(
                 settings.temporal_address, namespace=settings.temporal_namespace, plugins=[plugin]
             )
         except (RuntimeError, RPCError) as error:
-            reason = str(error).splitlines()[0][:200]
-            log.warning("Temporal at %s is not reachable yet (%s); trying again", settings.temporal_address, reason)
+            if time.monotonic() > silent_until:
+                log.warning(
+                    "Temporal at %s (namespace %s) is not reachable yet; trying again. Is the server running? (%s)",
+                    settings.temporal_address,
+                    settings.temporal_namespace,
+                    type(error).__name__,
+                )
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT_SECONDS)

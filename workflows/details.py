@@ -72,9 +72,9 @@ def page(workflow_id: str, order: OrderView) -> str:
         ("Invoices", ", ".join(order.invoices[-10:])),
         ("Mapping version", order.mapping_version),
     ]
-    rows = [f"| {name} | {value} |" for name, value in facts if value]
+    rows = [f"- {name}: **{value}**" for name, value in facts if value]
     if rows:
-        parts.append("\n".join(["| | |", "|---|---|", *rows]))
+        parts.append("\n".join(rows))
     if order.hold is not None:
         parts.append(_hold(workflow_id, order.hold))
     if order.trail:

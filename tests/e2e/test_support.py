@@ -60,7 +60,11 @@ def test_a_plain_order_takes_at_most_44_events_when_shipped_and_56_when_complete
 def test_every_activity_and_timer_of_an_order_has_a_summary(settled: House) -> None:
     for order_id in ("10002", "10001"):
         for event in history(settled, f"order-demo-{order_id}"):
-            if event["eventType"] in ("EVENT_TYPE_ACTIVITY_TASK_SCHEDULED", "EVENT_TYPE_TIMER_STARTED"):
+            if event["eventType"] in (
+                "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED",
+                "EVENT_TYPE_TIMER_STARTED",
+                "EVENT_TYPE_MARKER_RECORDED",
+            ):
                 assert event.get("userMetadata", {}).get("summary"), event
 
 

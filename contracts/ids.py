@@ -35,11 +35,6 @@ def order_workflow_id(pair: str, order_id: str) -> str:
     return f"order-{pair}-{order_id}"
 
 
-def order_id_of_workflow(pair: str, workflow_id: str) -> str:
-    """The Clarity order id inside an order's workflow id."""
-    return workflow_id.removeprefix(f"order-{pair}-")
-
-
 def customer_workflow_id(pair: str, match_key: str, secret: bytes) -> str:
     """Id of the `CustomerResolutionWorkflow` that all orders with this match key share.
 

@@ -9,7 +9,6 @@ import re
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -291,11 +290,6 @@ class Pair(Section):
         if not re.fullmatch(r"[a-z][a-z0-9]{1,15}", value):
             raise ValueError("a pair's name matches ^[a-z][a-z0-9]{1,15}$")
         return value
-
-    @cached_property
-    def today_zone(self) -> ZoneInfo:
-        """The company's time zone."""
-        return self.company.zone
 
 
 def load_pair(file: Path) -> Pair:

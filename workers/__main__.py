@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from workers.connect import connect
 from workers.demo import add_demo_options, run_demo
 from workers.plugin import integration_plugin
-from workers.roles import Fleet, Role
+from workers.roles import Fleet, Role, check_settings
 from workers.schedules import ensure_schedules
 from workers.settings import Settings, SettingsError, load_pair_files, load_settings
 from workers.signals import stop_on_signals
@@ -34,6 +34,9 @@ def build_parser() -> argparse.ArgumentParser:
 async def run_workers(settings: Settings, roles: Sequence[Role]) -> None:
     """Run the roles until Ctrl-C or SIGTERM."""
     pairs = load_pair_files(settings)
+    for role in roles:
+        for pair in pairs.values():
+            check_settings(role, pair)
     stop = asyncio.Event()
     stop_on_signals(stop)
     client = await connect(settings, integration_plugin(tracing=set_up_tracing(settings, "clarity-sage100-workers")))

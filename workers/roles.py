@@ -51,6 +51,25 @@ class Role(StrEnum):
     CLARITY = "clarity"
 
 
+def check_settings(role: Role, pair: Pair) -> None:
+    """Raise SettingsError naming the first setting that a role needs for a pair and that is not there."""
+    own = load_pair_settings(pair.name)
+    if role is Role.ORDERS:
+        require(pair.name, match_key_secret=own.match_key_secret)
+    elif role is Role.SAGE:
+        require(pair.name, sage_gateway_url=own.sage_gateway_url, sage_odbc=own.sage_odbc)
+        if pair.sage.auth is GatewayAuth.API_KEY:
+            require(pair.name, sage_api_key=own.sage_api_key)
+        else:
+            require(pair.name, sage_user=own.sage_user, sage_password=own.sage_password)
+    else:
+        require(pair.name, clarity_url=own.clarity_url)
+        if pair.clarity.auth is AuthScheme.API_KEY:
+            require(pair.name, clarity_api_key=own.clarity_api_key)
+        else:
+            require(pair.name, clarity_client_id=own.clarity_client_id, clarity_client_secret=own.clarity_client_secret)
+
+
 class Fleet:
     """The workers of one process, and what must be closed after them."""
 
@@ -63,7 +82,7 @@ class Fleet:
         self.graceful = timedelta(seconds=settings.graceful_shutdown_seconds)
 
     def add(self, role: Role) -> None:
-        """The workers of a role; raises SettingsError when something they need is not set."""
+        """The workers of a role; its settings have been checked."""
         if role is Role.ORDERS:
             self._add_orders()
             return
@@ -74,11 +93,7 @@ class Fleet:
                 self._add_clarity(pair)
 
     def _add_orders(self) -> None:
-        secrets: dict[str, bytes] = {}
-        for name in self.pairs:
-            secret = load_pair_settings(name).match_key_secret
-            require(name, match_key_secret=secret)
-            secrets[name] = secret.get_secret_value().encode()
+        secrets = {name: load_pair_settings(name).match_key_secret.get_secret_value().encode() for name in self.pairs}
         orders = OrderActivities(self.pairs, secrets, self.client)
         self.workers.append(
             Worker(
@@ -98,11 +113,6 @@ class Fleet:
 
     def _add_sage(self, pair: Pair) -> None:
         own = load_pair_settings(pair.name)
-        require(pair.name, sage_gateway_url=own.sage_gateway_url, sage_odbc=own.sage_odbc)
-        if pair.sage.auth is GatewayAuth.API_KEY:
-            require(pair.name, sage_api_key=own.sage_api_key)
-        else:
-            require(pair.name, sage_user=own.sage_user, sage_password=own.sage_password)
         by_key = pair.sage.auth is GatewayAuth.API_KEY
         gateway = SageGateway(
             SageGatewaySettings(
@@ -142,11 +152,6 @@ class Fleet:
 
     def _add_clarity(self, pair: Pair) -> None:
         own = load_pair_settings(pair.name)
-        require(pair.name, clarity_url=own.clarity_url)
-        if pair.clarity.auth is AuthScheme.API_KEY:
-            require(pair.name, clarity_api_key=own.clarity_api_key)
-        else:
-            require(pair.name, clarity_client_id=own.clarity_client_id, clarity_client_secret=own.clarity_client_secret)
         client = ClarityClient(
             pair.clarity,
             ClaritySettings(

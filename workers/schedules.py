@@ -55,7 +55,10 @@ async def ensure_schedules(client: Client, pairs: Iterable[Pair]) -> None:
             await client.create_schedule(id_, wanted, trigger_immediately=True)
             log.info("Schedule %s created", id_)
         except ScheduleAlreadyRunningError:
-            await client.get_schedule_handle(id_).update(lambda found, wanted=wanted: keep_pause(found, wanted))  # type: ignore[misc]
+            handle = client.get_schedule_handle(id_)
+            await handle.update(lambda found, wanted=wanted: keep_pause(found, wanted))  # type: ignore[misc]
+            # After an outage of the server the shift that was running may be over, and the next one minutes away.
+            await handle.trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
             log.info("Schedule %s is up to date", id_)
 
 

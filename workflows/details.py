@@ -48,17 +48,19 @@ def shipment_summary(request: PostShipment) -> str:
     )
 
 
-def waits_for(state: OrderState, hold: HoldView | None, sales_order_no: str, now: str) -> str:
-    """What the order waits for, in words; `now` is what the step in progress said of itself."""
+def waits_for(state: OrderState, hold: HoldView | None, sales_order_no: str) -> str:
+    """What an order waits for between its steps, in words."""
     if hold is not None:
         return f"a person (held: {hold.reason.value})"
     return {
+        OrderState.RECEIVED: "its next step",
+        OrderState.HELD: "its next step",
         OrderState.OPEN: f"a shipment of sales order {sales_order_no} (signal from the Sage poller)",
         OrderState.PARTIALLY_SHIPPED: f"the rest of sales order {sales_order_no} to ship",
         OrderState.SHIPPED: "the invoice to be posted in Sage (Sales Journal update)",
         OrderState.COMPLETE: "nothing: everything is done",
         OrderState.CANCELLED: "nothing: the order was cancelled",
-    }.get(state, now)
+    }[state]
 
 
 def page(workflow_id: str, order: OrderView) -> str:

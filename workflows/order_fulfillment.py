@@ -192,7 +192,7 @@ class OrderFulfillmentWorkflow:
 
     async def transform(self) -> Transformed:
         """Payload → draft or problems, as a local activity: quick, pure, one event."""
-        self.waits_for = "its transformation"
+        self.step("its transformation")
         request = TransformRequest(pair=self.pair, payload=self.payload)
         while True:
             try:
@@ -209,7 +209,7 @@ class OrderFulfillmentWorkflow:
 
     async def look_up(self, draft: Draft) -> SageFacts:
         """One look at Sage: is the order there already, items, customer, credit, stock."""
-        self.waits_for = "Sage's facts (ODBC)"
+        self.step("Sage's facts (ODBC)")
         request = FactsRequest(pair=self.pair, draft=draft)
         return await self.insist(
             lambda: workflow.execute_activity_method(
@@ -234,7 +234,7 @@ class OrderFulfillmentWorkflow:
             order_workflow_id=workflow.info().workflow_id,
         )
         while (answer := self.answered()) is None:
-            self.waits_for = "its customer (CustomerResolutionWorkflow)"
+            self.step("its customer (CustomerResolutionWorkflow)")
             await self.insist(
                 lambda: workflow.execute_activity_method(
                     OrderActivities.request_customer,
@@ -275,7 +275,7 @@ class OrderFulfillmentWorkflow:
             if self.changed:
                 return False
             if not self.reserved_number:
-                self.waits_for = "a sales order number from Sage"
+                self.step("a sales order number from Sage")
                 self.reserved_number = await self.insist(
                     lambda: workflow.execute_activity_method(
                         SageWriteActivities.reserve_sales_order_number,
@@ -286,7 +286,7 @@ class OrderFulfillmentWorkflow:
                         summary="Reserve a SalesOrderNo, so that the create can be repeated safely",
                     )
                 )
-            self.waits_for = f"Sage to create sales order {self.reserved_number}"
+            self.step(f"Sage to create sales order {self.reserved_number}")
             self.create_tried = True
             try:
                 result = await workflow.execute_activity_method(
@@ -328,7 +328,7 @@ class OrderFulfillmentWorkflow:
 
     async def acknowledge(self) -> None:
         """Clarity: status Processing, external reference, the buyer's cross-reference."""
-        self.waits_for = "Clarity to take the sales order number"
+        self.step("Clarity to take the sales order number")
         customer, draft = self.customer, self.transformed.draft if self.transformed else None
         if customer is None or draft is None:
             raise RuntimeError("an order is acknowledged after its sales order is known")
@@ -443,7 +443,7 @@ class OrderFulfillmentWorkflow:
     async def post_shipment(self, request: PostShipment) -> None:
         """Tell Clarity the packages of one invoice."""
         packages = details.packages_of(request.invoice)
-        self.waits_for = f"Clarity to take the shipment of invoice {request.invoice.InvoiceNo}"
+        self.step(f"Clarity to take the shipment of invoice {request.invoice.InvoiceNo}")
         await self.insist(
             lambda: workflow.execute_activity_method(
                 ClarityActivities.post_shipment,
@@ -459,7 +459,7 @@ class OrderFulfillmentWorkflow:
 
     async def record_invoices(self) -> None:
         """The posted invoices on Clarity's order."""
-        self.waits_for = "Clarity to take the invoice references"
+        self.step("Clarity to take the invoice references")
         posted = [invoice for invoice in self.invoices.values() if invoice.posted]
         if not posted:
             return
@@ -477,7 +477,7 @@ class OrderFulfillmentWorkflow:
 
     async def cancel(self) -> None:
         """A business cancellation completes the workflow; Clarity is told."""
-        self.waits_for = "Clarity to take the cancellation"
+        self.step("Clarity to take the cancellation")
         request = CancelAtClarity(pair=self.pair, order_id=self.order_id)
         await self.insist(
             lambda: workflow.execute_activity_method(
@@ -725,10 +725,14 @@ class OrderFulfillmentWorkflow:
         workflow.upsert_search_attributes([attributes.ORDER_STATE.value_set(state.value), *updates])
         self.show_waiting()
 
-    def show_waiting(self) -> None:
-        """The details page: where the order is, what it waits for, what can be done."""
-        self.waits_for = details.waits_for(self.state, self.held, self.sales_order_no, self.waits_for)
+    def step(self, waits_for: str) -> None:
+        """A step begins: the details page says what it waits for (that costs no event)."""
+        self.waits_for = waits_for
         workflow.set_current_details(details.page(workflow.info().workflow_id, self.view()))
+
+    def show_waiting(self) -> None:
+        """The details page between steps: where the order is, what it waits for, what can be done."""
+        self.step(details.waits_for(self.state, self.held, self.sales_order_no))
 
     def note(self, what: str) -> None:
         """A line in the audit trail."""

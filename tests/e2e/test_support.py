@@ -77,8 +77,7 @@ def test_orders_are_listed_and_described_by_state(settled: House) -> None:
     assert "total_mismatch" in described
 
 
-def test_update_release_hold_retries_a_mended_order_until_it_completes(settled: House) -> None:
-    """The account is taken off credit hold in Sage, then support releases the order by update."""
+def test_update_release_hold_looks_again_and_holds_again_when_nothing_was_mended(settled: House) -> None:
     refused = subprocess.run(
         [
             *(str(TEMPORAL), "workflow", "update", "execute", "--address", settled.temporal_address),

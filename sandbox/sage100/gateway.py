@@ -301,6 +301,10 @@ def add_controls(app: FastAPI, gateway: Gateway, faults: list[Faults]) -> None:
         faults[-1].pending.clear()
         return JSONResponse({"pending": 0})
 
+    @app.get("/_control/faults")
+    async def count_faults() -> JSONResponse:
+        return JSONResponse({"pending": len(faults[-1].pending)})
+
     @app.get("/_control/calls")
     async def calls() -> JSONResponse:
         return JSONResponse({"calls": list(faults[-1].calls)})

@@ -54,6 +54,11 @@ class Sandbox:
         result: dict[str, Any] = answer.json()
         return result
 
+    def pending_faults(self, side: str) -> int:
+        """Faults that have not hit anything yet."""
+        url = self.sage_url if side == "sage" else self.clarity_url
+        return int(httpx.get(f"{url}/_control/faults", timeout=20).json()["pending"])
+
     def fault(self, side: str, route: str, fault: str, **more: object) -> None:
         """Spoil the next call of a route."""
         self.control(side, "faults", {"route": route, "fault": fault, **more})

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from mappings.pair import Pair
@@ -48,6 +48,24 @@ def payload_digest(payload: Mapping[str, Any]) -> str:
     )
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_older(payload: Mapping[str, Any], than: Mapping[str, Any]) -> bool:
+    """Whether a version of an order was overtaken on its way; False where either does not say when it is from."""
+    this, other = _updated(payload), _updated(than)
+    return this is not None and other is not None and this < other
+
+
+def _updated(payload: Mapping[str, Any]) -> datetime | None:
+    body = payload.get("data")
+    value = body.get("updatedDate") if isinstance(body, Mapping) else None
+    if not isinstance(value, str):
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def reason_to_ignore(payload: Mapping[str, Any], pair: Pair) -> str:

@@ -16,10 +16,15 @@ from mappings.shipments import NO_PACKAGE, ClarityShipment, Package, ShipmentInv
 def plan_shipments(
     order_id: str, lines: Iterable[CreatedLine], invoice: ShipmentInvoice, pair: Pair
 ) -> list[ClarityShipment]:
-    """One shipment per package, `0000` when the invoice has none; items that are not the buyer's are left out."""
+    """One shipment per package, `0000` when the invoice has none; items that are not the buyer's are left out.
+
+    An invoice that ships nothing of the buyer's (charges only) is no shipment.
+    """
     web_ids = {line.LineKey: line.UDF_WEB_LINE_ID for line in lines if line.UDF_WEB_LINE_ID}
     packages = invoice.Packages or [Package(PackageNo=NO_PACKAGE, ShipVia=invoice.ShipVia)]
     contents = _contents(invoice, packages, web_ids)
+    if not any(contents.values()):
+        return []
     return [_shipment(order_id, invoice, package, contents[package.PackageNo], pair) for package in packages]
 
 

@@ -55,6 +55,7 @@ from contracts.messages import (
     TransformRequest,
 )
 from contracts.search_attributes import OrderState
+from mappings.intake import is_older
 from mappings.problems import HoldReason, Problem
 from mappings.progress import order_progress
 from mappings.sales_order import (
@@ -679,6 +680,9 @@ class OrderFulfillmentWorkflow:
         if change.digest in self.digests and change.event != EventType.ORDER_CANCELLED:
             return
         self.digests.add(change.digest)
+        if change.event != EventType.ORDER_CANCELLED and is_older(change.payload, self.payload):
+            self.note("Clarity sent an older version of the order; the newer one stays")
+            return
         if self.sales_order_no or self.create_tried:
             self.note(f"Clarity sent {change.event} after the sales order was created: change it in Sage by hand")
             self.alert(AlertKind.ORDER_CHANGED, f"{change.event} came after the sales order was created")

@@ -132,7 +132,8 @@ def test_contents_per_package_are_kept_and_sum_to_what_shipped(pair: Pair) -> No
 
 def test_lines_that_are_not_the_buyers_and_zero_quantities_are_never_sent(pair: Pair) -> None:
     lines = [line("1", 5, web="a"), line("9", 1)]
-    assert contents(pair, invoice("1", {"1": 0, "9": 1}), lines) == {"0001042-1-0000": {}}
+    assert contents(pair, invoice("1", {"1": 0, "9": 1}), lines) == {}
+    assert contents(pair, invoice("1", {"1": 2, "9": 1}), lines) == {"0001042-1-0000": {"a": Decimal(2)}}
     split = [line("1", 5, web="a"), line("2", 3, web="a")]
     assert contents(pair, invoice("1", ALL), split) == {"0001042-1-0000": {"a": Decimal(8)}}
 

@@ -290,6 +290,20 @@ async def test_cancel_request_from_the_web_ui_becomes_a_hold(env: WorkflowEnviro
     assert (await outcome(handle)).state is OrderState.COMPLETE
 
 
+async def test_older_version_that_comes_late_changes_nothing(env: WorkflowEnvironment, world: World) -> None:
+    world.findings = [[CREDIT]]
+    start = start_of()
+    start.payload["data"]["updatedDate"] = "2026-11-22T12:00:00Z"
+    handle = await begin(env, start)
+    await until(handle, "held", hold=1)
+    late = {"data": {**start.payload["data"], "updatedDate": "2026-11-22T05:59:00-06:00", "notes": "before"}}
+    await handle.signal(
+        "clarity_order_changed", ClarityOrderChanged(event="order.created", payload=late, digest="older")
+    )
+    view = await until(handle, "held", hold=1)
+    assert view.trail[-1].what == "Clarity sent an older version of the order; the newer one stays"
+
+
 async def test_cancellation_by_clarity_before_creation_ends_the_order(env: WorkflowEnvironment, world: World) -> None:
     world.findings = [[CREDIT]]
     start = start_of()

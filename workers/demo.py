@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import httpx
 import yaml
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -265,13 +266,16 @@ class Demo:
         options = self.options
         table = Table(
             title="Orders from Clarity to Sage 100 and back",
+            box=box.SIMPLE_HEAD,
             caption=f"Web UI http://127.0.0.1:{options.ui_port}  ·  API http://127.0.0.1:{options.api_port}/docs  ·  "
             f"logs {self.var / 'log'}  ·  Ctrl-C stops everything",
         )
-        for heading in ("Order", "Sample", "State", "Sales order", "Waits for"):
-            table.add_column(heading, no_wrap=True)
+        for heading, width in (("Order", 7), ("Sample", 12), ("State", 8), ("Sales order", 7), ("Waits for", 12)):
+            table.add_column(heading, no_wrap=True, min_width=width)
         colours = {"complete": "green", "held": "yellow", "shipped": "cyan", "not sent": "dim"}
-        for sample in self.samples:
+        # What still moves stands on top: a small terminal shows that first.
+        moving_first = sorted(self.samples, key=lambda sample: sample.state == "complete")
+        for sample in moving_first if self.console.is_terminal else self.samples:
             mark = "" if sample.is_done or not options.exit_when_done else " …"
             table.add_row(
                 sample.number,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.clarity_order import to_decimal
@@ -105,7 +105,6 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=150, deadline=None)
 def test_transform_never_raises_on_junk(value: Any) -> None:
     for payload in (value, {"data": value}):
         result = transform(payload, DEMO)
@@ -113,7 +112,6 @@ def test_transform_never_raises_on_junk(value: Any) -> None:
 
 
 @given(st.sampled_from(sorted(SAMPLES)), st.data())
-@settings(max_examples=150, deadline=None)
 def test_transform_never_raises_on_a_spoilt_order(name: str, choice: st.DataObject) -> None:
     payload = json.loads(json.dumps(SAMPLES[name]))
     places: list[tuple[Any, Any]] = []
@@ -141,7 +139,6 @@ def test_transform_never_raises_on_a_spoilt_order(name: str, choice: st.DataObje
         max_size=8,
     )
 )
-@settings(max_examples=150, deadline=None)
 def test_lines_add_up_to_claritys_line_totals_to_the_penny(lines: list[tuple[Decimal, Decimal]]) -> None:
     def cents(value: Decimal) -> Decimal:
         return Decimal(int(value * 100 + Decimal("0.5"))) / 100

@@ -29,9 +29,6 @@ ALERT: Final = RetryPolicy(
 )
 """An alert channel that is down must not hold an order for ever."""
 
-TEMPORAL_ITSELF: Final = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
-"""Activities that only start or signal workflows."""
-
 INTERNAL_ERROR_ATTEMPTS: Final = 5
 """An exception that is not ours is tried this often before the order is held (design, failures)."""
 

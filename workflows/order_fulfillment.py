@@ -70,7 +70,8 @@ from mappings.sales_order import (
 from mappings.shipments import OrderProgress, SalesOrderStanding, ShipmentInvoice, ShipmentSeen
 from workflows import details
 
-T = TypeVar("T")
+Request = TypeVar("Request")
+Result = TypeVar("Result")
 
 TRAIL_LIMIT = 500
 """Entries kept in the audit trail; the history itself keeps everything."""
@@ -211,16 +212,11 @@ class OrderFulfillmentWorkflow:
     async def look_up(self, draft: Draft) -> SageFacts:
         """One look at Sage: is the order there already, items, customer, credit, stock."""
         self.step("Sage's facts (ODBC)")
-        request = FactsRequest(pair=self.pair, draft=draft)
         return await self.insist(
-            lambda: workflow.execute_activity_method(
-                SageReadActivities.read_sage_facts,
-                request,
-                task_queue=queues.sage_read(self.pair),
-                start_to_close_timeout=retry.one_call(self.pace),
-                retry_policy=retry.outside_system(self.pace),
-                summary=f"Items, customer, credit, stock, existing order for {draft.sales_order.CustomerPONo}",
-            )
+            SageReadActivities.read_sage_facts,
+            FactsRequest(pair=self.pair, draft=draft),
+            queues.sage_read(self.pair),
+            f"Items, customer, credit, stock, existing order for {draft.sales_order.CustomerPONo}",
         )
 
     async def settle_customer(self, draft: Draft, facts: SageFacts) -> bool:
@@ -237,13 +233,10 @@ class OrderFulfillmentWorkflow:
         while (answer := self.answered()) is None:
             self.step("its customer (CustomerResolutionWorkflow)")
             await self.insist(
-                lambda: workflow.execute_activity_method(
-                    OrderActivities.request_customer,
-                    request,
-                    start_to_close_timeout=retry.TEMPORAL_CALL,
-                    retry_policy=retry.TEMPORAL_ITSELF,
-                    summary="No account in Sage: ask for one customer for all orders of this buyer",
-                )
+                OrderActivities.request_customer,
+                request,
+                queues.ORDERS,
+                "No account in Sage: ask for one customer for all orders of this buyer",
             )
             try:
                 await workflow.wait_condition(
@@ -278,19 +271,15 @@ class OrderFulfillmentWorkflow:
             if not self.reserved_number:
                 self.step("a sales order number from Sage")
                 self.reserved_number = await self.insist(
-                    lambda: workflow.execute_activity_method(
-                        SageWriteActivities.reserve_sales_order_number,
-                        ReserveRequest(pair=self.pair),
-                        task_queue=queues.sage_write(self.pair),
-                        start_to_close_timeout=retry.one_call(self.pace),
-                        retry_policy=retry.outside_system(self.pace),
-                        summary="Reserve a SalesOrderNo, so that the create can be repeated safely",
-                    )
+                    SageWriteActivities.reserve_sales_order_number,
+                    ReserveRequest(pair=self.pair),
+                    queues.sage_write(self.pair),
+                    "Reserve a SalesOrderNo, so that the create can be repeated safely",
                 )
             self.step(f"Sage to create sales order {self.reserved_number}")
             self.create_tried = True
             try:
-                result = await workflow.execute_activity_method(
+                result = await self.attempt(
                     SageWriteActivities.create_sales_order,
                     CreateSalesOrder(
                         pair=self.pair,
@@ -298,10 +287,8 @@ class OrderFulfillmentWorkflow:
                         sales_order=sales_order,
                         expected=draft.expected,
                     ),
-                    task_queue=queues.sage_write(self.pair),
-                    start_to_close_timeout=retry.one_call(self.pace),
-                    retry_policy=retry.outside_system(self.pace),
-                    summary=f"Preview, compare, create {self.reserved_number} for {customer}",
+                    queues.sage_write(self.pair),
+                    f"Preview, compare, create {self.reserved_number} for {customer}",
                 )
             except ActivityError as error:
                 reason, problems = hold_for(error)
@@ -341,14 +328,10 @@ class OrderFulfillmentWorkflow:
             clarity_customer_id=draft.customer.clarity_id,
         )
         await self.insist(
-            lambda: workflow.execute_activity_method(
-                ClarityActivities.acknowledge_to_clarity,
-                request,
-                task_queue=queues.clarity(self.pair),
-                start_to_close_timeout=retry.one_call(self.pace),
-                retry_policy=retry.outside_system(self.pace),
-                summary=f"Clarity: Processing, external reference {self.sales_order_no}",
-            )
+            ClarityActivities.acknowledge_to_clarity,
+            request,
+            queues.clarity(self.pair),
+            f"Clarity: Processing, external reference {self.sales_order_no}",
         )
 
     async def follow_shipments(self, *, read_first: bool) -> None:
@@ -397,16 +380,12 @@ class OrderFulfillmentWorkflow:
     async def read_shipments(self) -> None:
         """Read this order's invoices and standing from Sage; they join what the signals brought."""
         self.read_due = False
-        request = ReadShipments(pair=self.pair, SalesOrderNo=self.sales_order_no)
+        self.step("Sage's shipments of this order (ODBC)")
         read = await self.insist(
-            lambda: workflow.execute_activity_method(
-                SageReadActivities.read_shipments,
-                request,
-                task_queue=queues.sage_read(self.pair),
-                start_to_close_timeout=retry.one_call(self.pace),
-                retry_policy=retry.outside_system(self.pace),
-                summary=f"Read the shipments of {self.sales_order_no} in Sage",
-            )
+            SageReadActivities.read_shipments,
+            ReadShipments(pair=self.pair, SalesOrderNo=self.sales_order_no),
+            queues.sage_read(self.pair),
+            f"Read the shipments of {self.sales_order_no} in Sage",
         )
         self.standing = read.standing
         for invoice in read.invoices:
@@ -446,14 +425,11 @@ class OrderFulfillmentWorkflow:
         packages = details.packages_of(request.invoice)
         self.step(f"Clarity to take the shipment of invoice {request.invoice.InvoiceNo}")
         await self.insist(
-            lambda: workflow.execute_activity_method(
-                ClarityActivities.post_shipment,
-                request,
-                task_queue=queues.clarity(self.pair),
-                start_to_close_timeout=retry.SEVERAL_CALLS,
-                retry_policy=retry.outside_system(self.pace),
-                summary=details.shipment_summary(request),
-            )
+            ClarityActivities.post_shipment,
+            request,
+            queues.clarity(self.pair),
+            details.shipment_summary(request),
+            limit=retry.SEVERAL_CALLS,
         )
         self.told.update(packages)
         self.note(f"Clarity was told the shipment of invoice {request.invoice.InvoiceNo} ({len(packages)} package(s))")
@@ -464,42 +440,59 @@ class OrderFulfillmentWorkflow:
         posted = [invoice for invoice in self.invoices.values() if invoice.posted]
         if not posted:
             return
-        request = RecordInvoices(pair=self.pair, order_id=self.order_id, invoices=posted)
         await self.insist(
-            lambda: workflow.execute_activity_method(
-                ClarityActivities.record_invoices,
-                request,
-                task_queue=queues.clarity(self.pair),
-                start_to_close_timeout=retry.one_call(self.pace),
-                retry_policy=retry.outside_system(self.pace),
-                summary="Clarity: invoice " + ", ".join(invoice.InvoiceNo for invoice in posted)[:150],
-            )
+            ClarityActivities.record_invoices,
+            RecordInvoices(pair=self.pair, order_id=self.order_id, invoices=posted),
+            queues.clarity(self.pair),
+            "Clarity: invoice " + ", ".join(invoice.InvoiceNo for invoice in posted)[:150],
         )
 
     async def cancel(self) -> None:
         """A business cancellation completes the workflow; Clarity is told."""
         self.step("Clarity to take the cancellation")
-        request = CancelAtClarity(pair=self.pair, order_id=self.order_id)
         await self.insist(
-            lambda: workflow.execute_activity_method(
-                ClarityActivities.cancel_at_clarity,
-                request,
-                task_queue=queues.clarity(self.pair),
-                start_to_close_timeout=retry.one_call(self.pace),
-                retry_policy=retry.outside_system(self.pace),
-                summary="Clarity: Cancelled",
-            ),
+            ClarityActivities.cancel_at_clarity,
+            CancelAtClarity(pair=self.pair, order_id=self.order_id),
+            queues.clarity(self.pair),
+            "Clarity: Cancelled",
             may_cancel=False,
         )
         self.become(OrderState.CANCELLED)
 
     # ---- holds ----------------------------------------------------------------------------------------------------
 
-    async def insist(self, step: Callable[[], Awaitable[T]], *, may_cancel: bool = True) -> T:
-        """Run a step until it succeeds: what the outside system refuses is held, and released with retry."""
+    async def attempt(
+        self,
+        step: Callable[[Any, Request], Awaitable[Result]],
+        request: Request,
+        queue: str,
+        summary: str,
+        limit: timedelta | None = None,
+    ) -> Result:
+        """One step on an outside system's queue: outages are waited out, a final answer raises ActivityError."""
+        return await workflow.execute_activity_method(
+            step,
+            request,
+            task_queue=queue,
+            start_to_close_timeout=limit or retry.one_call(self.pace),
+            retry_policy=retry.outside_system(self.pace),
+            summary=summary,
+        )
+
+    async def insist(
+        self,
+        step: Callable[[Any, Request], Awaitable[Result]],
+        request: Request,
+        queue: str,
+        summary: str,
+        *,
+        limit: timedelta | None = None,
+        may_cancel: bool = True,
+    ) -> Result:
+        """A step that must succeed: what the outside system refuses is held, and repeated when released."""
         while True:
             try:
-                return await step()
+                return await self.attempt(step, request, queue, summary, limit)
             except ActivityError as error:
                 reason, problems = hold_for(error)
                 try:

@@ -94,8 +94,11 @@ def _hold(workflow_id: str, hold: HoldView) -> str:
     if more > 0:
         problems.append(f"- … and {more} more")
     command = (
-        f"temporal workflow update execute --workflow-id {workflow_id} --name release_hold \\\n"
-        f'  --input \'{{"action": "retry", "by": "your name", "reason": "{hold.reason.value}", "hold": {hold.hold}}}\''
+        "temporal workflow update execute \\\n"
+        f"  -w {workflow_id} \\\n"
+        "  --name release_hold --input \\\n"
+        '  \'{"action": "retry", "by": "your name",\n'
+        f'    "reason": "{hold.reason.value}", "hold": {hold.hold}}}\''
     )
     return "\n".join(
         [

@@ -183,6 +183,9 @@ class OrderFulfillmentWorkflow:
                 self.adopt(facts.existing)
                 self.note(f"Sales order {self.sales_order_no} with this web order id was already in Sage")
                 return True
+            await self.stop_if_asked()
+            if self.changed:
+                continue
             if facts.findings:
                 finding = facts.findings[0]
                 await self.hold(finding.reason, finding.problems, finding.items)
@@ -194,13 +197,12 @@ class OrderFulfillmentWorkflow:
 
     async def transform(self) -> Transformed:
         """Payload → draft or problems, as a local activity: quick, pure, one event."""
-        self.step("its transformation")
-        request = TransformRequest(pair=self.pair, payload=self.payload)
         while True:
+            self.step("its transformation")
             try:
                 return await workflow.execute_local_activity_method(
                     OrderActivities.transform_order,
-                    request,
+                    TransformRequest(pair=self.pair, payload=self.payload),
                     start_to_close_timeout=retry.TRANSFORM_LIMIT,
                     schedule_to_close_timeout=retry.TRANSFORM_LIMIT * 6,
                     retry_policy=retry.TRANSFORM,
@@ -240,7 +242,7 @@ class OrderFulfillmentWorkflow:
             )
             try:
                 await workflow.wait_condition(
-                    lambda: self.customer_answer is not None or self.cancel_requested,
+                    lambda: self.customer_answer is not None or self.cancel_requested or bool(self.stop_asked),
                     timeout=timedelta(seconds=self.pace.customer_deadline),
                     timeout_summary="Waits for its customer; asks again at the deadline",
                 )

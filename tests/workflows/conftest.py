@@ -173,6 +173,16 @@ class World:
         self.customers_created = 0
         self.find_gate = asyncio.Event()
         self.find_gate.set()
+        self.facts_gate = asyncio.Event()
+        self.facts_gate.set()
+
+    async def until_called(self, name: str, times: int) -> None:
+        """Once an activity was called so often."""
+        for _ in range(300):
+            if self.calls.count(name) >= times:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{name} was called {self.calls.count(name)} times, not {times}")
 
     async def until_waiting(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Once the order waits for its customer."""
@@ -192,6 +202,7 @@ class World:
     @activity.defn
     async def read_sage_facts(self, request: FactsRequest) -> SageFacts:
         self.calls.append("read_sage_facts")
+        await self.facts_gate.wait()
         findings = self.findings.pop(0) if self.findings else []
         return SageFacts(
             existing=self.existing, sales_order=request.draft.sales_order, match=self.match, findings=findings

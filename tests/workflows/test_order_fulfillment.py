@@ -290,6 +290,28 @@ async def test_cancel_request_from_the_web_ui_becomes_a_hold(env: WorkflowEnviro
     assert (await outcome(handle)).state is OrderState.COMPLETE
 
 
+async def test_changes_that_come_while_sage_is_read_are_not_lost(env: WorkflowEnvironment, world: World) -> None:
+    """A newer version and then a cancellation arrive during the look-up, before the order is held."""
+    world.findings = [[CREDIT], [CREDIT]]
+    world.facts_gate.clear()
+    start = start_of()
+    handle = await begin(env, start)
+    await world.until_called("read_sage_facts", 1)
+    newer = {"data": {**start.payload["data"], "number": "W-NEWER"}}
+    await handle.signal("clarity_order_changed", ClarityOrderChanged(event="order.updated", payload=newer, digest="n"))
+    world.facts_gate.set()
+    assert (await until(handle, "held", hold=1)).order_number == "W-NEWER"
+    world.facts_gate.clear()
+    world.findings = [[CREDIT]]
+    await release(handle)
+    await world.until_called("read_sage_facts", 3)
+    await handle.signal(
+        "clarity_order_changed", ClarityOrderChanged(event="order.cancelled", payload=newer, digest="n")
+    )
+    world.facts_gate.set()
+    assert (await outcome(handle)).state is OrderState.CANCELLED
+
+
 async def test_older_version_that_comes_late_changes_nothing(env: WorkflowEnvironment, world: World) -> None:
     world.findings = [[CREDIT]]
     start = start_of()

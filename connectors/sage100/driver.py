@@ -8,7 +8,6 @@ with the one line to type.
 """
 
 import ctypes
-import ctypes.util
 import importlib
 import os
 import platform
@@ -23,7 +22,7 @@ from types import ModuleType
 LOCAL = Path(".odbc")
 MANAGER_LIBRARIES = ("libltdl.so.7", "libodbcinst.so.2", "libodbc.so.2")
 """Loaded in this order before `import pyodbc` when the system has no driver manager."""
-SQLITE_DRIVER = "libsqlite3odbc.so"
+SQLITE_DRIVERS = ("libsqlite3odbc.so", "libsqlite3odbc.dylib")
 PACKAGES = (
     ("libodbc2", "libodbc2t64"),
     ("libltdl7", "libltdl7t64"),
@@ -59,9 +58,10 @@ def import_pyodbc() -> ModuleType:
 def sqlite_driver() -> Path:
     """The SQLite ODBC driver, the system's first. Raises OdbcDriverMissing."""
     for folder in (*(Path(root) for root in ("/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")), LOCAL):
-        driver = next(find_files(folder, SQLITE_DRIVER), None)
-        if driver is not None:
-            return driver.resolve()
+        for name in SQLITE_DRIVERS:
+            driver = next(find_files(folder, name), None)
+            if driver is not None:
+                return driver.resolve()
     raise OdbcDriverMissing(f"The SQLite ODBC driver of the sandbox is not installed. {remedy()}")
 
 

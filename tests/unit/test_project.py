@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from tests.support.processes import ROOT
+from workers.settings import PairSettings, Settings
 
 PACKAGES = ("mappings", "contracts", "connectors", "activities", "workflows", "workers", "api", "sandbox", "tests")
 
@@ -37,9 +38,25 @@ def test_every_requirement_is_locked_by_hash() -> None:
 
 def test_every_make_target_has_a_line_of_help() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    targets = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split()
-    for target in targets:
-        assert re.search(rf"^{target}:.*## \S", makefile, re.MULTILINE), target
+    listed = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split()
+    with_help = re.findall(r"^([a-z][a-z-]*):.*## \S", makefile, re.MULTILINE)
+    rules = re.findall(r"^([a-z][a-z-]*):(?!=)", makefile, re.MULTILINE)
+    assert sorted(listed) == sorted(with_help) == sorted(rules)
+
+
+def test_the_licence_is_apache_2() -> None:
+    text = (ROOT / "LICENSE").read_text("utf-8")
+    assert re.search(r"Apache License\s+Version 2\.0, January 2004", text)
+    assert "END OF TERMS AND CONDITIONS" in text
+    assert 'license = "Apache-2.0"' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def test_the_example_of_settings_lists_every_setting_and_no_other() -> None:
+    example = (ROOT / ".env.example").read_text("utf-8")
+    listed = re.findall(r"^#?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE)
+    known = {name.upper() for name in Settings.model_fields}
+    known |= {f"DEMO_{name.upper()}" for name in PairSettings.model_fields}
+    assert sorted(listed) == sorted(known)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -14,6 +14,7 @@ help: ## list the targets
 setup: $(READY) ## make .venv and fetch the ODBC driver (run and test do it when needed)
 
 $(READY): requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed. On Debian and Ubuntu: sudo apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make setup PYTHON=python3.12" >&2; exit 1; }
 	@echo "Setting up .venv …"

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
@@ -22,7 +21,7 @@ from starlette.responses import JSONResponse
 
 from sandbox.clarity.sender import Sender
 from sandbox.clarity.store import Document, Rejection, Store, invalid
-from sandbox.faults import Fault, Faults
+from sandbox.faults import Faults, add_fault_controls
 
 RETRY_SCHEDULE = [5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0]
 """Seconds between attempts, as senders of Standard Webhooks do."""
@@ -116,8 +115,8 @@ def page_of(documents: list[Document], page_index: int, page_size: int) -> JSONR
     )
 
 
-def create_app(settings: ClaritySettings) -> FastAPI:
-    """The Clarity side of the sandbox."""
+def create_app(settings: ClaritySettings) -> Faults:
+    """The Clarity side of the sandbox, behind its faults."""
     clarity = Clarity(settings)
 
     @contextlib.asynccontextmanager
@@ -128,17 +127,12 @@ def create_app(settings: ClaritySettings) -> FastAPI:
         clarity.store.close()
 
     app = FastAPI(title="Clarity (sandbox)", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    faults: list[Faults] = []
-
-    def with_faults(inner: Any) -> Faults:
-        faults.append(Faults(inner, error_body))
-        return faults[-1]
-
-    app.add_middleware(with_faults)
+    faults = Faults(app, error_body, clarity.tokens.clear)
     add_error_answers(app)
     add_routes(app, clarity)
-    add_controls(app, clarity, faults)
-    return app
+    add_controls(app, clarity)
+    add_fault_controls(app, faults)
+    return faults
 
 
 def add_error_answers(app: FastAPI) -> None:
@@ -271,8 +265,8 @@ def check_out_body(event: Document) -> Document:
     return order
 
 
-def add_controls(app: FastAPI, clarity: Clarity, faults: list[Faults]) -> None:
-    """What only a sandbox has: buyers, repeated deliveries, faults."""
+def add_controls(app: FastAPI, clarity: Clarity) -> None:
+    """What only a sandbox has: buyers, repeated deliveries."""
     store, sender = clarity.store, clarity.sender
 
     @app.post("/_control/orders")
@@ -297,19 +291,6 @@ def add_controls(app: FastAPI, clarity: Clarity, faults: list[Faults]) -> None:
     async def deliveries() -> JSONResponse:
         entries = [{name: value for name, value in entry.items() if name != "event"} for entry in store.all("delivery")]
         return JSONResponse({"deliveries": entries})
-
-    @app.post("/_control/faults")
-    async def add_fault(fault: Fault) -> JSONResponse:
-        faults[-1].pending.append(fault)
-        return JSONResponse({"pending": len(faults[-1].pending)})
-
-    @app.get("/_control/faults")
-    async def count_faults() -> JSONResponse:
-        return JSONResponse({"pending": len(faults[-1].pending)})
-
-    @app.get("/_control/calls")
-    async def calls() -> JSONResponse:
-        return JSONResponse({"calls": list(faults[-1].calls)})
 
     @app.get("/_control/state")
     async def state() -> JSONResponse:

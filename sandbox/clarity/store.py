@@ -16,6 +16,8 @@ Document = dict[str, Any]
 
 STATUSES = ("Pending", "Processing", "Shipped", "Completed", "Cancelled")
 FINAL = ("Shipped", "Completed", "Cancelled")
+VOID = "Void"
+SHIPMENT_STATUSES = ("Shipped", VOID)
 PATCHABLE = frozenset({"status", "externalReference", "invoiceReferences", "cancelledItems"})
 SHIPMENT_FIELDS = frozenset(
     {
@@ -132,13 +134,17 @@ class Store:
                     raise invalid(name, "cannot be changed")
                 if name in ("invoiceReferences", "cancelledItems") and not isinstance(value, list):
                     raise invalid(name, "is not a list")
+                if name == "cancelledItems":
+                    self._check_items(order, {"items": value}, name)
                 if name == "externalReference" and not (isinstance(value, str) and 0 < len(value) <= 64):
                     raise invalid(name, "is not text of 1 to 64 characters")
             status = change.get("status", order.get("status"))
             if status not in STATUSES:
                 raise invalid("status", f"is not one of {', '.join(STATUSES)}")
             before = order.get("status")
-            if before in FINAL and status != before and not (before == "Shipped" and status == "Completed"):
+            undone = before == "Shipped" and status == "Processing" and self._has_voided(id_)
+            closed = before == "Shipped" and status == "Completed"
+            if before in FINAL and status != before and not closed and not undone:
                 raise Rejection(409, "status_conflict", f"The order is {before} and cannot become {status}.")
             order = {**order, **change, "updatedDate": now_text()}
             self.put("order", id_, order)
@@ -162,29 +168,23 @@ class Store:
                 if all(known.get(name) == shipment.get(name) for name in SHIPMENT_FIELDS):
                     return 200, known
                 raise Rejection(409, "exists", "A shipment with this externalReference has other content.")
-            if order.get("status") in ("Shipped", "Completed", "Cancelled"):
+            if order.get("status") in ("Completed", "Cancelled"):
                 raise Rejection(422, "order_closed", f"The order is {order['status']}.")
-            self._check_quantities(order, shipment)
+            self._check_items(order, shipment)
             new = {"id": uuid.uuid4().hex[:12], **shipment, "status": "Shipped", "createdDate": now_text()}
             self.put("shipment", new["id"], new)
             return 201, new
 
-    def _check_quantities(self, order: Document, shipment: Document) -> None:
-        ordered = {str(item["id"]): decimal_of(item["quantity"]) for item in order.get("items", [])}
-        shipped = {id_: Decimal(0) for id_ in ordered}
-        for known in self.shipments(shipment["orderId"]):
-            for item in known["items"]:
-                shipped[str(item["orderItemId"])] += decimal_of(item["quantity"])
-        for index, item in enumerate(shipment["items"]):
+    @staticmethod
+    def _check_items(order: Document, holder: Document, field: str = "items") -> None:
+        """Only items of the order, with quantities; more than ordered is the warehouse's business, not the store's."""
+        ordered = {str(item["id"]) for item in order.get("items", [])}
+        for index, item in enumerate(holder["items"]):
             id_ = str(item.get("orderItemId")) if isinstance(item, dict) else ""
             if id_ not in ordered:
-                raise invalid(f"items[{index}].orderItemId", "is no item of this order")
-            quantity = decimal_of(item.get("quantity"))
-            if quantity <= 0:
-                raise invalid(f"items[{index}].quantity", "is not greater than zero")
-            shipped[id_] += quantity
-            if shipped[id_] > ordered[id_]:
-                raise invalid(f"items[{index}].quantity", "is more than what is left to ship")
+                raise invalid(f"{field}[{index}].orderItemId", "is no item of this order")
+            if decimal_of(item.get("quantity")) <= 0:
+                raise invalid(f"{field}[{index}].quantity", "is not greater than zero")
 
     def shipments(self, order_id: str = "", external_reference: str = "") -> list[Document]:
         """Shipments by order and reference."""
@@ -204,9 +204,16 @@ class Store:
             for name in change:
                 if name not in ("carrier", "service", "trackingNumber", "trackingUrl", "status"):
                     raise invalid(name, "cannot be changed")
+            if change.get("status", VOID) not in SHIPMENT_STATUSES:
+                raise invalid("status", f"is not one of {', '.join(SHIPMENT_STATUSES)}")
+            if shipment["status"] == VOID and change.get("status", VOID) != VOID:
+                raise Rejection(409, "status_conflict", "A voided shipment stays voided.")
             shipment = {**shipment, **change}
             self.put("shipment", id_, shipment)
             return shipment
+
+    def _has_voided(self, order_id: str) -> bool:
+        return any(shipment["status"] == VOID for shipment in self.shipments(order_id))
 
     # ---- customers ------------------------------------------------------------------------------------------------
 

@@ -51,11 +51,13 @@ class Company:
         database.parent.mkdir(parents=True, exist_ok=True)
         seed = yaml.safe_load(files("sandbox.sage100").joinpath("company_abc.yaml").read_text(encoding="utf-8"))
         self.facts: dict[str, Any] = seed["company"]
+        self.kits: dict[str, list[Row]] = seed["kits"]
         self.zone = ZoneInfo(self.facts["time_zone"])
         self.price_decimals = int(self.facts["price_decimals"])
         self.quantity_decimals = int(self.facts["quantity_decimals"])
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
+        # A reader's fault on demand may lock the file for a while: this side waits.
+        self._connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None, timeout=120)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
@@ -85,6 +87,12 @@ class Company:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nothing else of this process touches the books meanwhile."""
+        with self._lock:
+            yield
 
     def rows(self, sql: str, *parameters: object) -> list[Row]:
         """Rows of a SELECT as dictionaries."""
@@ -166,6 +174,10 @@ class Company:
             self.set_state(counter, str(value + 1))
             return value
 
+    def switch(self, name: str) -> str:
+        """One of the company's options: as set by `/_control/company`, else as the company file has it."""
+        return self.state(f"option_{name}") or str(self.facts[name])
+
     def state(self, name: str) -> str | None:
         """A value of the sandbox's own."""
         rows = self.rows("SELECT value FROM SANDBOX_STATE WHERE name = ?", name)
@@ -185,7 +197,7 @@ class Company:
                 own = {name: value for name, value in stamps.items() if name in TABLES[table].columns}
                 self.insert(table, **{**own, **DEFAULT_VALUES.get(table, {}), **values})
         for item in seed["CI_Item"]:
-            if item.get("ItemType", "1") == "1":
+            if item.get("ItemType", "1") == "1" and item["ItemCode"] not in self.kits:
                 quantities = seed["stock"].get(item["ItemCode"], seed["default_stock"])
                 self._stock(item["ItemCode"], seed["warehouses"], quantities, stamps)
 

@@ -11,10 +11,10 @@ import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -23,9 +23,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from sandbox.faults import Fault, Faults
+from sandbox.faults import FaultKind, Faults, add_fault_controls
+from sandbox.sage100 import odbc_faults
+from sandbox.sage100.changes import ChangeOrder, Changes
 from sandbox.sage100.company import Company, Refusal, Row
 from sandbox.sage100.orders import Orders
+from sandbox.sage100.posting import Office
 from sandbox.sage100.warehouse import Warehouse
 
 BODY_LIMIT = 4 * 1024 * 1024
@@ -51,18 +54,77 @@ class Sage100Settings(BaseModel):
 
 
 class ShipOrder(BaseModel):
-    """`POST /_control/ship`."""
+    """`POST /_control/ship`: one order, or several on one invoice."""
 
-    SalesOrderNo: str
+    SalesOrderNo: str = ""
+    SalesOrderNos: list[str] = []
     Packages: list[dict[str, Any]] | None = None
+    """{TrackingID?, StarshipShipVia?, Weight?, Items?}; left out: one package with a number; []: none."""
     ByItem: bool = False
-    Quantities: dict[str, Decimal] | None = None
+    Quantities: dict[str, Decimal | dict[str, Decimal]] | None = None
+    """By LineKey; for several orders by SalesOrderNo, then LineKey. Left out: everything."""
+    Until: Literal["header", "lines", "tracking"] = "tracking"
+    ShipStatus: Literal["N", "L", "S"] = "S"
+    CloseShort: bool = False
+    """The order is complete with what ships now."""
+    InvoiceDate: date | None = None
+
+
+class TrackInvoice(BaseModel):
+    """`POST /_control/track`: key or replace the packages of an invoice, posted or not."""
+
+    InvoiceNo: str
+    Packages: list[dict[str, Any]]
+    ByItem: bool = False
+    ShipStatus: Literal["N", "L", "S"] | None = None
+
+
+class ChangeInvoice(BaseModel):
+    """`POST /_control/invoice`: correct the quantities of an unposted invoice, by OrderLineKey."""
+
+    InvoiceNo: str
+    Quantities: dict[str, Decimal]
+
+
+class VoidInvoice(BaseModel):
+    """`POST /_control/void`: delete an unposted invoice; `XD` leaves its header as deleted."""
+
+    InvoiceNo: str
+    XD: bool = False
+
+
+class LooseInvoice(BaseModel):
+    """`POST /_control/one_step_invoice`."""
+
+    ARDivisionNo: str
+    CustomerNo: str
+    ItemCode: str
+    Quantity: Decimal = Decimal(1)
+
+
+class CreditMemo(BaseModel):
+    """`POST /_control/credit_memo`: for a posted invoice."""
+
+    InvoiceNo: str
 
 
 class PostInvoice(BaseModel):
     """`POST /_control/post`; without a number all shipped invoices."""
 
     InvoiceNo: str | None = None
+    HalfWay: bool = False
+    """Stop with the rows in neither place; posting again finishes."""
+    KeepOrder: bool = False
+    """A fully invoiced order stays among the live ones with its comment and charge lines."""
+
+
+class CompanyOptions(BaseModel):
+    """`POST /_control/company`: the company's options; what is left out stays."""
+
+    keep_order_history: Literal["Y", "N"] | None = None
+    keep_deleted_history: Literal["Y", "N"] | None = None
+    posting_reduces_quantity: Literal["Y", "N"] | None = None
+    module_code: Literal["S/O", "SO"] | None = None
 
 
 class SetClock(BaseModel):
@@ -77,9 +139,12 @@ class Gateway:
 
     def __init__(self, settings: Sage100Settings) -> None:
         self.settings = settings
+        odbc_faults.bring_back(settings.database)
         self.company = Company(settings.database)
         self.orders = Orders(self.company)
         self.warehouse = Warehouse(self.company, self.orders, settings.step_pause_seconds)
+        self.office = Office(self.company)
+        self.changes = Changes(self.company, self.orders)
         self.tokens: dict[str, float] = {}
         self.seat = threading.Lock()
         self.automatic: asyncio.Task[None] | None = None
@@ -127,10 +192,10 @@ class Gateway:
     def _automatic_round(self) -> None:
         if self.settings.ship_after_seconds is not None:
             for number in self.warehouse.due_to_ship(self.settings.ship_after_seconds):
-                self.warehouse.ship(number)
+                self.warehouse.ship([number])
         if self.settings.post_after_seconds is not None:
             for number in self.warehouse.due_to_post(self.settings.post_after_seconds):
-                self.warehouse.post(number)
+                self.office.post(number)
 
 
 async def body_of(request: Request) -> Row:
@@ -152,8 +217,8 @@ def error_body(status: int) -> Row:
     return {"ErrorCode": f"SANDBOX_{status}", "ErrorMessage": f"Fault on demand: {status}"}
 
 
-def create_app(settings: Sage100Settings) -> FastAPI:
-    """The Sage side of the sandbox."""
+def create_app(settings: Sage100Settings) -> Faults:
+    """The Sage side of the sandbox, behind its faults."""
     gateway = Gateway(settings)
 
     @contextlib.asynccontextmanager
@@ -168,17 +233,16 @@ def create_app(settings: Sage100Settings) -> FastAPI:
     app = FastAPI(
         title="Sage 100 gateway (sandbox)", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
-    faults: list[Faults] = []
 
-    def with_faults(inner: Any) -> Faults:
-        faults.append(Faults(inner, error_body))
-        return faults[-1]
+    async def odbc(kind: FaultKind, seconds: float) -> None:
+        await run_in_threadpool(odbc_faults.play, gateway.company, settings.database, kind, seconds)
 
-    app.add_middleware(with_faults)
+    faults = Faults(app, error_body, gateway.tokens.clear, odbc)
     add_error_answers(app)
     add_routes(app, gateway)
-    add_controls(app, gateway, faults)
-    return app
+    add_controls(app, gateway)
+    add_fault_controls(app, faults)
+    return faults
 
 
 def add_error_answers(app: FastAPI) -> None:
@@ -260,23 +324,76 @@ def add_routes(app: FastAPI, gateway: Gateway) -> None:
         return JSONResponse(await run_in_threadpool(orders.get_customer, division, number))
 
 
-def add_controls(app: FastAPI, gateway: Gateway, faults: list[Faults]) -> None:
-    """What only a sandbox has: people in the warehouse, a clock, faults."""
+def add_controls(app: FastAPI, gateway: Gateway) -> None:
+    """What only a sandbox has: people in the warehouse and the office, a clock."""
+    warehouse, office = gateway.warehouse, gateway.office
 
     @app.post("/_control/ship")
     async def ship(order: ShipOrder) -> JSONResponse:
-        invoice_no = await run_in_threadpool(
-            gateway.warehouse.ship,
-            order.SalesOrderNo,
-            order.Packages,
-            by_item=order.ByItem,
-            quantities=order.Quantities,
+        def work() -> str:
+            return warehouse.ship(
+                order.SalesOrderNos or [order.SalesOrderNo],
+                order.Packages,
+                by_item=order.ByItem,
+                quantities=order.Quantities,  # type: ignore[arg-type]
+                until=order.Until,
+                ship_status=order.ShipStatus,
+                close_short=order.CloseShort,
+                invoice_date=order.InvoiceDate,
+            )
+
+        return JSONResponse({"InvoiceNo": await run_in_threadpool(work)})
+
+    @app.post("/_control/track")
+    async def track(change: TrackInvoice) -> JSONResponse:
+        def work() -> None:
+            warehouse.track(change.InvoiceNo, change.Packages, by_item=change.ByItem, ship_status=change.ShipStatus)
+
+        await run_in_threadpool(work)
+        return JSONResponse({"InvoiceNo": change.InvoiceNo})
+
+    @app.post("/_control/invoice")
+    async def change_invoice(change: ChangeInvoice) -> JSONResponse:
+        await run_in_threadpool(warehouse.change_quantities, change.InvoiceNo, change.Quantities)
+        return JSONResponse({"InvoiceNo": change.InvoiceNo})
+
+    @app.post("/_control/void")
+    async def void(invoice: VoidInvoice) -> JSONResponse:
+        await run_in_threadpool(lambda: warehouse.void(invoice.InvoiceNo, keep_as_deleted=invoice.XD))
+        return JSONResponse({"InvoiceNo": invoice.InvoiceNo})
+
+    @app.post("/_control/one_step_invoice")
+    async def one_step_invoice(invoice: LooseInvoice) -> JSONResponse:
+        number = await run_in_threadpool(
+            warehouse.one_step_invoice,
+            invoice.ARDivisionNo,
+            invoice.CustomerNo,
+            invoice.ItemCode,
+            invoice.Quantity,
         )
-        return JSONResponse({"InvoiceNo": invoice_no})
+        return JSONResponse({"InvoiceNo": number})
+
+    @app.post("/_control/credit_memo")
+    async def credit_memo(memo: CreditMemo) -> JSONResponse:
+        return JSONResponse({"InvoiceNo": await run_in_threadpool(warehouse.credit_memo, memo.InvoiceNo)})
 
     @app.post("/_control/post")
     async def post(invoice: PostInvoice) -> JSONResponse:
-        return JSONResponse({"InvoiceNos": await run_in_threadpool(gateway.warehouse.post, invoice.InvoiceNo)})
+        def work() -> list[str]:
+            return office.post(invoice.InvoiceNo, half_way=invoice.HalfWay, keep_order=invoice.KeepOrder)
+
+        return JSONResponse({"InvoiceNos": await run_in_threadpool(work)})
+
+    @app.post("/_control/order")
+    async def change_order(change: ChangeOrder) -> JSONResponse:
+        return JSONResponse(await run_in_threadpool(gateway.changes.change, change))
+
+    @app.post("/_control/company")
+    async def options(wanted: CompanyOptions) -> JSONResponse:
+        for name, value in wanted.model_dump(exclude_none=True).items():
+            await run_in_threadpool(gateway.company.set_state, f"option_{name}", value)
+        names = list(CompanyOptions.model_fields)
+        return JSONResponse({name: gateway.company.switch(name) for name in names})
 
     @app.get("/_control/clock")
     async def clock() -> JSONResponse:
@@ -290,24 +407,6 @@ def add_controls(app: FastAPI, gateway: Gateway, faults: list[Faults]) -> None:
             shift = (wanted - datetime.now(UTC)).total_seconds()
         gateway.company.shift_clock(shift)
         return JSONResponse({"now": gateway.company.now().isoformat()})
-
-    @app.post("/_control/faults")
-    async def add_fault(fault: Fault) -> JSONResponse:
-        faults[-1].pending.append(fault)
-        return JSONResponse({"pending": len(faults[-1].pending)})
-
-    @app.delete("/_control/faults")
-    async def no_faults() -> JSONResponse:
-        faults[-1].pending.clear()
-        return JSONResponse({"pending": 0})
-
-    @app.get("/_control/faults")
-    async def count_faults() -> JSONResponse:
-        return JSONResponse({"pending": len(faults[-1].pending)})
-
-    @app.get("/_control/calls")
-    async def calls() -> JSONResponse:
-        return JSONResponse({"calls": list(faults[-1].calls)})
 
     @app.get("/_control/state")
     async def state() -> JSONResponse:

@@ -90,6 +90,9 @@ class Orders:
             "UnitOfMeasureConvFactor": wire(line["UnitOfMeasureConvFactor"], "N11.4"),
             "WarehouseCode": line["WarehouseCode"],
             "TaxClass": line["TaxClass"],
+            "DropShip": line["DropShip"],
+            "SalesKitLineKey": line["SalesKitLineKey"],
+            "BackorderKitCompLine": line["BackorderKitCompLine"],
             "QuantityOrdered": wire(line["QuantityOrdered"], "N15.6"),
             "QuantityShipped": wire(line["QuantityShipped"], "N15.6"),
             "QuantityBackordered": wire(line["QuantityBackordered"], "N15.6"),
@@ -125,34 +128,38 @@ class Orders:
         company.insert("SO_SalesOrderHeader", **header)
         for line in lines:
             company.insert("SO_SalesOrderDetail", **line)
-            self._commit_stock(line, to_decimal(line["QuantityOrdered"]))
-        if company.facts["keep_order_history"]:
+            self.commit_stock(line, to_decimal(line["QuantityOrdered"]))
+        if company.switch("keep_order_history") == "Y":
             columns = TABLES["SO_SalesOrderHistoryHeader"].columns
             kept = {name: value for name, value in header.items() if name in columns}
             company.insert("SO_SalesOrderHistoryHeader", **{**kept, "OrderStatus": "A"})
-            columns = TABLES["SO_SalesOrderHistoryDetail"].columns
             for line in lines:
-                kept = {name: value for name, value in line.items() if name in columns}
-                company.insert(
-                    "SO_SalesOrderHistoryDetail",
-                    **{
-                        **kept,
-                        "SequenceNo": line["SOHistoryDetlSeqNo"],
-                        "OriginalLine": "Y",
-                        "CancelledLine": "N",
-                        "QuantityShipped": 0,
-                        "QuantityOrderedOriginal": line["QuantityOrdered"],
-                        "QuantityOrderedRevised": line["QuantityOrdered"],
-                        "OriginalUnitPrice": line["UnitPrice"],
-                        "LastUnitPrice": line["UnitPrice"],
-                        "LastExtensionAmt": line["ExtensionAmt"],
-                    },
-                )
+                self.store_line_in_history(line)
         self._move_open_amount(header, +1)
 
-    def _commit_stock(self, line: Row, quantity: Decimal) -> None:
+    def store_line_in_history(self, line: Row, *, original: bool = True) -> None:
+        """A line's row in history; one that was added later is no original line."""
+        columns = TABLES["SO_SalesOrderHistoryDetail"].columns
+        kept = {name: value for name, value in line.items() if name in columns}
+        self.company.insert(
+            "SO_SalesOrderHistoryDetail",
+            **{
+                **kept,
+                "SequenceNo": line["SOHistoryDetlSeqNo"],
+                "OriginalLine": "Y" if original else "N",
+                "CancelledLine": "N",
+                "QuantityShipped": 0,
+                "QuantityOrderedOriginal": line["QuantityOrdered"] if original else 0,
+                "QuantityOrderedRevised": line["QuantityOrdered"],
+                "OriginalUnitPrice": line["UnitPrice"],
+                "LastUnitPrice": line["UnitPrice"],
+                "LastExtensionAmt": line["ExtensionAmt"],
+            },
+        )
+
+    def commit_stock(self, line: Row, quantity: Decimal) -> None:
         """QuantityOnSalesOrder rises with an order and falls when it is invoiced, in the standard unit."""
-        if line["ItemType"] != REGULAR:
+        if line["ItemType"] != REGULAR or line["DropShip"] == "Y":
             return
         key = {"ItemCode": line["ItemCode"], "WarehouseCode": line["WarehouseCode"]}
         stock = self.company.find("IM_ItemWarehouse", **key)
@@ -175,7 +182,9 @@ class Orders:
         if not isinstance(given, list) or not given:
             raise refuse("SO_SalesOrder_Bus", "Lines", "The order must have at least one line.")
         header = self._header(body)
-        lines = [self._line(header, number, line) for number, line in enumerate(given, start=1)]
+        lines: list[Row] = []
+        for line in given:
+            lines += self._explode(self._line(header, len(lines) + 1, line), header)
         tax = self.add_totals(header, lines)
         for name, kind in TABLES["SO_SalesOrderHeader"].columns.items():
             header.setdefault(name, DEFAULTS[kind[0]])
@@ -183,6 +192,29 @@ class Orders:
             for name, kind in TABLES["SO_SalesOrderDetail"].columns.items():
                 line.setdefault(name, DEFAULTS[kind[0]])
         return header, lines, tax
+
+    def _explode(self, line: Row, header: Row) -> list[Row]:
+        """A kit with its components, priced at the kit; any other line alone."""
+        bill = self.company.kits.get(line["ItemCode"])
+        if bill is None:
+            return [line]
+        exploded = [{**line, "ExplodedKitItem": "Y", "SalesKitLineKey": line["LineKey"]}]
+        for component in bill:
+            given = {
+                "ItemCode": component["ItemCode"],
+                "QuantityOrdered": to_decimal(component["QuantityPerBill"]) * to_decimal(line["QuantityOrdered"]),
+                "UnitPrice": 0,
+            }
+            exploded.append(
+                {
+                    **self._line(header, int(line["LineKey"]) + len(exploded), given),
+                    "ExplodedKitItem": "C",
+                    "SalesKitLineKey": line["LineKey"],
+                    "QuantityPerBill": to_decimal(component["QuantityPerBill"]),
+                    "BackorderKitCompLine": component["BackorderKitCompLine"],
+                }
+            )
+        return exploded
 
     def _header(self, body: Row) -> Row:
         bus, table = "SO_SalesOrder_Bus", TABLES["SO_SalesOrderHeader"]
@@ -263,6 +295,7 @@ class Orders:
         if line.setdefault("ItemType", item["ItemType"]) != item["ItemType"]:
             raise refuse(bus, "ItemType", f"The item {line['ItemCode']} is of type {item['ItemType']}.")
         line.setdefault("ItemCodeDesc", item["ItemCodeDesc"])
+        line.setdefault("DropShip", item["DropShip"] or "N")
         line.setdefault("UnitOfMeasure", item["SalesUnitOfMeasure"])
         if line["UnitOfMeasure"] not in (item["SalesUnitOfMeasure"], item["StandardUnitOfMeasure"]):
             raise refuse(bus, "UnitOfMeasure", f"The unit {line['UnitOfMeasure']} is not valid for the item.")
@@ -301,7 +334,7 @@ class Orders:
         """Taxable and non-taxable amounts, and tax by the schedule's codes, each rounded on its own."""
         sums: dict[str, Decimal] = defaultdict(Decimal)
         for line in lines:
-            sums[line["TaxClass"]] += line["ExtensionAmt"] if line["ItemType"] != COMMENT else Decimal(0)
+            sums[line["TaxClass"]] += to_decimal(line["ExtensionAmt"]) if line["ItemType"] != COMMENT else Decimal(0)
         freight = cents(to_decimal(header.get("FreightAmt")))
         exempt = not header.get("TaxSchedule")
         codes = [] if exempt else self.company.select("SY_SalesTaxScheduleDetail", TaxSchedule=header["TaxSchedule"])

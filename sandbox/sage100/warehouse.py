@@ -1,12 +1,12 @@
-"""The warehouse and the office: ships orders, posts invoices (the Sales Journal update).
+"""The warehouse: turns sales orders into unposted invoices (SO_Invoice*), as people key them.
 
-In: a SalesOrderNo, an InvoiceNo. Out: rows in SO_Invoice*, later moved to AR_InvoiceHistory*. Shipping is keyed slowly,
-as people do: header first, then lines, then tracking. Works by line and quantity.
+In: sales orders, quantities by LineKey, packages. Out: rows in SO_Invoice*. Shipping is keyed slowly: header first,
+then lines, then tracking, which may come late, change, or never come. Works by line and quantity.
 """
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,11 +15,18 @@ from sandbox.sage100.orders import COMMENT, REGULAR, Orders
 from sandbox.sage100.schema import TABLES
 
 CARRIER_PREFIX = {"UPS": "1Z999AA1", "FED": "7712", "USP": "94001", "DHL": "JD0146"}
-HEADER_SEQUENCE = "000001"
+GOODS = (REGULAR, "2")
+Quantities = Mapping[str, Decimal]
+"""LineKey → quantity to ship; a line that is not named ships nothing, kit components follow their kit."""
+
+
+def is_component(line: Row) -> bool:
+    """Whether a line is a component of an exploded kit."""
+    return bool(line["SalesKitLineKey"]) and line["ExplodedKitItem"] == "C"
 
 
 class Warehouse:
-    """People in the warehouse and in the office."""
+    """People in the warehouse."""
 
     def __init__(self, company: Company, orders: Orders, step_pause_seconds: float) -> None:
         self.company = company
@@ -30,35 +37,58 @@ class Warehouse:
 
     def ship(
         self,
-        sales_order_no: str,
+        sales_order_nos: Sequence[str],
         packages: Sequence[Mapping[str, Any]] | None = None,
         *,
         by_item: bool = False,
-        quantities: Mapping[str, Decimal] | None = None,
+        quantities: Quantities | Mapping[str, Quantities] | None = None,
+        until: str = "tracking",
+        ship_status: str = "S",
+        close_short: bool = False,
+        invoice_date: date | None = None,
     ) -> str:
-        """Ship an order (all of it, or `quantities` by LineKey); returns the InvoiceNo."""
-        invoice_no = self._key_header(sales_order_no)
+        """Ship one order, or several on one invoice; returns the InvoiceNo.
+
+        `quantities` by LineKey (of several orders: by SalesOrderNo, then LineKey); without, everything ships. `until`
+        stops after header or lines; `close_short` completes the orders with what ships now.
+        """
+        invoice_no = self._key_header(sales_order_nos, invoice_date)
+        if until == "header":
+            return invoice_no
         self._pause()
-        self._key_lines(invoice_no, sales_order_no, quantities)
+        with self.company.transaction():
+            for number in sales_order_nos:
+                by_line: Any = quantities
+                if quantities is not None and len(sales_order_nos) > 1:
+                    by_line = quantities.get(number, {})
+                self._key_lines(invoice_no, number, by_line, close_short=close_short)
+            self._add_up(invoice_no)
+        if until == "lines":
+            return invoice_no
         self._pause()
-        self._key_tracking(invoice_no, packages, by_item=by_item)
+        self.track(invoice_no, packages, by_item=by_item, ship_status=ship_status)
         return invoice_no
 
     def _pause(self) -> None:
         if self.step_pause_seconds:
             time.sleep(self.step_pause_seconds)
 
-    def _key_header(self, sales_order_no: str) -> str:
+    def _key_header(self, sales_order_nos: Sequence[str], invoice_date: date | None) -> str:
         company = self.company
         with company.transaction():
-            order = company.find("SO_SalesOrderHeader", SalesOrderNo=sales_order_no)
-            if order is None:
-                raise Refusal(404, "SO_NotFound", f"Sales order {sales_order_no} is not open.")
-            if order["OrderStatus"] == "H":
-                raise Refusal(422, "SO_OnHold", f"Sales order {sales_order_no} is on hold.", "OrderStatus")
-            if order["CurrentInvoiceNo"]:
-                raise Refusal(422, "SO_Invoiced", f"Invoice {order['CurrentInvoiceNo']} is not posted yet.")
+            orders = []
+            for number in sales_order_nos:
+                order = company.find("SO_SalesOrderHeader", SalesOrderNo=number)
+                if order is None:
+                    raise Refusal(404, "SO_NotFound", f"Sales order {number} is not open.")
+                if order["OrderStatus"] in ("H", "C"):
+                    what = "on hold" if order["OrderStatus"] == "H" else "closed"
+                    raise Refusal(422, "SO_OnHold", f"Sales order {number} is {what}.", "OrderStatus")
+                if order["CurrentInvoiceNo"]:
+                    raise Refusal(422, "SO_Invoiced", f"Invoice {order['CurrentInvoiceNo']} is not posted yet.")
+                orders.append(order)
             invoice_no = f"{company.next_number('next_invoice_no'):07d}"
+            order = orders[0]
             shared = {name: order[name] for name in TABLES["SO_InvoiceHeader"].columns if name in order}
             for name in ("TaxableAmt", "NonTaxableAmt", "SalesTaxAmt", "FreightAmt"):
                 shared[name] = Decimal(0)
@@ -68,290 +98,256 @@ class Warehouse:
                     **shared,
                     "InvoiceNo": invoice_no,
                     "InvoiceType": "IN",
-                    "InvoiceDate": company.today(),
+                    "InvoiceDate": invoice_date or company.today(),
                     "ShipDate": company.today(),
                     "ShipStatus": "N",
+                    "DepositAmt": sum((to_decimal(one["DepositAmt"]) for one in orders), Decimal(0)),
+                    "MultipleSalesOrdersApplied": "Y" if len(orders) > 1 else "N",
                     **company.created(),
                 },
             )
-            company.update(
-                "SO_SalesOrderHeader",
-                {"SalesOrderNo": sales_order_no},
-                CurrentInvoiceNo=invoice_no,
-                **company.updated(),
-            )
+            for one in orders:
+                company.update(
+                    "SO_SalesOrderHeader",
+                    {"SalesOrderNo": one["SalesOrderNo"]},
+                    CurrentInvoiceNo=invoice_no,
+                    **company.updated(),
+                )
         return invoice_no
 
-    def _key_lines(self, invoice_no: str, sales_order_no: str, quantities: Mapping[str, Decimal] | None) -> None:
+    def _key_lines(
+        self, invoice_no: str, sales_order_no: str, quantities: Quantities | None, *, close_short: bool
+    ) -> None:
         company = self.company
-        with company.transaction():
-            order = company.find("SO_SalesOrderHeader", SalesOrderNo=sales_order_no) or {}
-            first = not order.get("LastInvoiceOrderNo")
-            lines: list[Row] = []
-            for line in company.select("SO_SalesOrderDetail", SalesOrderNo=sales_order_no):
-                goods = line["ItemType"] in (REGULAR, "2")
-                quantity = to_decimal(line["QuantityOrdered"])
-                if goods and quantities is not None:
-                    quantity = min(quantity, quantities.get(line["LineKey"], Decimal(0)))
-                elif not goods and not first:
-                    # Charges cannot be back-ordered: they were billed on the first invoice.
-                    quantity = Decimal(0)
-                shared = {name: line[name] for name in TABLES["SO_InvoiceDetail"].columns if name in line}
-                lines.append(
-                    {
-                        **shared,
-                        "InvoiceNo": invoice_no,
-                        "OrderLineKey": line["LineKey"],
-                        "AppliedSalesOrderNo": sales_order_no,
-                        "QuantityShipped": quantity,
-                        "QuantityBackordered": to_decimal(line["QuantityOrdered"]) - quantity if goods else 0,
-                        "ExtensionAmt": Decimal(0)
-                        if line["ItemType"] == COMMENT
-                        else cents(quantity * to_decimal(line["UnitPrice"])),
-                    }
-                )
-            for line in lines:
-                company.insert("SO_InvoiceDetail", **line)
-            totals: Row = {
-                "TaxSchedule": order["TaxSchedule"],
-                "FreightAmt": to_decimal(order["FreightAmt"]) if first else Decimal(0),
-            }
-            self.orders.add_totals(totals, lines)
-            company.update(
-                "SO_InvoiceHeader",
-                {"InvoiceNo": invoice_no},
-                **{name: totals[name] for name in ("TaxableAmt", "NonTaxableAmt", "SalesTaxAmt", "FreightAmt")},
-                ShipStatus="L",
-                **company.updated(),
+        order = company.find("SO_SalesOrderHeader", SalesOrderNo=sales_order_no) or {}
+        first = not order.get("LastInvoiceOrderNo")
+        shipped: dict[str, Decimal] = {}
+        number = len(company.select("SO_InvoiceDetail", InvoiceNo=invoice_no))
+        for line in company.select("SO_SalesOrderDetail", SalesOrderNo=sales_order_no):
+            goods = line["ItemType"] in GOODS
+            ordered = to_decimal(line["QuantityOrdered"])
+            quantity = ordered
+            if goods and quantities is not None:
+                if is_component(line) and line["LineKey"] not in quantities:
+                    quantity = min(ordered, shipped.get(line["SalesKitLineKey"], Decimal(0)) * _per_kit(line))
+                else:
+                    quantity = quantities.get(line["LineKey"], Decimal(0))
+            elif not goods and not first:
+                # Charges cannot be back-ordered: they were billed on the first invoice.
+                quantity = Decimal(0)
+            shipped[line["LineKey"]] = quantity
+            number += 1
+            shared = {name: line[name] for name in TABLES["SO_InvoiceDetail"].columns if name in line}
+            company.insert(
+                "SO_InvoiceDetail",
+                **{
+                    **shared,
+                    "InvoiceNo": invoice_no,
+                    "LineKey": f"{number:06d}",
+                    "LineSeqNo": f"{number:014d}",
+                    "OrderLineKey": line["LineKey"],
+                    "AppliedSalesOrderNo": sales_order_no,
+                    "AppliedCustomerPONo": order.get("CustomerPONo", ""),
+                    "QuantityShipped": quantity,
+                    "QuantityBackordered": self._back_ordered(line, ordered - quantity, close_short=close_short),
+                    "ExtensionAmt": Decimal(0)
+                    if line["ItemType"] == COMMENT
+                    else cents(quantity * to_decimal(line["UnitPrice"])),
+                },
             )
 
-    def _key_tracking(self, invoice_no: str, packages: Sequence[Mapping[str, Any]] | None, *, by_item: bool) -> None:
+    def _back_ordered(self, line: Row, rest: Decimal, *, close_short: bool) -> Decimal:
+        """What stays on the order: nothing of an item that allows no back orders, of a line that is closed short."""
+        if line["ItemType"] not in GOODS or close_short or rest <= 0:
+            return Decimal(0)
+        if is_component(line) and line["BackorderKitCompLine"] != "Y":
+            return Decimal(0)
+        item = self.company.find("CI_Item", ItemCode=line["ItemCode"])
+        return Decimal(0) if item is not None and item["AllowBackOrders"] == "N" else rest
+
+    def _add_up(self, invoice_no: str) -> None:
+        company = self.company
+        lines = company.select("SO_InvoiceDetail", InvoiceNo=invoice_no)
+        freight = Decimal(0)
+        for number in dict.fromkeys(line["AppliedSalesOrderNo"] for line in lines):
+            order = company.find("SO_SalesOrderHeader", SalesOrderNo=number) or {}
+            if not order.get("LastInvoiceOrderNo"):
+                freight += to_decimal(order.get("FreightAmt"))
+        invoice = company.find("SO_InvoiceHeader", InvoiceNo=invoice_no) or {}
+        totals: Row = {"TaxSchedule": invoice["TaxSchedule"], "FreightAmt": freight}
+        self.orders.add_totals(totals, lines)
+        company.update(
+            "SO_InvoiceHeader",
+            {"InvoiceNo": invoice_no},
+            **{name: totals[name] for name in ("TaxableAmt", "NonTaxableAmt", "SalesTaxAmt", "FreightAmt")},
+            ShipStatus="L",
+            **company.updated(),
+        )
+
+    # ---- after the lines ------------------------------------------------------------------------------------------
+
+    def change_quantities(self, invoice_no: str, quantities: Quantities) -> None:
+        """Correct what an unposted invoice ships, by OrderLineKey."""
+        company = self.company
+        with company.transaction():
+            self._unposted(invoice_no)
+            for line in company.select("SO_InvoiceDetail", InvoiceNo=invoice_no):
+                if line["OrderLineKey"] in quantities:
+                    quantity = quantities[line["OrderLineKey"]]
+                    rest = to_decimal(line["QuantityOrdered"]) - quantity
+                    company.update(
+                        "SO_InvoiceDetail",
+                        {"InvoiceNo": invoice_no, "LineKey": line["LineKey"]},
+                        QuantityShipped=quantity,
+                        QuantityBackordered=self._back_ordered(line, rest, close_short=False),
+                        ExtensionAmt=cents(quantity * to_decimal(line["UnitPrice"])),
+                    )
+            self._add_up(invoice_no)
+
+    def track(
+        self,
+        invoice_no: str,
+        packages: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        by_item: bool = False,
+        ship_status: str | None = None,
+    ) -> None:
+        """Key or replace the packages of an invoice, posted or not; `packages` None is one with a number of its own.
+
+        A package is {TrackingID?, StarshipShipVia?, Weight?, Items?: {ItemCode: quantity}}; without TrackingID it gets
+        one, with an empty one it has none.
+        """
         company = self.company
         with company.transaction():
             invoice = company.find("SO_InvoiceHeader", InvoiceNo=invoice_no)
-            if invoice is None:
+            posted = company.find("AR_InvoiceHistoryHeader", InvoiceNo=invoice_no) if invoice is None else None
+            found = invoice or posted
+            if found is None:
                 raise Refusal(404, "SO_NotFound", f"Invoice {invoice_no} is not there any more.")
-            prefix = CARRIER_PREFIX.get(invoice["ShipVia"][:3], "PKG")
-            wanted = list(packages) if packages is not None else [{}]
+            tracking, contents, lines = (
+                ("SO_InvoiceTracking", "SO_PackageTrackingByItem", "SO_InvoiceDetail")
+                if posted is None
+                else ("AR_InvoiceHistoryTracking", "AR_TrackingByItemHistory", "AR_InvoiceHistoryDetail")
+            )
+            key = {"InvoiceNo": invoice_no} if posted is None else {
+                "InvoiceNo": invoice_no, "HeaderSeqNo": posted["HeaderSeqNo"]}  # fmt: skip
+            company.delete(tracking, **key)
+            company.delete(contents, **key)
+            prefix = CARRIER_PREFIX.get(found["ShipVia"][:3], "PKG")
+            wanted = [dict(package) for package in packages] if packages is not None else [{}]
+            if by_item and wanted:
+                self._spread(wanted, company.select(lines, **key))
             for number, package in enumerate(wanted, start=1):
+                package_no = f"{number:04d}"
+                tracking_id = package.get("TrackingID")
                 company.insert(
-                    "SO_InvoiceTracking",
-                    InvoiceNo=invoice_no,
-                    PackageNo=f"{number:04d}",
-                    TrackingID=str(package.get("TrackingID") or f"{prefix}{invoice_no}{number:04d}"),
-                    StarshipShipVia=str(package.get("StarshipShipVia") or invoice["ShipVia"]),
+                    tracking,
+                    **key,
+                    PackageNo=package_no,
+                    TrackingID=f"{prefix}{invoice_no}{number:04d}" if tracking_id is None else str(tracking_id),
+                    StarshipShipVia=str(package.get("StarshipShipVia") or found["ShipVia"]),
                     Weight=to_decimal(package.get("Weight")),
                 )
-            if by_item and wanted:
-                contents: dict[str, Decimal] = {}
-                for line in company.select("SO_InvoiceDetail", InvoiceNo=invoice_no):
-                    if line["ItemType"] == REGULAR:
-                        quantity = contents.get(line["ItemCode"], Decimal(0)) + to_decimal(line["QuantityShipped"])
-                        contents[line["ItemCode"]] = quantity
-                for position, (item_code, quantity) in enumerate(contents.items()):
+                for item_code, quantity in (package.get("Items") or {}).items():
                     company.insert(
-                        "SO_PackageTrackingByItem",
-                        InvoiceNo=invoice_no,
-                        PackageNo=f"{position % len(wanted) + 1:04d}",
-                        ItemCode=item_code,
-                        Quantity=quantity,
+                        contents, **key, PackageNo=package_no, ItemCode=item_code, Quantity=to_decimal(quantity)
                     )
-            company.update(
-                "SO_InvoiceHeader",
-                {"InvoiceNo": invoice_no},
-                ShipStatus="S",
-                NumberofPackages=len(wanted),
-                **company.updated(),
-            )
-
-    # ---- posting --------------------------------------------------------------------------------------------------
-
-    def post(self, invoice_no: str | None = None) -> list[str]:
-        """Sales Journal update of one invoice, or of all that are shipped; returns the InvoiceNos posted."""
-        company = self.company
-        if invoice_no is not None and company.find("SO_InvoiceHeader", InvoiceNo=invoice_no) is None:
-            raise Refusal(404, "SO_NotFound", f"Invoice {invoice_no} is not there to be posted.")
-        invoices = [
-            invoice
-            for invoice in company.select("SO_InvoiceHeader")
-            if invoice["InvoiceNo"] == invoice_no or (invoice_no is None and invoice["ShipStatus"] == "S")
-        ]
-        for invoice in invoices:
-            with company.transaction():
-                self._post(invoice)
-        return [invoice["InvoiceNo"] for invoice in invoices]
-
-    def _post(self, invoice: Row) -> None:
-        company, invoice_no = self.company, invoice["InvoiceNo"]
-        lines = company.select("SO_InvoiceDetail", InvoiceNo=invoice_no)
-        key = {"InvoiceNo": invoice_no, "HeaderSeqNo": HEADER_SEQUENCE}
-        shared = {name: invoice[name] for name in TABLES["AR_InvoiceHistoryHeader"].columns if name in invoice}
-        company.insert(
-            "AR_InvoiceHistoryHeader",
-            **{
-                **shared,
-                **key,
-                "ModuleCode": "S/O",
-                "SourceJournal": "SO",
-                "TransactionDate": invoice["InvoiceDate"],
-                "TaxableSalesAmt": invoice["TaxableAmt"],
-                "NonTaxableSalesAmt": invoice["NonTaxableAmt"],
-                "NumberOfPackages": invoice["NumberofPackages"],
-                **company.updated(),
-            },
-        )
-        for number, line in enumerate(lines, start=1):
-            detail = {**key, "DetailSeqNo": f"{number:06d}"}
-            shared = {name: line[name] for name in TABLES["AR_InvoiceHistoryDetail"].columns if name in line}
-            company.insert("AR_InvoiceHistoryDetail", **{**shared, **detail})
-            self._link_and_relieve(invoice, line, detail["DetailSeqNo"])
-        for row in company.select("SO_InvoiceTracking", InvoiceNo=invoice_no):
-            company.insert("AR_InvoiceHistoryTracking", **{**row, "HeaderSeqNo": HEADER_SEQUENCE})
-        for row in company.select("SO_PackageTrackingByItem", InvoiceNo=invoice_no):
-            company.insert("AR_TrackingByItemHistory", **{**row, "HeaderSeqNo": HEADER_SEQUENCE})
-        for table in ("SO_InvoiceHeader", "SO_InvoiceDetail", "SO_InvoiceTracking", "SO_PackageTrackingByItem"):
-            company.delete(table, InvoiceNo=invoice_no)
-        self._book_receivable(invoice)
-        self._finish_order(invoice)
-
-    def _link_and_relieve(self, invoice: Row, line: Row, detail_sequence: str) -> None:
-        """The link to history, what history knows of the line, the rest of the live line, and the stock."""
-        company, shipped = self.company, to_decimal(line["QuantityShipped"])
-        order_no, sequence = line["AppliedSalesOrderNo"], line["SOHistoryDetlSeqNo"]
-        if shipped and company.facts["keep_order_history"]:
-            company.insert(
-                "SO_ARInvoiceHistoryLink",
-                SalesOrderNo=order_no,
-                SequenceNo=sequence,
-                InvoiceNo=invoice["InvoiceNo"],
-                InvoiceHistoryHeaderSeqNo=HEADER_SEQUENCE,
-                InvoiceHistoryDetailSeqNo=detail_sequence,
-                InvoiceDate=invoice["InvoiceDate"],
-                UnitOfMeasure=line["UnitOfMeasure"],
-                QuantityShipped=shipped,
-                UnitPrice=line["UnitPrice"],
-            )
-            history = company.find("SO_SalesOrderHistoryDetail", SalesOrderNo=order_no, SequenceNo=sequence)
-            if history is not None:
+            if invoice is not None:
                 company.update(
-                    "SO_SalesOrderHistoryDetail",
-                    {"SalesOrderNo": order_no, "SequenceNo": sequence},
-                    QuantityShipped=to_decimal(history["QuantityShipped"]) + shipped,
+                    "SO_InvoiceHeader",
+                    key,
+                    NumberofPackages=len(wanted),
+                    **({} if ship_status is None else {"ShipStatus": ship_status}),
+                    **company.updated(),
                 )
-        key = {"SalesOrderNo": order_no, "LineKey": line["OrderLineKey"]}
-        live = company.find("SO_SalesOrderDetail", **key)
-        if live is not None:
-            company.update("SO_SalesOrderDetail", key, QuantityOrdered=to_decimal(live["QuantityOrdered"]) - shipped)
-        if line["ItemType"] != REGULAR:
-            return
-        moved = shipped * to_decimal(line["UnitOfMeasureConvFactor"])
-        stock_key = {"ItemCode": line["ItemCode"], "WarehouseCode": line["WarehouseCode"]}
-        stock = company.find("IM_ItemWarehouse", **stock_key)
-        if stock is not None:
-            company.update(
-                "IM_ItemWarehouse",
-                stock_key,
-                QuantityOnHand=to_decimal(stock["QuantityOnHand"]) - moved,
-                QuantityOnSalesOrder=to_decimal(stock["QuantityOnSalesOrder"]) - moved,
-                **company.updated(),
-            )
-        item = company.find("CI_Item", ItemCode=line["ItemCode"])
-        if item is not None:
-            company.update(
-                "CI_Item",
-                {"ItemCode": line["ItemCode"]},
-                TotalQuantityOnHand=to_decimal(item["TotalQuantityOnHand"]) - moved,
-                **company.updated(),
-            )
 
-    def _book_receivable(self, invoice: Row) -> None:
+    @staticmethod
+    def _spread(packages: list[dict[str, Any]], lines: Sequence[Row]) -> None:
+        """Contents per package, the items one after the other over the packages."""
+        contents: dict[str, Decimal] = {}
+        for line in lines:
+            shipped = to_decimal(line["QuantityShipped"])
+            if line["ItemType"] == REGULAR and shipped:
+                contents[line["ItemCode"]] = contents.get(line["ItemCode"], Decimal(0)) + shipped
+        for position, (item_code, quantity) in enumerate(contents.items()):
+            packages[position % len(packages)].setdefault("Items", {})[item_code] = quantity
+
+    def void(self, invoice_no: str, *, keep_as_deleted: bool = False) -> None:
+        """Delete an invoice before it is posted: the row goes, or stays with InvoiceType XD."""
         company = self.company
-        total = sum(
-            (to_decimal(invoice[name]) for name in ("TaxableAmt", "NonTaxableAmt", "FreightAmt", "SalesTaxAmt")),
-            Decimal(0),
-        )
-        deposit = to_decimal(invoice["DepositAmt"])
-        if deposit:
-            company.insert(
-                "AR_InvoiceHistoryPayment",
-                InvoiceNo=invoice["InvoiceNo"],
-                HeaderSeqNo=HEADER_SEQUENCE,
-                PaymentSeqNo="000001",
-                PaymentType=invoice["PaymentType"],
-                PaymentTypeCategory=invoice["PaymentTypeCategory"],
-                TransactionAmt=deposit,
-                SalesOrderNo=invoice["SalesOrderNo"],
-                OtherPaymentTypeRefNo=invoice["OtherPaymentTypeRefNo"],
-                **company.updated(),
-            )
-        company.insert(
-            "AR_OpenInvoice",
-            ARDivisionNo=invoice["ARDivisionNo"],
-            CustomerNo=invoice["CustomerNo"],
-            InvoiceNo=invoice["InvoiceNo"],
-            InvoiceType="IN",
-            InvoiceDate=invoice["InvoiceDate"],
-            InvoiceHistoryHeaderSeqNo=HEADER_SEQUENCE,
-            CustomerPONo=invoice["CustomerPONo"],
-            TaxableAmt=invoice["TaxableAmt"],
-            NonTaxableAmt=invoice["NonTaxableAmt"],
-            FreightAmt=invoice["FreightAmt"],
-            SalesTaxAmt=invoice["SalesTaxAmt"],
-            Balance=total - deposit,
-            **company.created(),
-        )
-        key = {"ARDivisionNo": invoice["ARDivisionNo"], "CustomerNo": invoice["CustomerNo"]}
-        customer = company.find("AR_Customer", **key)
-        if customer is not None:
-            company.update(
-                "AR_Customer",
-                key,
-                OpenOrderAmt=max(to_decimal(customer["OpenOrderAmt"]) - total, Decimal(0)),
-                CurrentBalance=to_decimal(customer["CurrentBalance"]) + total - deposit,
-                **company.updated(),
-            )
+        with company.transaction():
+            invoice = self._unposted(invoice_no)
+            lines = company.select("SO_InvoiceDetail", InvoiceNo=invoice_no)
+            numbers = {invoice["SalesOrderNo"], *(line["AppliedSalesOrderNo"] for line in lines)}
+            if keep_as_deleted:
+                company.update(
+                    "SO_InvoiceHeader",
+                    {"InvoiceNo": invoice_no},
+                    InvoiceType="XD",
+                    ShipStatus="D",
+                    **company.updated(),
+                )
+            else:
+                company.delete("SO_InvoiceHeader", InvoiceNo=invoice_no)
+            for table in ("SO_InvoiceDetail", "SO_InvoiceTracking", "SO_PackageTrackingByItem"):
+                company.delete(table, InvoiceNo=invoice_no)
+            for number in numbers - {""}:
+                company.update("SO_SalesOrderHeader", {"SalesOrderNo": number}, CurrentInvoiceNo="")
 
-    def _finish_order(self, invoice: Row) -> None:
-        """A fully invoiced order leaves the live tables and stays in history as completed; a partial turns to B."""
-        company, number = self.company, invoice["SalesOrderNo"]
-        header = company.find("SO_SalesOrderHeader", SalesOrderNo=number)
-        if header is None:
-            return
-        rest = [
-            line
-            for line in company.select("SO_SalesOrderDetail", SalesOrderNo=number)
-            if line["ItemType"] in (REGULAR, "2") and to_decimal(line["QuantityOrdered"]) > 0
+    def _unposted(self, invoice_no: str) -> Row:
+        invoice = self.company.find("SO_InvoiceHeader", InvoiceNo=invoice_no)
+        if invoice is None:
+            raise Refusal(404, "SO_NotFound", f"Invoice {invoice_no} is not among the unposted ones.")
+        return invoice
+
+    # ---- what is no shipment --------------------------------------------------------------------------------------
+
+    def one_step_invoice(self, division: str, customer_no: str, item_code: str, quantity: Decimal) -> str:
+        """An invoice without a sales order (OrderType 1), keyed straight at the counter."""
+        return self._loose_invoice(
+            {"ARDivisionNo": division, "CustomerNo": customer_no, "InvoiceType": "IN", "OrderType": "1"},
+            [{"ItemCode": item_code, "ItemType": REGULAR, "QuantityShipped": quantity}],
+        )
+
+    def credit_memo(self, invoice_no: str) -> str:
+        """A credit memo for a posted invoice: the same order and lines, quantities negative."""
+        posted = self.company.find("AR_InvoiceHistoryHeader", InvoiceNo=invoice_no)
+        if posted is None:
+            raise Refusal(404, "SO_NotFound", f"Invoice {invoice_no} is not posted.")
+        lines = [
+            {
+                "ItemCode": line["ItemCode"],
+                "ItemType": line["ItemType"],
+                "AppliedSalesOrderNo": line["AppliedSalesOrderNo"],
+                "QuantityShipped": -to_decimal(line["QuantityShipped"]),
+            }
+            for line in self.company.select("AR_InvoiceHistoryDetail", InvoiceNo=invoice_no)
         ]
-        last = {"LastInvoiceNo": invoice["InvoiceNo"], "LastInvoiceDate": invoice["InvoiceDate"]}
-        history = company.find("SO_SalesOrderHistoryHeader", SalesOrderNo=number)
-        if history is not None:
-            invoiced = sum(
-                (to_decimal(invoice[name]) for name in ("TaxableAmt", "NonTaxableAmt", "FreightAmt", "SalesTaxAmt")),
-                to_decimal(history["InvoicedAmt"]),
+        names = ("ARDivisionNo", "CustomerNo", "SalesOrderNo", "CustomerPONo", "OrderType", "TaxSchedule")
+        header = {name: posted[name] for name in names}
+        return self._loose_invoice({**header, "InvoiceType": "CM", "ApplyToInvoiceNo": invoice_no}, lines)
+
+    def _loose_invoice(self, header: Row, lines: Sequence[Row]) -> str:
+        company = self.company
+        with company.transaction():
+            invoice_no = f"{company.next_number('next_invoice_no'):07d}"
+            company.insert(
+                "SO_InvoiceHeader",
+                **{
+                    **header,
+                    "InvoiceNo": invoice_no,
+                    "InvoiceDate": company.today(),
+                    "ShipDate": company.today(),
+                    "ShipStatus": "S",
+                    **company.created(),
+                },
             )
-            company.update(
-                "SO_SalesOrderHistoryHeader",
-                {"SalesOrderNo": number},
-                OrderStatus="A" if rest else "C",
-                InvoicedAmt=invoiced,
-                **last,
-                **company.updated(),
-            )
-        if rest:
-            company.update(
-                "SO_SalesOrderHeader",
-                {"SalesOrderNo": number},
-                OrderType="B",
-                CurrentInvoiceNo="",
-                LastInvoiceOrderNo=invoice["InvoiceNo"],
-                LastInvoiceOrderDate=invoice["InvoiceDate"],
-                FreightAmt=0,
-                DepositAmt=0,
-                **company.updated(),
-            )
-        else:
-            company.delete("SO_SalesOrderDetail", SalesOrderNo=number)
-            company.delete("SO_SalesOrderHeader", SalesOrderNo=number)
+            for number, line in enumerate(lines, start=1):
+                company.insert(
+                    "SO_InvoiceDetail",
+                    **{**line, "InvoiceNo": invoice_no, "LineKey": f"{number:06d}", "UnitOfMeasureConvFactor": 1},
+                )
+        return invoice_no
 
     # ---- the automatic warehouse ----------------------------------------------------------------------------------
 
@@ -380,3 +376,7 @@ class Warehouse:
     def _age(self, day: str, hours: str) -> timedelta:
         now = self.company.now().replace(tzinfo=None)
         return now - (datetime.fromisoformat(day) + timedelta(hours=float(hours)))
+
+
+def _per_kit(line: Row) -> Decimal:
+    return to_decimal(line["QuantityPerBill"]) or Decimal(1)

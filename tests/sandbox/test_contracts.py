@@ -292,12 +292,20 @@ def test_clarity_keeps_its_contract(sandbox: Sandbox) -> None:
     assert call("POST", "/api/v1/shipments", shipment) == first
     call("POST", "/api/v1/shipments", {**shipment, "trackingNumber": "other"}, status=409)
     more = {**shipment, "externalReference": "0001042-0100002-0001"}
-    call("POST", "/api/v1/shipments", more, status=422)
+    second = call("POST", "/api/v1/shipments", more, status=201)
+    call("POST", "/api/v1/shipments", {**more, "items": [{"orderItemId": "9", "quantity": "1"}]}, status=422)
     call("PATCH", f"/api/v1/shipments/{first['id']}", {"trackingNumber": "1Z-NEW"})
     found = call("GET", "/api/v1/shipments?orderId=501&externalReference=0001042-0100001-0001")
     assert [entry["trackingNumber"] for entry in found["items"]] == ["1Z-NEW"]
     call("PATCH", "/api/v1/orders/501", {"status": "Shipped"})
     call("PATCH", "/api/v1/orders/501", {"status": "Processing"}, status=409)
+    assert call("PATCH", f"/api/v1/shipments/{second['id']}", {"status": "Void"})["status"] == "Void"
+    call("PATCH", f"/api/v1/shipments/{second['id']}", {"status": "Shipped"}, status=409)
+    call("POST", "/api/v1/shipments", {**more, "trackingNumber": "again"}, status=409)
+    call("PATCH", "/api/v1/orders/501", {"status": "Processing"})
+    cancelled = {"orderItemId": "1", "quantity": "1", "reason": "closed short", "refundRequested": True}
+    assert call("PATCH", "/api/v1/orders/501", {"cancelledItems": [cancelled]})["cancelledItems"] == [cancelled]
+    call("PATCH", "/api/v1/orders/501", {"cancelledItems": [{"orderItemId": "9", "quantity": "1"}]}, status=422)
     call("PATCH", "/api/v1/customers/c1", {"externalReference": "02-W000001"})
     assert call("GET", "/api/v1/customers/c1")["externalReference"] == "02-W000001"
     page = call("GET", "/api/v1/orders?updatedDateMin=2026-01-01T00:00:00Z&pageIndex=0&pageSize=1")

@@ -1,15 +1,23 @@
-"""What Clarity is told: the order's status and references, its shipments and invoices.
+"""What Clarity is told: the order's status and references, its shipments, cancelled quantities and invoices.
 
 In: messages of `contracts.messages`. Out: likewise. Runs on `clarity-{pair}`; one instance per pair. Every call can be
-repeated: a PATCH sets the same values, a shipment is known by its externalReference.
+repeated: a PATCH sets the same values, and shipments are brought in line with what Clarity already knows.
 """
 
 from temporalio import activity
 
 from connectors.clarity.client import ClarityClient
 from connectors.errors import AlreadyExists, NotFound
-from contracts.messages import Acknowledge, CancelAtClarity, PostShipment, RecordInvoices, ShipmentPosted
-from mappings.packages import plan_shipments
+from contracts.messages import (
+    Acknowledge,
+    CancelAtClarity,
+    PostShipment,
+    RecordCancelled,
+    RecordInvoices,
+    ShipmentPosted,
+    VoidShipment,
+)
+from mappings.packages import Create, Update, plan_shipments, reference_prefix, steps_towards
 from mappings.pair import Pair
 from mappings.shipments import ClarityShipment, InvoiceReference
 
@@ -24,11 +32,7 @@ class ClarityActivities:
     @activity.defn
     async def acknowledge_to_clarity(self, request: Acknowledge) -> None:
         """Status Processing, external reference = SalesOrderNo, and the buyer's cross-reference."""
-        await self._clarity.patch_order(
-            request.order_id,
-            status=self._pair.clarity.statuses.processing,
-            external_reference=request.SalesOrderNo,
-        )
+        await self._advance(request.order_id, self._pair.clarity.statuses.processing, request.SalesOrderNo)
         if request.clarity_customer_id:
             try:
                 await self._clarity.patch_customer(
@@ -38,26 +42,60 @@ class ClarityActivities:
                 # A guest, or a customer deleted since: the cross-reference in Sage is enough.
                 activity.logger.info("Clarity has no customer record to carry the cross-reference")
 
+    async def _advance(self, order_id: str, status: str, external_reference: str | None = None) -> None:
+        """Set a status, unless Clarity is further already (an order that is followed anew, a repeated call)."""
+        try:
+            await self._clarity.patch_order(order_id, status=status, external_reference=external_reference)
+        except AlreadyExists:
+            statuses = self._pair.clarity.statuses
+            ways = [statuses.processing, statuses.shipped, statuses.completed]
+            stands = str((await self._clarity.get_order(order_id)).get("status"))
+            if stands not in ways or ways.index(stands) < ways.index(status):
+                raise
+            if external_reference is not None:
+                await self._clarity.patch_order(order_id, external_reference=external_reference)
+
     @activity.defn
     async def post_shipment(self, request: PostShipment) -> ShipmentPosted:
-        """Each package of one invoice as one Clarity shipment and, with the last, status Shipped."""
-        references = []
-        for shipment in plan_shipments(request.order_id, request.lines, request.invoice, self._pair):
-            await self._post(shipment)
-            references.append(shipment.externalReference)
+        """Each package of one invoice as one Clarity shipment and, with the last, status Shipped.
+
+        Reads first what Clarity knows, so that nothing is told twice: not after a lost answer, not by an order that
+        is followed anew.
+        """
+        wanted = plan_shipments(request.order_id, request.lines, request.invoice, self._pair)
+        prefix = reference_prefix(request.invoice.SalesOrderNo, request.invoice.InvoiceNo)
+        references = await self._bring_in_line(request.order_id, prefix, wanted)
         if request.order_shipped:
-            await self._clarity.patch_order(request.order_id, status=self._pair.clarity.statuses.shipped)
+            await self._advance(request.order_id, self._pair.clarity.statuses.shipped)
         return ShipmentPosted(references=references)
 
-    async def _post(self, shipment: ClarityShipment) -> None:
-        """201 new, 200 the same again; 409 means that Clarity has an older version: bring its tracking up to date."""
-        try:
-            await self._clarity.post_shipment(shipment)
-        except AlreadyExists:
-            known = await self._clarity.find_shipments(shipment.orderId, shipment.externalReference)
-            if not known:
-                raise
-            await self._clarity.patch_shipment(known[0].id, shipment)
+    async def _bring_in_line(self, order_id: str, prefix: str, wanted: list[ClarityShipment]) -> list[str]:
+        """Make Clarity's shipments with this prefix the wanted ones; returns their references."""
+        shipments = await self._clarity.shipments_of(order_id)
+        known = [shipment for shipment in shipments if shipment.externalReference.startswith(prefix)]
+        references = {shipment.id: shipment.externalReference for shipment in known if not shipment.void}
+        for step in steps_towards(wanted, known):
+            if isinstance(step, Create):
+                receipt = await self._clarity.post_shipment(step.shipment)
+                references[receipt.id] = step.shipment.externalReference
+            elif isinstance(step, Update):
+                await self._clarity.patch_shipment(step.id, step.shipment)
+            else:
+                await self._clarity.void_shipment(step.id)
+                del references[step.id]
+        return list(references.values())
+
+    @activity.defn
+    async def void_shipment(self, request: VoidShipment) -> None:
+        """An invoice was deleted before it was posted: its shipments are void; the order may be open again."""
+        await self._bring_in_line(request.order_id, reference_prefix(request.SalesOrderNo, request.InvoiceNo), [])
+        if request.reopen:
+            await self._clarity.patch_order(request.order_id, status=self._pair.clarity.statuses.processing)
+
+    @activity.defn
+    async def record_cancelled_items(self, request: RecordCancelled) -> None:
+        """The quantities that will not come, per item with reason; the whole list, so that repeats change nothing."""
+        await self._clarity.patch_order(request.order_id, cancelled_items=request.items)
 
     @activity.defn
     async def record_invoices(self, request: RecordInvoices) -> None:
@@ -76,5 +114,5 @@ class ClarityActivities:
 
     @activity.defn
     async def cancel_at_clarity(self, request: CancelAtClarity) -> None:
-        """Status Cancelled: the order ends before Sage knew it."""
+        """Status Cancelled: the order ends without a shipment."""
         await self._clarity.patch_order(request.order_id, status=self._pair.clarity.statuses.cancelled)

@@ -13,7 +13,7 @@ from mappings.facts import facts_from
 from mappings.items import wanted_codes
 from mappings.pair import Pair
 from mappings.readiness import without_waiting
-from mappings.sales_order import CustomerSearch, SageFacts, SalesOrderOnSage
+from mappings.sales_order import CustomerSearch, SageFacts
 
 
 class SageReadActivities:
@@ -28,12 +28,24 @@ class SageReadActivities:
     async def read_sage_facts(self, request: FactsRequest) -> SageFacts:
         """One look at Sage: an existing order with this web order id, items, customer candidates, credit, stock."""
         draft = request.draft
-        existing = await self._existing(draft.sales_order.CustomerPONo, draft.sales_order.UDF_WEB_ORDER_ID)
+        found, invoiced = await self._reader.sales_orders_by_purchase_order(draft.sales_order.CustomerPONo)
+        # A purchase order number alone proves nothing: buyers reuse them (rules 4).
+        wanted = draft.sales_order.UDF_WEB_ORDER_ID
+        existing = next((order for order in found if wanted == order.UDF_WEB_ORDER_ID), None)
         codes = wanted_codes(draft, self._pair)
         aliases = await self._reader.aliases(codes)
         items = await self._reader.items(list(dict.fromkeys([*codes, *(alias.ItemCode for alias in aliases)])))
         candidates = await self._candidates(draft.customer, force=False)
-        return facts_from(draft, existing, items, aliases, candidates, self._pair)
+        return facts_from(
+            draft,
+            existing,
+            items,
+            aliases,
+            candidates,
+            self._pair,
+            invoiced=invoiced,
+            approved=request.approved,
+        )
 
     @activity.defn
     async def find_customer(self, request: FindCustomer) -> CustomerFound:
@@ -43,20 +55,15 @@ class SageReadActivities:
 
     @activity.defn
     async def read_shipments(self, request: ReadShipments) -> ShipmentsRead:
-        """Every ready shipment invoice of one order, posted and not, and where the order stands."""
-        invoices = await self._reader.invoices_of(request.SalesOrderNo)
-        standing = await self._reader.standing(request.SalesOrderNo)
-        return ShipmentsRead(invoices=[invoice for invoice in invoices if without_waiting(invoice)], standing=standing)
-
-    async def _existing(self, customer_po_no: str, web_order_id: str) -> SalesOrderOnSage | None:
-        """The order that carries this web order id, found by its purchase order number (rules 4).
-
-        A purchase order number alone proves nothing: buyers reuse them.
-        """
-        for order in await self._reader.sales_orders_by_purchase_order(customer_po_no):
-            if web_order_id == order.UDF_WEB_ORDER_ID:
-                return order
-        return None
+        """Every ready shipment invoice of one order, what is outstanding, and where the order stands."""
+        reading = await self._reader.order_reading(request.SalesOrderNo)
+        return ShipmentsRead(
+            invoices=[invoice for invoice in reading.invoices if without_waiting(invoice)],
+            standing=reading.standing,
+            outstanding=sorted(invoice.InvoiceNo for invoice in reading.invoices if not invoice.posted),
+            added_lines=[line for line in reading.lines if line.LineKey not in set(request.known_lines)],
+            reasons=reading.reasons,
+        )
 
     async def _candidates(self, search: CustomerSearch, *, force: bool) -> list[CustomerRecord]:
         await self._index.refresh(force=force)

@@ -35,6 +35,13 @@ def order_workflow_id(pair: str, order_id: str) -> str:
     return f"order-{pair}-{order_id}"
 
 
+def order_id_of(pair: str, workflow_id: str) -> str | None:
+    """The Clarity order id in an order's workflow id; None for any other id."""
+    prefix = f"order-{pair}-"
+    order_id = workflow_id.removeprefix(prefix)
+    return order_id if workflow_id.startswith(prefix) and is_order_id(order_id) else None
+
+
 def customer_workflow_id(pair: str, match_key: str, secret: bytes) -> str:
     """Id of the `CustomerResolutionWorkflow` that all orders with this match key share.
 

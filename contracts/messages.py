@@ -24,7 +24,7 @@ from mappings.sales_order import (
     SalesOrder,
     SalesOrderOnSage,
 )
-from mappings.shipments import OrderProgress, SalesOrderStanding, ShipmentInvoice
+from mappings.shipments import CancelledItem, OrderProgress, SalesOrderStanding, ShipmentInvoice
 
 
 class EventType(StrEnum):
@@ -69,6 +69,7 @@ class ReleaseAction(StrEnum):
 
     RETRY = "retry"
     CANCEL = "cancel"
+    APPROVE = "approve"
 
 
 class Release(Frozen):
@@ -83,6 +84,16 @@ class Release(Frozen):
     reason: HoldReason | None = None
     hold: int | None = None
     note: str = Field(default="", max_length=1000)
+
+
+APPROVABLE = frozenset({HoldReason.DELETED_IN_SAGE, HoldReason.ANOMALY})
+"""Holds on which `approve` means something: it is so, go on."""
+
+
+def actions_for(reason: HoldReason) -> list[ReleaseAction]:
+    """What can be decided on a hold."""
+    own = [ReleaseAction.APPROVE] if reason in APPROVABLE else []
+    return [ReleaseAction.RETRY, ReleaseAction.CANCEL, *own]
 
 
 class ReleaseAccepted(Frozen):
@@ -129,13 +140,26 @@ class OrderView(Frozen):
     packages: list[str] = []
     """External references of the shipments that Clarity was told."""
     invoices: list[str] = []
+    cancelled: list[CancelledItem] = []
+    """What will not come, as Clarity was told."""
     trail: list[TrailEntry] = []
+
+
+class Ending(StrEnum):
+    """How an order ended, beside its state (rules 3)."""
+
+    SHIPPED_IN_FULL = "shipped_in_full"
+    CLOSED_SHORT = "closed_short"
+    """Shipped and cancelled quantities both present."""
+    CANCELLED = "cancelled"
 
 
 class OrderOutcome(Frozen):
     """Result of the workflow."""
 
     state: OrderState
+    ending: Ending | None = None
+    cancelled: list[CancelledItem] = []
     sales_order_no: str = ""
     customer_no: str = ""
     packages: list[str] = []
@@ -158,6 +182,8 @@ class FactsRequest(Frozen):
 
     pair: str
     draft: Draft
+    approved: list[HoldReason] = []
+    """Holds that a person has approved on this order: they are not found again."""
 
 
 class ReserveRequest(Frozen):
@@ -205,9 +231,27 @@ class PostShipment(Frozen):
 
 
 class ShipmentPosted(Frozen):
-    """External references that Clarity now knows."""
+    """External references of the invoice that Clarity now knows, voided ones left out."""
 
     references: list[str]
+
+
+class VoidShipment(Frozen):
+    """`void_shipment`: an invoice was deleted before it was posted; `reopen` sets the order back to Processing."""
+
+    pair: str
+    order_id: str
+    SalesOrderNo: str
+    InvoiceNo: str
+    reopen: bool
+
+
+class RecordCancelled(Frozen):
+    """`record_cancelled_items`: every quantity that will not come, the whole list each time."""
+
+    pair: str
+    order_id: str
+    items: list[CancelledItem]
 
 
 class RecordInvoices(Frozen):
@@ -230,6 +274,8 @@ class ReadShipments(Frozen):
 
     pair: str
     SalesOrderNo: str
+    known_lines: list[str] = []
+    """LineKeys that the order knows already."""
 
 
 class ShipmentsRead(Frozen):
@@ -237,6 +283,12 @@ class ShipmentsRead(Frozen):
 
     invoices: list[ShipmentInvoice]
     standing: SalesOrderStanding
+    outstanding: list[str] = []
+    """Every unposted invoice of the order, ready or not."""
+    added_lines: list[CreatedLine] = []
+    """Lines that the order does not know yet; comments left out."""
+    reasons: dict[str, str] = {}
+    """LineKey → CancelReasonCode, where history has one."""
 
 
 class AlertKind(StrEnum):
@@ -246,6 +298,10 @@ class AlertKind(StrEnum):
     REMINDER = "reminder"
     ORDER_CHANGED = "order_changed"
     NOT_POSTED = "not_posted"
+    REFUND_DUE = "refund_due"
+    """A paid quantity will not come: the entry for accounting's refund list."""
+    UNREADABLE = "unreadable"
+    """The poller met something in Sage that it cannot read."""
 
 
 class Alert(Frozen):
@@ -319,12 +375,15 @@ class CustomerCreated(Frozen):
 class PollCursor(Frozen):
     """What a shift hands to the next; at most 4 KB.
 
-    `unposted` are the invoices seen unposted at the last poll: one that leaves is looked up in history by its key.
-    `polled_on` is the company's date at the last poll (ISO).
+    `unposted` are our invoices ("InvoiceNo/SalesOrderNo") seen unposted at the last poll: one that leaves is looked up
+    in history by its key. `polled_on` is the company's date (ISO) when the last full round over the invoice dates
+    began. `unresolved` are posted invoices that map to no order yet ("InvoiceNo/SalesOrderNo@seconds since 1970"),
+    tried again for a day.
     """
 
     polled_on: str = ""
     unposted: list[str] = []
+    unresolved: list[str] = []
     polls: int = 0
     signals: int = 0
     not_ours: int = 0
@@ -377,5 +436,6 @@ PROGRESS_STATE = {
     OrderProgress.PARTIALLY_SHIPPED: OrderState.PARTIALLY_SHIPPED,
     OrderProgress.SHIPPED: OrderState.SHIPPED,
     OrderProgress.COMPLETE: OrderState.SHIPPED,
+    OrderProgress.CANCELLED: OrderState.OPEN,
 }
 """OrderState shown for a progress; `complete` is shown when the workflow has recorded everything."""

@@ -30,11 +30,20 @@ def facts_from(
     aliases: Sequence[AliasFacts],
     candidates: Sequence[CustomerRecord],
     pair: Pair,
+    *,
+    invoiced: Sequence[str] = (),
+    approved: Sequence[HoldReason] = (),
 ) -> SageFacts:
-    """Findings stand in this order: items, customer, then the pair's checks. An existing order has none."""
+    """Findings stand in this order: items, customer, then the pair's checks. An existing order has none.
+
+    `invoiced` names orders of this purchase order number that only invoices know; `approved` the holds that a person
+    has approved on this order.
+    """
     match = match_customer(draft.customer, candidates, pair)
     if existing is not None:
         return SageFacts(existing=existing, sales_order=draft.sales_order, match=match)
+    if invoiced and HoldReason.ANOMALY not in approved:
+        return SageFacts(sales_order=draft.sales_order, match=match, findings=[_invoiced_before(draft, invoiced)])
     order, unknown = _resolve_lines(draft.sales_order, match, items, aliases, pair)
     findings = [unknown] if unknown is not None else []
     if match.decision is CustomerDecision.REVIEW:
@@ -97,6 +106,22 @@ def _resolve_lines(
     if problems:
         return order, Finding(reason=HoldReason.UNKNOWN_ITEM, problems=problems, items=unknown)
     return order.model_copy(update={"Lines": lines}), None
+
+
+def _invoiced_before(draft: Draft, invoiced: Sequence[str]) -> Finding:
+    """Only invoices still know an order with this number: it may be this one (rules 4), and must not come twice."""
+    numbers = ", ".join(invoiced[:5])
+    return Finding(
+        reason=HoldReason.ANOMALY,
+        problems=[
+            Problem(
+                field="AR_InvoiceHistoryHeader.CustomerPONo",
+                message=f"Sage has invoiced sales order {numbers} under the same purchase order number "
+                f"({draft.sales_order.CustomerPONo}), and keeps no history that tells whether it is this order.",
+                suggestion="Look at the invoice in Sage. Another order: release with approve. This one: cancel.",
+            )
+        ],
+    )
 
 
 def _review(match: CustomerMatch) -> Finding:

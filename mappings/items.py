@@ -34,6 +34,8 @@ class ItemFacts(Frozen):
     ItemType: str = "1"
     InactiveItem: bool = False
     AllowBackOrders: bool = True
+    DropShip: bool = False
+    """The vendor ships: our stock says nothing (rules 2)."""
     SalesUnitOfMeasure: str = ""
     SalesUMConvFctr: Decimal = Decimal(1)
     """Standard units per sales unit."""
@@ -43,8 +45,8 @@ class ItemFacts(Frozen):
 
     @property
     def is_stocked(self) -> bool:
-        """Whether quantities mean anything: only regular items are in inventory."""
-        return self.ItemType == "1"
+        """Whether quantities mean anything: only regular items that we ship ourselves are in inventory."""
+        return self.ItemType == "1" and not self.DropShip
 
 
 class AliasFacts(Frozen):

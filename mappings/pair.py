@@ -6,7 +6,7 @@ rates are Decimals, intervals are seconds unless the name says days.
 
 import hashlib
 import re
-from datetime import date
+from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mappings.pair_file import PairFileError, explain, read_yaml
 from mappings.problems import HoldReason
+from mappings.shipments import ShipsOn
 
 __all__ = ["Pace", "Pair", "PairFileError", "load_pair", "load_pairs"]
 
@@ -75,6 +76,7 @@ class ClarityStatuses(Section):
     shipped: str = "Shipped"
     completed: str = "Completed"
     cancelled: str = "Cancelled"
+    shipment_void: str = "Void"
 
     @property
     def finished(self) -> tuple[str, ...]:
@@ -113,6 +115,12 @@ class Sage(Section):
     auth: GatewayAuth = GatewayAuth.USER
     writers: int = Field(default=1, ge=1, le=20)
     """Writes at the same time (concurrent-user licences)."""
+    drop_ship: ShipsOn = ShipsOn.TRACKING
+    """What proves that a drop-ship line was shipped: tracking (else posting), or posting."""
+    posting_reduces_quantity: bool = True
+    """Whether the Sales Journal update reduces QuantityOrdered to the rest, or leaves it (a [probe] of rules 3)."""
+    history_has_udf: bool = True
+    """Whether the site maps UDF_WEB_ORDER_ID into SO_SalesOrderHistoryHeader."""
 
 
 class ShipVia(Section):
@@ -226,6 +234,38 @@ class Stock(Section):
 
     policy: Literal["hold", "backorder"] = "hold"
     """`hold` stops an order that Sage cannot ship in full; `backorder` lets Sage back-order the rest."""
+    not_checked: list[str] = []
+    """ItemCodes that have no stock of their own: sales kits, made to order."""
+
+
+_HOUR = r"^([01]\d|2[0-3]):[0-5]\d$"
+
+
+class Weekday(StrEnum):
+    """Days of a week."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+class BusinessHours(Section):
+    """Days and hours in the company's time zone."""
+
+    days: list[Weekday] = [Weekday.MON, Weekday.TUE, Weekday.WED, Weekday.THU, Weekday.FRI]
+    start: str = Field(default="06:00", pattern=_HOUR)
+    end: str = Field(default="20:00", pattern=_HOUR)
+    """As text, `"06:00"`: YAML reads the bare form as a number."""
+
+    def cover(self, moment: datetime) -> bool:
+        """Whether a moment, in the company's time zone, lies within."""
+        return list(Weekday)[moment.weekday()] in self.days and (
+            time.fromisoformat(self.start) <= moment.time() < time.fromisoformat(self.end)
+        )
 
 
 class Polling(Section):
@@ -233,6 +273,8 @@ class Polling(Section):
 
     cold_start_days: int = Field(default=7, ge=1)
     history_days: int = Field(default=7, ge=1)
+    business_hours: BusinessHours | None = None
+    """When it is worth polling quickly; without, always."""
 
 
 class Pace(Section):
@@ -241,6 +283,12 @@ class Pace(Section):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     poll_interval: float = Field(default=15.0, gt=0)
+    quiet_interval: float = Field(default=30.0, gt=0)
+    """Between polls when nothing is unposted, or outside business hours."""
+    rotation: float = Field(default=600.0, gt=0)
+    """Every open order of ours is read at least so often."""
+    agree_time: float = Field(default=60.0, gt=0)
+    """Between the two reads that must agree before a quantity, an order or an invoice counts as gone."""
     shift_length: float = Field(default=600.0, gt=0)
     poll_heartbeat_timeout: float = Field(default=45.0, gt=0)
     settle_time: float = Field(default=600.0, ge=0)

@@ -14,10 +14,9 @@ SHIPPED = "S"
 
 def without_waiting(invoice: ShipmentInvoice) -> bool:
     """Ready by what it says itself: posted; or it ships something and has tracking or ShipStatus S."""
-    if not any(line.QuantityShipped > 0 for line in invoice.Lines):
-        return invoice.posted
-    has_tracking = any(package.TrackingID for package in invoice.Packages)
-    return invoice.posted or has_tracking or invoice.ShipStatus == SHIPPED
+    if invoice.posted:
+        return True
+    return bool(invoice.shipped_lines) and (invoice.has_tracking or invoice.ShipStatus == SHIPPED)
 
 
 def ready(invoice: ShipmentInvoice, unchanged_for: timedelta, seen_for: timedelta, pace: Pace) -> bool:
@@ -25,7 +24,7 @@ def ready(invoice: ShipmentInvoice, unchanged_for: timedelta, seen_for: timedelt
     if without_waiting(invoice):
         return True
     return (
-        any(line.QuantityShipped > 0 for line in invoice.Lines)
+        bool(invoice.shipped_lines)
         and unchanged_for >= timedelta(seconds=pace.settle_time)
         and seen_for >= timedelta(seconds=pace.grace_time)
     )

@@ -195,11 +195,20 @@ class CreatedLine(Frozen):
     QuantityBackordered: Decimal = Decimal(0)
     UnitPrice: Decimal = Decimal(0)
     ExtensionAmt: Decimal = Decimal(0)
+    SalesKitLineKey: str = ""
+    """The LineKey of the exploded kit that the line belongs to; the kit's own line names itself."""
     UDF_WEB_LINE_ID: str = ""
+
+    @property
+    def is_component(self) -> bool:
+        """Whether the line is a component of an exploded kit."""
+        return self.SalesKitLineKey not in ("", self.LineKey)
 
     @property
     def counts(self) -> bool:
         """Whether the line counts for shipped and complete (rules, first paragraph)."""
+        if self.is_component:
+            return False
         if self.ItemType in (SageItemType.REGULAR, SageItemType.SPECIAL):
             return True
         return self.ItemType is SageItemType.MISCELLANEOUS and bool(self.UDF_WEB_LINE_ID)

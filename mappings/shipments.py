@@ -14,12 +14,28 @@ NO_PACKAGE = "0000"
 """PackageNo of a shipment without tracking (rules 2)."""
 
 
+class ShipsOn(StrEnum):
+    """What proves that a line was shipped (rules 2): the invoice itself, or, of drop-ship lines, more than that."""
+
+    INVOICE = "invoice"
+    TRACKING = "tracking"
+    """Tracking, else posting."""
+    POSTING = "posting"
+
+
 class InvoicedLine(Frozen):
     """What an invoice says was shipped of one order line. `LineKey` is the *order's* line, empty when unknown."""
 
     LineKey: str
     ItemCode: str
     QuantityShipped: Decimal
+    """In the invoice line's unit; `UnitOfMeasureConvFactor` standard units each (0: as the order line's)."""
+    UnitOfMeasureConvFactor: Decimal = Decimal(0)
+    ships_on: ShipsOn = ShipsOn.INVOICE
+    component: bool = False
+    """A component of an exploded kit: goods in a package, but the buyer ordered the kit."""
+    allocated: bool = False
+    """The order line was found by ItemCode, because Sage kept no link (rules 1)."""
 
 
 class PackageItem(Frozen):
@@ -49,9 +65,25 @@ class ShipmentInvoice(Frozen):
     ShipVia: str = ""
     ShipStatus: str = ""
     Total: Decimal = Decimal(0)
-    """Amount invoiced: taxable + non-taxable + freight + tax − discount."""
+    """Amount invoiced: taxable + non-taxable + freight + tax − discount; of an invoice for several orders the sum of
+    this order's line extensions."""
     Lines: list[InvoicedLine]
     Packages: list[Package] = []
+
+    @property
+    def has_tracking(self) -> bool:
+        """Whether any package has a tracking number."""
+        return any(package.TrackingID for package in self.Packages)
+
+    @property
+    def shipped_lines(self) -> list[InvoicedLine]:
+        """The lines of which something has been shipped: a drop-ship line's invoice alone is billing (rules 2)."""
+        proven = {ShipsOn.INVOICE}
+        if self.posted:
+            proven |= {ShipsOn.TRACKING, ShipsOn.POSTING}
+        elif self.has_tracking:
+            proven.add(ShipsOn.TRACKING)
+        return [line for line in self.Lines if line.QuantityShipped > 0 and line.ships_on in proven]
 
 
 class SalesOrderStanding(Frozen):
@@ -66,6 +98,12 @@ class SalesOrderStanding(Frozen):
     OrderStatus: str = ""
     history_status: str = ""
     live_lines: dict[str, Decimal] = {}
+    live_components: dict[str, Decimal] = {}
+    """Kit components that may be back-ordered (BackorderKitCompLine = Y): the order waits for them too."""
+    quantities_stay: bool = False
+    """Posting leaves QuantityOrdered as it was, instead of reducing it to the rest ([probe] of rules 3)."""
+    missing_invoices: list[str] = []
+    """Unposted invoices that are in neither place any more: deleted, or on their way into history."""
 
 
 class ShipmentSeen(Frozen):
@@ -79,9 +117,14 @@ class ShipmentSeen(Frozen):
 
 
 class LineProgress(Frozen):
-    """How far one counting line is, in the order line's unit (rules 3)."""
+    """How far one of Clarity's items is, over all its lines; a line without one stands for itself (rules 1, 3).
 
-    LineKey: str
+    In the order line's unit. `key` is the Clarity item id, else the LineKey; `item_id` is empty in the second case.
+    """
+
+    key: str
+    item_id: str = ""
+    LineKeys: list[str]
     ItemCode: str
     created: Decimal
     shipped: Decimal = Decimal(0)
@@ -100,6 +143,18 @@ class OrderProgress(StrEnum):
     PARTIALLY_SHIPPED = "partially_shipped"
     SHIPPED = "shipped"
     COMPLETE = "complete"
+    CANCELLED = "cancelled"
+    """Nothing shipped, nothing remaining."""
+
+
+class CancelledItem(Frozen):
+    """A quantity of one Clarity item that will not come: `PATCH /api/v1/orders/{id}` {cancelledItems: […]}."""
+
+    orderItemId: str
+    quantity: Decimal
+    reason: str
+    refundRequested: bool = False
+    """The buyer has paid: accounting owes a refund."""
 
 
 class ShipmentItem(Frozen):

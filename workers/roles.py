@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from temporalio.client import Client
@@ -122,10 +122,10 @@ class Fleet:
             )
         )
         # One connection and thread per source: a long poll never waits for an order's look-up.
-        reader, poll_reader = SageReader(own.sage_odbc), SageReader(own.sage_odbc)
+        reader, poll_reader = SageReader(own.sage_odbc, pair.sage), SageReader(own.sage_odbc, pair.sage)
         self.closers += [gateway.close, reader.close, poll_reader.close]
         reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions))
-        polls = SagePollActivities(pair, poll_reader, self.client, lambda: today_at(pair))
+        polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
         writes = SageWriteActivities(pair, gateway, gateway)
         self.workers += [
             Worker(
@@ -170,6 +170,8 @@ class Fleet:
                 activities=[
                     clarity.acknowledge_to_clarity,
                     clarity.post_shipment,
+                    clarity.void_shipment,
+                    clarity.record_cancelled_items,
                     clarity.record_invoices,
                     clarity.cancel_at_clarity,
                 ],
@@ -191,8 +193,3 @@ class Fleet:
             stopping.cancel()
             for close in self.closers:
                 await close()
-
-
-def today_at(pair: Pair) -> date:
-    """The company's date."""
-    return datetime.now(pair.company.zone).date()

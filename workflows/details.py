@@ -3,9 +3,11 @@
 In: the order's view. Out: Markdown (at most 20 KB) and short texts. Pure; no personal data.
 """
 
+import hashlib
+
 from contracts.messages import HoldView, OrderView, PostShipment
 from contracts.search_attributes import OrderState
-from mappings.shipments import NO_PACKAGE, ShipmentInvoice
+from mappings.shipments import CancelledItem, ShipmentInvoice
 
 SHOWN_PROBLEMS = 10
 SHOWN_TRAIL = 12
@@ -21,22 +23,26 @@ HEADINGS = {
 }
 
 
-def packages_of(invoice: ShipmentInvoice) -> dict[str, str]:
-    """External reference → content of each package of an invoice: what tells a repeated signal from news."""
-    prefix = f"{invoice.SalesOrderNo}-{invoice.InvoiceNo}"
-    lines = ",".join(f"{line.LineKey}:{line.QuantityShipped.normalize():f}" for line in invoice.Lines)
-    if not invoice.Packages:
-        return {f"{prefix}-{NO_PACKAGE}": lines}
-    return {
-        f"{prefix}-{package.PackageNo}": "|".join(
+def content_of(invoice: ShipmentInvoice) -> str:
+    """What an invoice ships, in which packages, with which tracking: tells a repeated signal from news.
+
+    Empty when it ships nothing (yet). Posting alone changes nothing.
+    """
+    lines = ",".join(f"{line.LineKey}:{line.QuantityShipped.normalize():f}" for line in invoice.shipped_lines)
+    if not lines:
+        return ""
+    packages = [
+        "|".join(
             [
+                package.PackageNo,
                 package.TrackingID,
                 package.ShipVia,
-                ",".join(f"{item.ItemCode}:{item.Quantity.normalize():f}" for item in package.Items) or lines,
+                ",".join(f"{item.ItemCode}:{item.Quantity.normalize():f}" for item in package.Items),
             ]
         )
         for package in invoice.Packages
-    }
+    ]
+    return hashlib.sha256("\n".join([lines, *packages]).encode()).hexdigest()[:16]
 
 
 def shipment_summary(request: PostShipment) -> str:
@@ -72,6 +78,10 @@ def page(workflow_id: str, order: OrderView) -> str:
         ("Customer", order.customer_no),
         ("Told to Clarity", ", ".join(order.packages[-10:])),
         ("Invoices", ", ".join(order.invoices[-10:])),
+        (
+            "Will not come",
+            ", ".join(f"{item.quantity:f} of {item.orderItemId} ({item.reason})" for item in order.cancelled[:10]),
+        ),
         ("Mapping version", order.mapping_version),
     ]
     rows = [f"- {name}: **{value}**" for name, value in facts if value]
@@ -83,6 +93,10 @@ def page(workflow_id: str, order: OrderView) -> str:
         entries = [f"- {entry.at:%Y-%m-%d %H:%M:%S} UTC: {entry.what}" for entry in order.trail[-SHOWN_TRAIL:]]
         parts.append("\n".join(["**Trail**", "", *entries]))
     return "\n\n".join(parts)[:19_000]
+
+
+def _cancelled(item: CancelledItem) -> str:
+    return f"{item.quantity.normalize():f} of item {item.orderItemId} ({item.reason})"
 
 
 def _hold(workflow_id: str, hold: HoldView) -> str:

@@ -13,6 +13,7 @@ found its sales order already in Sage.
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -38,6 +39,7 @@ from contracts.messages import (
     CustomerRequest,
     CustomerResolved,
     CustomerStart,
+    Ending,
     EventType,
     FactsRequest,
     HoldView,
@@ -46,28 +48,49 @@ from contracts.messages import (
     OrderView,
     PostShipment,
     ReadShipments,
+    RecordCancelled,
     RecordInvoices,
     Release,
     ReleaseAccepted,
     ReleaseAction,
     ReserveRequest,
+    ShipmentsRead,
     TrailEntry,
     TransformRequest,
+    VoidShipment,
+    actions_for,
 )
 from contracts.search_attributes import OrderState
 from mappings.intake import is_older
 from mappings.problems import HoldReason, Problem
-from mappings.progress import order_progress
+from mappings.progress import (
+    CLOSED,
+    adopt_lines,
+    allocate,
+    cancel_reason,
+    line_progress,
+    order_progress,
+    unknown_lines,
+    vanished,
+)
 from mappings.sales_order import (
     CreatedLine,
     CustomerDecision,
     CustomerKey,
     Draft,
     SageFacts,
+    SageItemType,
     SalesOrderOnSage,
     Transformed,
 )
-from mappings.shipments import OrderProgress, SalesOrderStanding, ShipmentInvoice, ShipmentSeen
+from mappings.shipments import (
+    CancelledItem,
+    LineProgress,
+    OrderProgress,
+    SalesOrderStanding,
+    ShipmentInvoice,
+    ShipmentSeen,
+)
 from workflows import details
 
 Request = TypeVar("Request")
@@ -75,6 +98,10 @@ Result = TypeVar("Result")
 
 TRAIL_LIMIT = 500
 """Entries kept in the audit trail; the history itself keeps everything."""
+
+
+READS_UNTIL_AGREED = 5
+"""Pairs of reads before a doubt waits for the next signal or the daily read."""
 
 
 class OrderEnds(Exception):
@@ -107,7 +134,21 @@ class OrderFulfillmentWorkflow:
         self.news = 0
         """Counts what signals and reads brought, so that the wait notices each."""
         self.told: dict[str, str] = {}
-        """What Clarity was told: package → its content; repeats of a signal change nothing."""
+        """What Clarity was told: InvoiceNo → its content; repeats of a signal change nothing."""
+        self.references: dict[str, list[str]] = {}
+        """InvoiceNo → the external references of its shipments at Clarity."""
+        self.reading: ShipmentsRead | None = None
+        """The last look of the order's own at Sage."""
+        self.believed: dict[str, Decimal] = {}
+        """Item (or line) → quantity that two reads agreed will not come."""
+        self.gone_confirmed = False
+        """Two reads agreed that the order left Sage, though no history says it is completed."""
+        self.examined = ""
+        """The doubt that was examined without a result; it is examined again when news come."""
+        self.cancelled: list[CancelledItem] = []
+        """What Clarity was told will not come."""
+        self.approved: list[HoldReason] = []
+        """Holds that a person has approved: the checks do not find them again."""
         self.shipped_at: datetime | None = None
         self.shipped_told = False
         """Clarity was told that the whole order is shipped."""
@@ -151,10 +192,18 @@ class OrderFulfillmentWorkflow:
             state=self.state,
             sales_order_no=self.sales_order_no,
             customer_no=str(self.customer or ""),
-            packages=list(self.told),
-            invoices=list(self.invoices),
+            ending=self.ending(),
+            cancelled=self.cancelled,
+            packages=self.packages(),
+            invoices=[invoice.InvoiceNo for invoice in self.own_invoices()],
             note=note,
         )
+
+    def ending(self) -> Ending:
+        """How it ended: in full, short, or not at all."""
+        if self.state is OrderState.CANCELLED:
+            return Ending.CANCELLED
+        return Ending.CLOSED_SHORT if self.cancelled else Ending.SHIPPED_IN_FULL
 
     async def fulfil(self) -> None:
         """The happy path, and nothing else; each step holds by itself when it cannot go on."""
@@ -188,7 +237,9 @@ class OrderFulfillmentWorkflow:
                 continue
             if facts.findings:
                 finding = facts.findings[0]
-                await self.hold(finding.reason, finding.problems, finding.items)
+                action = await self.hold(finding.reason, finding.problems, finding.items)
+                if action is ReleaseAction.APPROVE:
+                    self.approved.append(finding.reason)
                 continue
             if not await self.settle_customer(draft, facts):
                 continue
@@ -216,7 +267,7 @@ class OrderFulfillmentWorkflow:
         self.step("Sage's facts (ODBC)")
         return await self.insist(
             SageReadActivities.read_sage_facts,
-            FactsRequest(pair=self.pair, draft=draft),
+            FactsRequest(pair=self.pair, draft=draft, approved=self.approved),
             queues.sage_read(self.pair),
             f"Items, customer, credit, stock, existing order for {draft.sales_order.CustomerPONo}",
         )
@@ -314,7 +365,12 @@ class OrderFulfillmentWorkflow:
         """This is our sales order: its number, account, and the map from Clarity's items to Sage's lines."""
         self.sales_order_no = order.SalesOrderNo
         self.customer = CustomerKey(ARDivisionNo=order.ARDivisionNo, CustomerNo=order.CustomerNo)
-        self.lines = [line for line in order.Lines if line.counts]
+        self.lines = [line for line in order.Lines if line.ItemType is not SageItemType.COMMENT]
+        self.invoices = {
+            number: invoice for number, invoice in self.invoices.items() if invoice.SalesOrderNo == order.SalesOrderNo
+        }
+        if self.standing is not None and self.standing.SalesOrderNo != order.SalesOrderNo:
+            self.standing = None
 
     async def acknowledge(self) -> None:
         """Clarity: status Processing, external reference, the buyer's cross-reference."""
@@ -346,14 +402,17 @@ class OrderFulfillmentWorkflow:
         while True:
             seen = self.news
             if self.read_due:
-                await self.read_shipments()
+                await self.read_daily_shipments()
+            await self.understand()
             await self.tell_clarity()
+            await self.end_if_cancelled()
             if self.is_complete() and self.news == seen:
                 return
             self.show_waiting()
             await workflow.wait_condition(
                 lambda seen=seen: self.news > seen or self.read_due or self.cancel_requested  # type: ignore[misc]
             )
+            self.examined = ""
             await self.stop_if_asked()
 
     def is_complete(self) -> bool:
@@ -367,9 +426,136 @@ class OrderFulfillmentWorkflow:
         self.note(f"Shipped {self.pace.settle_days:g} days ago and not posted in Sage: ended without the invoices")
         return True
 
+    def own_invoices(self) -> list[ShipmentInvoice]:
+        """The invoices of this sales order, each line with the order line it ships (rules 1)."""
+        own = [
+            invoice
+            for invoice in self.invoices.values()
+            if not self.sales_order_no or invoice.SalesOrderNo == self.sales_order_no
+        ]
+        return [allocate(self.lines, invoice, own) for invoice in own]
+
+    def item_progress(self) -> list[LineProgress]:
+        """How far each item is."""
+        return line_progress(self.lines, self.own_invoices(), self.standing)
+
     def progress(self) -> OrderProgress:
         """What the shipments and Sage's own order add up to."""
-        return order_progress(self.lines, self.invoices.values(), self.standing)
+        return order_progress(
+            self.lines, self.own_invoices(), self.standing, self.believed, gone_confirmed=self.gone_confirmed
+        )
+
+    # ---- what Sage says, believed only when it says so twice ------------------------------------------------------
+
+    async def understand(self) -> None:
+        """Learn of lines that people added; examine what is gone: quantities, the order, an unposted invoice.
+
+        During a Sales Journal update rows are briefly in neither place. So what is gone is believed only when two
+        reads agree, with no unposted invoice outstanding that may still explain it (rules 3).
+        """
+        if unknown_lines(self.lines, self.own_invoices(), self.standing):
+            await self.read_shipments()
+        wait = timedelta(seconds=self.pace.agree_time)
+        for _ in range(READS_UNTIL_AGREED):
+            doubt = self.doubt()
+            if not doubt or doubt == self.examined:
+                return
+            first = await self.read_shipments()
+            if not self.doubt():
+                return
+            await workflow.sleep(wait, summary=f"Gone from Sage: {doubt[:120]}; look again before believing it")
+            second = await self.read_shipments()
+            agreed = first.model_copy(update={"added_lines": []}) == second.model_copy(update={"added_lines": []})
+            if agreed and not second.outstanding:
+                await self.believe()
+            elif agreed:
+                # An invoice is still to be posted: whatever becomes of it, the poller tells.
+                self.examined = self.doubt()
+            wait *= 2
+        self.examined = self.doubt()
+
+    def doubt(self) -> str:
+        """What is gone and not yet believed, in words; empty when nothing is."""
+        gone = [
+            f"{quantity.normalize():f} of {key}"
+            for key, quantity in vanished(self.item_progress()).items()
+            if quantity > self.believed.get(key, 0)
+        ]
+        gone += [f"invoice {number}" for number in self.missing_invoices()]
+        standing = self.standing
+        if standing is not None and not standing.live and standing.history_status != CLOSED and not self.gone_confirmed:
+            gone.append(f"sales order {standing.SalesOrderNo}")
+        return ", ".join(gone)
+
+    def missing_invoices(self) -> list[str]:
+        """Unposted invoices that Sage does not show any more, by the poller's word or by the order's own read."""
+        missing = set(self.standing.missing_invoices) if self.standing is not None else set()
+        unposted = [invoice.InvoiceNo for invoice in self.own_invoices() if not invoice.posted]
+        if self.reading is not None and self.reading.standing == self.standing:
+            found = {invoice.InvoiceNo for invoice in self.reading.invoices}
+            missing |= set(unposted) - found - set(self.reading.outstanding)
+        return [number for number in unposted if number in missing]
+
+    async def believe(self) -> None:
+        """Two reads agree: invoices that are gone are void, quantities that are gone are cancelled."""
+        for number in self.missing_invoices():
+            await self.void(number)
+        self.gone_confirmed = self.standing is not None and not self.standing.live
+        self.believed = vanished(self.item_progress())
+        for line in self.item_progress():
+            if line.key in self.believed:
+                self.note(f"{line.cancelled.normalize():f} of {line.ItemCode} will not come: {self.reason_of(line)}")
+
+    def reason_of(self, line: LineProgress) -> str:
+        """Why a quantity will not come."""
+        reasons = self.reading.reasons if self.reading is not None else {}
+        return cancel_reason(line, reasons, self.standing, self.own_invoices())
+
+    async def void(self, invoice_no: str) -> None:
+        """An invoice was deleted before it was posted: it shipped nothing; Clarity takes its packages back."""
+        del self.invoices[invoice_no]
+        self.note(f"Invoice {invoice_no} was deleted in Sage before it was posted: its shipment is void")
+        if self.told.pop(invoice_no, None) is None:
+            return
+        reopen = self.shipped_told and self.progress() in (OrderProgress.OPEN, OrderProgress.PARTIALLY_SHIPPED)
+        self.step(f"Clarity to void the shipment of invoice {invoice_no}")
+        await self.insist(
+            ClarityActivities.void_shipment,
+            VoidShipment(
+                pair=self.pair,
+                order_id=self.order_id,
+                SalesOrderNo=self.sales_order_no,
+                InvoiceNo=invoice_no,
+                reopen=reopen,
+            ),
+            queues.clarity(self.pair),
+            f"Clarity: void the shipment of invoice {invoice_no}" + (", status Processing" if reopen else ""),
+            limit=retry.SEVERAL_CALLS,
+        )
+        self.references.pop(invoice_no, None)
+        if reopen:
+            self.shipped_told, self.shipped_at = False, None
+
+    async def end_if_cancelled(self) -> None:
+        """Nothing shipped and nothing will: with a reason from Sage the order ends; an order that simply disappeared
+        is held, because somebody may have deleted it by mistake."""
+        if self.progress() is not OrderProgress.CANCELLED:
+            return
+        lines = self.item_progress()
+        reasons = self.reading.reasons if self.reading is not None else {}
+        gone = self.standing is not None and not self.standing.live
+        if gone and not all(any(reasons.get(key) for key in line.LineKeys) for line in lines):
+            problem = Problem(
+                field=f"SO_SalesOrder.{self.sales_order_no}",
+                message="The sales order was deleted in Sage without a cancel reason, and nothing of it was shipped.",
+                suggestion="On purpose: release with approve, and Clarity is told Cancelled. By mistake: enter it "
+                "again in Sage under this number, then release with retry.",
+            )
+            if await self.hold(HoldReason.DELETED_IN_SAGE, [problem]) is ReleaseAction.RETRY:
+                self.believed, self.gone_confirmed, self.read_due = {}, False, True
+                return
+        await self.tell_cancelled()
+        raise OrderEnds("cancelled in Sage: " + "; ".join(dict.fromkeys(self.reason_of(line) for line in lines))[:300])
 
     async def read_daily(self) -> None:
         """Once a day the order reads its own shipments: a lost signal costs a day, never a shipment."""
@@ -379,31 +565,65 @@ class OrderFulfillmentWorkflow:
             )
             self.read_due = True
 
-    async def read_shipments(self) -> None:
-        """Read this order's invoices and standing from Sage; they join what the signals brought."""
+    async def read_daily_shipments(self) -> None:
+        """The daily look of the order's own; says so when the invoices are not posted for too long."""
         self.read_due = False
-        self.step("Sage's shipments of this order (ODBC)")
-        read = await self.insist(
-            SageReadActivities.read_shipments,
-            ReadShipments(pair=self.pair, SalesOrderNo=self.sales_order_no),
-            queues.sage_read(self.pair),
-            f"Read the shipments of {self.sales_order_no} in Sage",
-        )
-        self.standing = read.standing
-        for invoice in read.invoices:
-            self.invoices[invoice.InvoiceNo] = invoice
+        await self.read_shipments()
         if self.shipped_at is not None and self.progress() is not OrderProgress.COMPLETE:
             overdue = workflow.now() - self.shipped_at
             if overdue >= timedelta(days=self.pace.not_posted_alert_days):
                 self.alert(AlertKind.NOT_POSTED, f"shipped {overdue.days} days ago and not posted in Sage")
 
+    async def read_shipments(self) -> ShipmentsRead:
+        """Read this order's invoices, lines and standing from Sage; they join what the signals brought."""
+        self.step("Sage's shipments of this order (ODBC)")
+        read = await self.insist(
+            SageReadActivities.read_shipments,
+            ReadShipments(
+                pair=self.pair,
+                SalesOrderNo=self.sales_order_no,
+                known_lines=[line.LineKey for line in self.lines],
+            ),
+            queues.sage_read(self.pair),
+            f"Read the shipments of {self.sales_order_no} in Sage",
+        )
+        self.reading, self.standing = read, read.standing
+        self.gone_confirmed = self.gone_confirmed and not read.standing.live
+        self.lines = adopt_lines(self.lines, read.added_lines)
+        for line in [line for line in read.added_lines if line.counts]:
+            self.note(f"Line {line.LineKey} ({line.ItemCode}) was added to the order in Sage")
+        for invoice in read.invoices:
+            self.take(invoice)
+        return read
+
+    def take(self, invoice: ShipmentInvoice) -> bool:
+        """Keep the latest reading of an invoice; False when it brings nothing new. What is posted stays posted."""
+        known = self.invoices.get(invoice.InvoiceNo)
+        if known is not None and ((known.posted and not invoice.posted) or known == invoice):
+            return False
+        if known is not None and not all(line.LineKey for line in invoice.Lines):
+            # Posted lines lose their order line where no history is kept; it was known before.
+            keys = [(line.ItemCode, line.QuantityShipped) for line in known.Lines]
+            if keys == [(line.ItemCode, line.QuantityShipped) for line in invoice.Lines]:
+                invoice = invoice.model_copy(update={"Lines": known.Lines})
+        self.invoices[invoice.InvoiceNo] = invoice
+        return True
+
+    # ---- what Clarity is told -------------------------------------------------------------------------------------
+
+    def packages(self) -> list[str]:
+        """External references that Clarity knows."""
+        return [reference for references in self.references.values() for reference in references]
+
     async def tell_clarity(self) -> None:
-        """Each package that Clarity does not know yet; with the very last one, the order's status."""
+        """What will not come; each package that Clarity does not know yet; with the very last one, the status."""
         shipped = self.progress() in (OrderProgress.SHIPPED, OrderProgress.COMPLETE)
-        news = [invoice for invoice in self.invoices.values() if self.is_news(invoice)]
+        if shipped or self.cancelled:
+            await self.tell_cancelled()
+        news = [invoice for invoice in self.own_invoices() if self.is_news(invoice)]
         if shipped and not news and not self.shipped_told:
             # Sage's order moved on without a new package: the last one carries the status.
-            news = list(self.invoices.values())[-1:]
+            news = self.own_invoices()[-1:]
         for invoice in news:
             is_last = shipped and invoice is news[-1]
             await self.post_shipment(
@@ -412,34 +632,68 @@ class OrderFulfillmentWorkflow:
                 )
             )
             self.shipped_told = self.shipped_told or is_last
-        state = PROGRESS_STATE[self.progress()]
+        progress = self.progress()
+        state = PROGRESS_STATE[progress]
         if state is OrderState.SHIPPED and self.shipped_at is None:
             self.shipped_at = workflow.now()
-        if state is not self.state:
+        if state is not self.state and progress is not OrderProgress.CANCELLED:
             self.become(state)
 
     def is_news(self, invoice: ShipmentInvoice) -> bool:
         """Whether Clarity does not know one of its packages, or knows it otherwise."""
-        return any(self.told.get(reference) != content for reference, content in details.packages_of(invoice).items())
+        content = details.content_of(invoice)
+        return bool(content) and self.told.get(invoice.InvoiceNo) != content
 
     async def post_shipment(self, request: PostShipment) -> None:
         """Tell Clarity the packages of one invoice."""
-        packages = details.packages_of(request.invoice)
-        self.step(f"Clarity to take the shipment of invoice {request.invoice.InvoiceNo}")
-        await self.insist(
+        number = request.invoice.InvoiceNo
+        self.step(f"Clarity to take the shipment of invoice {number}")
+        posted = await self.insist(
             ClarityActivities.post_shipment,
             request,
             queues.clarity(self.pair),
             details.shipment_summary(request),
             limit=retry.SEVERAL_CALLS,
         )
-        self.told.update(packages)
-        self.note(f"Clarity was told the shipment of invoice {request.invoice.InvoiceNo} ({len(packages)} package(s))")
+        self.told[number] = details.content_of(request.invoice)
+        self.references[number] = posted.references
+        if posted.references:
+            self.note(f"Clarity was told the shipment of invoice {number} ({len(posted.references)} package(s))")
+
+    async def tell_cancelled(self) -> None:
+        """The quantities that will not come, per item, before the order is shipped; accounting owes the refund."""
+        draft = self.transformed.draft if self.transformed else None
+        paid = draft is not None and draft.sales_order.DepositAmt > 0
+        items = [
+            CancelledItem(
+                orderItemId=line.item_id,
+                quantity=min(line.cancelled, self.believed[line.key]),
+                reason=self.reason_of(line),
+                refundRequested=paid,
+            )
+            for line in self.item_progress()
+            if line.item_id and line.cancelled > 0 and line.key in self.believed
+        ]
+        quantities = [(item.orderItemId, item.quantity) for item in items]
+        if quantities == [(item.orderItemId, item.quantity) for item in self.cancelled]:
+            return
+        summary = ", ".join(f"{item.quantity.normalize():f} of item {item.orderItemId}" for item in items)
+        self.step("Clarity to take the cancelled quantities")
+        await self.insist(
+            ClarityActivities.record_cancelled_items,
+            RecordCancelled(pair=self.pair, order_id=self.order_id, items=items),
+            queues.clarity(self.pair),
+            f"Clarity: will not come: {summary or 'nothing any more'}"[:190],
+        )
+        self.cancelled = items
+        self.note(f"Clarity was told that this will not come: {summary or 'nothing any more'}")
+        if paid and items:
+            self.alert(AlertKind.REFUND_DUE, f"refund due, already paid: {summary}")
 
     async def record_invoices(self) -> None:
         """The posted invoices on Clarity's order."""
         self.step("Clarity to take the invoice references")
-        posted = [invoice for invoice in self.invoices.values() if invoice.posted]
+        posted = [invoice for invoice in self.own_invoices() if invoice.posted]
         if not posted:
             return
         await self.insist(
@@ -503,8 +757,8 @@ class OrderFulfillmentWorkflow:
                     if may_cancel:
                         raise
 
-    async def hold(self, reason: HoldReason, problems: list[Problem], items: list[str] | None = None) -> None:
-        """Wait for a person. Returns on `retry`; raises OrderEnds on `cancel`."""
+    async def hold(self, reason: HoldReason, problems: list[Problem], items: list[str] | None = None) -> ReleaseAction:
+        """Wait for a person. Returns what was decided; raises OrderEnds on `cancel` when Sage has no order."""
         before = self.state
         self.holds += 1
         self.held = HoldView(
@@ -513,7 +767,7 @@ class OrderFulfillmentWorkflow:
             since=workflow.now(),
             problems=problems[:50],
             items=items or [],
-            actions=list(ReleaseAction),
+            actions=actions_for(reason),
         )
         self.decision = None
         self.note(f"Held ({reason}): {'; '.join(problem.message for problem in problems)[:300]}")
@@ -527,6 +781,7 @@ class OrderFulfillmentWorkflow:
         self.become(before, attributes.HOLD_REASON.value_unset(), attributes.HELD_ITEMS.value_unset())
         if release.action is ReleaseAction.CANCEL:
             await self.end_unless_in_sage(f"cancelled by {release.by} (unverified) while held for {reason.value}")
+        return release.action
 
     async def wait_for_release(self, hold: HoldView) -> Release:
         """The wait itself: a reminder at every deadline until somebody decides."""
@@ -546,6 +801,8 @@ class OrderFulfillmentWorkflow:
 
     async def end_unless_in_sage(self, why: str) -> None:
         """Cancelling ends the order only when Sage has none: never an order in Sage that nobody follows."""
+        if self.standing is not None and self.progress() is OrderProgress.CANCELLED:
+            return
         if self.create_tried and not self.sales_order_no:
             draft = self.transformed.draft if self.transformed else None
             if draft is not None and (facts := await self.look_up(draft)).existing is not None:
@@ -626,7 +883,15 @@ class OrderFulfillmentWorkflow:
                 type="ReleaseRefused",
                 non_retryable=True,
             )
-        if parsed.action is ReleaseAction.CANCEL and self.sales_order_no:
+        if parsed.action not in held.actions:
+            raise ApplicationError(
+                f"{parsed.action.value} is no action of a {held.reason.value} hold; actions: "
+                + ", ".join(held.actions),
+                type="ReleaseRefused",
+                non_retryable=True,
+            )
+        in_sage = bool(self.sales_order_no) and held.reason is not HoldReason.DELETED_IN_SAGE
+        if parsed.action is ReleaseAction.CANCEL and in_sage:
             raise ApplicationError(
                 f"sales order {self.sales_order_no} stands in Sage: cancel it there, then release with retry",
                 type="ReleaseRefused",
@@ -647,15 +912,19 @@ class OrderFulfillmentWorkflow:
     @workflow.signal(description="From the Sage poller: one shipment invoice and where the order stands")
     def shipment(self, seen: ShipmentSeen) -> None:
         """Repeats change nothing; may come before the order knows its own number."""
-        self.standing = seen.standing
-        self.invoices[seen.invoice.InvoiceNo] = seen.invoice
-        self.news += 1
+        if self.sales_order_no not in ("", seen.invoice.SalesOrderNo):
+            return
+        news = self.take(seen.invoice)
+        if news or self.standing != seen.standing:
+            self.standing = seen.standing
+            self.news += 1
 
     @workflow.signal(description="From the Sage poller: where the sales order stands, without a shipment")
     def sales_order_changed(self, standing: SalesOrderStanding) -> None:
-        """The order changed or left Sage's live orders."""
-        self.standing = standing
-        self.news += 1
+        """The order changed or left Sage's live orders; or an unposted invoice of it is gone."""
+        if self.sales_order_no in ("", standing.SalesOrderNo) and self.standing != standing:
+            self.standing = standing
+            self.news += 1
 
     @workflow.signal(description="From CustomerResolutionWorkflow: the account, or why there is none")
     def customer_resolved(self, answer: CustomerResolved) -> None:
@@ -709,8 +978,9 @@ class OrderFulfillmentWorkflow:
             sales_order_no=self.sales_order_no,
             customer_no=str(self.customer or ""),
             mapping_version=self.transformed.mapping_version if self.transformed else "",
-            packages=list(self.told),
-            invoices=list(self.invoices),
+            packages=self.packages(),
+            invoices=[invoice.InvoiceNo for invoice in self.own_invoices()],
+            cancelled=self.cancelled,
             trail=self.trail,
         )
 

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from connectors.errors import RetryLater
 from connectors.http import ApiKey, BearerToken, Json, JsonApi, SignIn
+from mappings.packages import KnownShipment
 from mappings.pair import AuthScheme, ClarityProfile
-from mappings.shipments import ClarityShipment, InvoiceReference
+from mappings.shipments import CancelledItem, ClarityShipment, InvoiceReference, ShipmentItem
 
 SYSTEM = "Clarity"
 
@@ -38,6 +39,12 @@ class ShipmentReceipt(BaseModel):
 
     id: str
     externalReference: str = ""
+    status: str = ""
+    carrier: str = ""
+    service: str = ""
+    trackingNumber: str = ""
+    trackingUrl: str = ""
+    items: list[ShipmentItem] = []
 
 
 class OrderPage(BaseModel):
@@ -93,6 +100,7 @@ class ClarityClient:
         status: str | None = None,
         external_reference: str | None = None,
         invoice_references: Sequence[InvoiceReference] | None = None,
+        cancelled_items: Sequence[CancelledItem] | None = None,
     ) -> None:
         """Set what is given; setting the same again changes nothing."""
         body: dict[str, Any] = {}
@@ -102,6 +110,8 @@ class ClarityClient:
             body["externalReference"] = external_reference
         if invoice_references is not None:
             body["invoiceReferences"] = [reference.model_dump(mode="json") for reference in invoice_references]
+        if cancelled_items is not None:
+            body["cancelledItems"] = [item.model_dump(mode="json") for item in cancelled_items]
         await self._api.call("PATCH", _fill(self._profile.routes.order, order_id), body=body)
 
     async def post_shipment(self, shipment: ClarityShipment) -> ShipmentReceipt:
@@ -109,14 +119,28 @@ class ClarityClient:
         _, body = await self._api.call("POST", self._profile.routes.shipments, body=shipment_body(shipment))
         return _receipt(body, "POST shipment")
 
-    async def find_shipments(self, order_id: str, external_reference: str) -> list[ShipmentReceipt]:
-        """The shipments with this reference: none or one."""
-        query = {"orderId": order_id, "externalReference": external_reference}
-        _, body = await self._api.call("GET", self._profile.routes.shipments, query=query)
-        entries = body.get("items") if isinstance(body, dict) else None
-        if not isinstance(entries, list):
-            raise RetryLater(SYSTEM, "GET shipments", "an answer that is no list of shipments")
-        return [_receipt(entry, "GET shipments") for entry in entries]
+    async def shipments_of(self, order_id: str) -> list[KnownShipment]:
+        """Every shipment of an order, voided ones too."""
+        known: list[KnownShipment] = []
+        page = 0
+        while True:
+            query = {
+                "orderId": order_id,
+                "pageIndex": str(page + self._profile.paging.first_page),
+                "pageSize": str(self._profile.paging.page_size),
+            }
+            _, body = await self._api.call("GET", self._profile.routes.shipments, query=query)
+            entries = body.get("items") if isinstance(body, dict) else None
+            if not isinstance(entries, list):
+                raise RetryLater(SYSTEM, "GET shipments", "an answer that is no list of shipments")
+            known += [self._known(_receipt(entry, "GET shipments")) for entry in entries]
+            if len(entries) < self._profile.paging.page_size:
+                return known
+            page += 1
+
+    def _known(self, receipt: ShipmentReceipt) -> KnownShipment:
+        void = receipt.status == self._profile.statuses.shipment_void
+        return KnownShipment(void=void, **receipt.model_dump(exclude={"status"}))
 
     async def patch_shipment(self, shipment_id: str, shipment: ClarityShipment) -> None:
         """Bring carrier, service and tracking up to date; contents stay."""
@@ -125,6 +149,11 @@ class ClarityClient:
             for name, value in shipment_body(shipment).items()
             if name in ("carrier", "service", "trackingNumber", "trackingUrl")
         }
+        await self._api.call("PATCH", _fill(self._profile.routes.shipment, shipment_id), body=body)
+
+    async def void_shipment(self, shipment_id: str) -> None:
+        """The goods did not leave: final."""
+        body = {"status": self._profile.statuses.shipment_void}
         await self._api.call("PATCH", _fill(self._profile.routes.shipment, shipment_id), body=body)
 
     async def patch_customer(self, customer_id: str, *, external_reference: str) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,13 +24,17 @@ from connectors.sage100.queries import Statement
 from mappings.customer_match import CustomerRecord, EmailSource, split_emails
 from mappings.frozen import Frozen
 from mappings.items import AliasFacts, ItemFacts, WarehouseStock
-from mappings.sales_order import CreatedLine, CustomerKey, SalesOrderOnSage
+from mappings.packages import share_packages
+from mappings.pair import Sage
+from mappings.progress import allocate, in_order_unit
+from mappings.sales_order import CreatedLine, CustomerKey, SageItemType, SalesOrderOnSage
 from mappings.shipments import (
     InvoicedLine,
     Package,
     PackageItem,
     SalesOrderStanding,
     ShipmentInvoice,
+    ShipsOn,
 )
 
 SYSTEM = "Sage ODBC"
@@ -41,6 +45,10 @@ LOCK_WAIT_MILLISECONDS = 2_000
 SHIPMENT_MODULES = frozenset({"S/O", "SO"})
 SHIPMENT_ORDER_TYPES = frozenset({"S", "B", ""})
 """Standard and back orders (rules 2): one-step (1), master, repeating, quotes and prospects are none of ours."""
+DELETED_TYPE, DELETED_STATUS = "XD", "D"
+"""InvoiceType and ShipStatus of an invoice that was deleted before it was posted."""
+COMPONENT = "C"
+"""ExplodedKitItem of a kit's component."""
 GOODS_TYPES = frozenset({"1", "2", "5"})
 """ItemTypes that can count: regular, special, and miscellaneous when mapped from an item (rules, counting line)."""
 
@@ -48,18 +56,36 @@ Row = Sequence[Any]
 T = TypeVar("T")
 
 
-class UnpostedHead(Frozen):
-    """SO_InvoiceHeader, enough to decide whether to read more."""
+class InvoiceHead(Frozen):
+    """A header of SO_InvoiceHeader or AR_InvoiceHistoryHeader, enough to decide whether to read more."""
 
     InvoiceNo: str
     SalesOrderNo: str
-    ShipStatus: str
+    several_orders: bool = False
+    """MultipleSalesOrdersApplied: the lines name the orders."""
+    deleted: bool = False
+    """InvoiceType XD or ShipStatus D: no invoice any more."""
+    created: datetime | None = None
+    """DateCreated and TimeCreated, on the company's clock (naive)."""
+
+
+class OrderReading(Frozen):
+    """Everything of one sales order that its shipments depend on, read at once."""
+
+    standing: SalesOrderStanding
+    invoices: list[ShipmentInvoice]
+    """Posted and unposted; ready or not."""
+    lines: list[CreatedLine]
+    reasons: dict[str, str]
+    """LineKey → CancelReasonCode."""
 
 
 class SageReader:
     """Reads one company's tables. `connection_string` may hold a password and is never logged."""
 
-    def __init__(self, connection_string: SecretStr) -> None:
+    def __init__(self, connection_string: SecretStr, site: Sage | None = None) -> None:
+        """`site` says how this company differs: drop shipments, quantities after posting."""
+        self._site = site or Sage()
         self._connection_string = connection_string
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sage-odbc")
         self._connection: Any = None
@@ -96,6 +122,7 @@ class SageReader:
             SalesUMConvFctr=number(row[5]) or Decimal(1),
             TaxClass=text(row[6]),
             DefaultWarehouseCode=text(row[7]),
+            DropShip=text(row[8]) == "Y",
             warehouses={
                 text(stock[0]): WarehouseStock(
                     QuantityOnHand=number(stock[1]),
@@ -158,10 +185,13 @@ class SageReader:
 
     # ---- sales orders ---------------------------------------------------------------------------------------------
 
-    async def sales_orders_by_purchase_order(self, customer_po_no: str) -> list[SalesOrderOnSage]:
-        """Every order with this CustomerPONo, over all customers, live, in history and invoiced (rules 4)."""
+    async def sales_orders_by_purchase_order(self, customer_po_no: str) -> tuple[list[SalesOrderOnSage], list[str]]:
+        """Every order with this CustomerPONo, over all customers, live, in history and invoiced (rules 4).
 
-        def read() -> list[SalesOrderOnSage]:
+        The second part names orders that only invoices still know: without order history they are gone.
+        """
+
+        def read() -> tuple[list[SalesOrderOnSage], list[str]]:
             numbers = dict.fromkeys(
                 text(row[0])
                 for statement in (
@@ -171,16 +201,18 @@ class SageReader:
                 )
                 for row in self._rows(statement, customer_po_no)
             )
-            return [order for number in numbers if (order := self._sales_order(number)) is not None]
+            found = {number: self._sales_order(number) for number in numbers if number}
+            return (
+                [order for order in found.values() if order is not None],
+                [number for number, order in found.items() if order is None],
+            )
 
         return await self._run("sales_orders_by_purchase_order", read)
 
     def _sales_order(self, number_: str) -> SalesOrderOnSage | None:
-        for live, header, lines in (
-            (True, queries.LIVE_ORDER, queries.LIVE_LINES),
-            (False, queries.HISTORY_ORDER, queries.HISTORY_LINES),
-        ):
-            for row in self._rows(header, number_):
+        """The order as it was created: history knows the original quantities, live ones shrink with each posting."""
+        for live, statement in ((True, queries.LIVE_ORDER), (False, queries.HISTORY_ORDER)):
+            for row in self._rows(statement, number_):
                 return SalesOrderOnSage(
                     SalesOrderNo=text(row[0]),
                     live=live,
@@ -194,51 +226,123 @@ class SageReader:
                     SalesTaxAmt=number(row[8]),
                     DiscountAmt=number(row[9]),
                     UDF_WEB_ORDER_ID=text(row[10]),
-                    Lines=[created_line(line if live else line[1:]) for line in self._rows(lines, number_)],
+                    Lines=self._lines_as_created(number_),
                 )
         return None
 
+    def _lines_as_created(self, number_: str) -> list[CreatedLine]:
+        lines = {}
+        for row in self._rows(queries.HISTORY_LINES, number_):
+            line = created_line(row)
+            added = text(row[12]) == "N"
+            lines[line.LineKey] = line.model_copy(update={"QuantityOrdered": Decimal(0)}) if added else line
+        if lines:
+            for row in self._rows(queries.LIVE_LINES, number_):
+                line = created_line(row)
+                lines.setdefault(line.LineKey, line.model_copy(update={"QuantityOrdered": Decimal(0)}))
+            return list(lines.values())
+        # No history is kept: what is left, and what the posted invoices have taken from it.
+        live = {line.LineKey: line for line in map(created_line, self._rows(queries.LIVE_LINES, number_))}
+        if not self._site.posting_reduces_quantity:
+            return list(live.values())
+        for invoice in self._invoices_of(number_):
+            if invoice.posted:
+                for billed in allocate(live.values(), invoice, []).Lines:
+                    if billed.LineKey in live:
+                        known = live[billed.LineKey]
+                        total = known.QuantityOrdered + in_order_unit(billed, known)
+                        live[billed.LineKey] = known.model_copy(update={"QuantityOrdered": total})
+        return list(live.values())
+
     async def web_order_id(self, sales_order_no: str) -> str | None:
-        """UDF_WEB_ORDER_ID of the live order, else of history; None when the order is not ours."""
+        """UDF_WEB_ORDER_ID of the live order, else of history: empty when it is not ours.
+
+        None when Sage cannot tell: the order left, and history is not kept or has no UDF at this site.
+        """
 
         def read() -> str | None:
-            for statement in (queries.LIVE_ORDER, queries.HISTORY_ORDER):
-                for row in self._rows(statement, sales_order_no):
-                    return text(row[10]) or None
+            for row in self._rows(queries.LIVE_ORDER, sales_order_no):
+                return text(row[10])
+            for row in self._rows(queries.HISTORY_ORDER, sales_order_no):
+                return text(row[10]) or ("" if self._site.history_has_udf else None)
             return None
 
         return await self._run("web_order_id", read)
 
     async def standing(self, sales_order_no: str) -> SalesOrderStanding:
         """Where the order stands: its live counting lines, or what history says."""
+        return await self._run("standing", lambda: self._standing(sales_order_no))
 
-        def read() -> SalesOrderStanding:
-            history = self._rows(queries.HISTORY_ORDER, sales_order_no)
+    def _standing(self, sales_order_no: str) -> SalesOrderStanding:
+        history = self._rows(queries.HISTORY_ORDER, sales_order_no)
+        live = self._rows(queries.LIVE_ORDER, sales_order_no)
+        rows = self._rows(queries.LIVE_LINES, sales_order_no) if live else []
+        lines = [created_line(row) for row in rows]
+        waiting = {text(row[0]) for row in rows if text(row[11]) == "Y"}
+        return SalesOrderStanding(
+            SalesOrderNo=sales_order_no,
+            live=bool(live),
+            OrderStatus=text(live[0][1]) if live else "",
+            history_status=text(history[0][1]) if history else "",
+            live_lines={line.LineKey: line.QuantityOrdered for line in lines if line.counts},
+            live_components={
+                line.LineKey: line.QuantityOrdered for line in lines if line.is_component and line.LineKey in waiting
+            },
+            quantities_stay=not self._site.posting_reduces_quantity,
+        )
+
+    async def is_as_created(self, sales_order_no: str) -> bool:
+        """Whether nothing has happened to a live order yet: every line as history has it, no invoice. One that has no
+        history counts as changed: nobody can tell."""
+
+        def read() -> bool:
             live = self._rows(queries.LIVE_ORDER, sales_order_no)
-            lines = [created_line(row) for row in self._rows(queries.LIVE_LINES, sales_order_no)] if live else []
-            return SalesOrderStanding(
-                SalesOrderNo=sales_order_no,
-                live=bool(live),
-                OrderStatus=text(live[0][1]) if live else "",
-                history_status=text(history[0][1]) if history else "",
-                live_lines={line.LineKey: line.QuantityOrdered for line in lines if line.counts},
+            if not live or text(live[0][1]) not in ("N", "O") or self._rows(queries.POSTED_OF_ORDER, sales_order_no):
+                return False
+            lines = {text(row[0]): number(row[5]) for row in self._rows(queries.LIVE_LINES, sales_order_no)}
+            return lines == {text(row[0]): number(row[5]) for row in self._rows(queries.HISTORY_LINES, sales_order_no)}
+
+        return await self._run("is_as_created", read)
+
+    async def order_reading(self, sales_order_no: str) -> OrderReading:
+        """Everything of one order: invoices before the order itself, so that a shipment is never missed in between."""
+
+        def read() -> OrderReading:
+            invoices = self._invoices_of(sales_order_no)
+            standing = self._standing(sales_order_no)
+            lines = self._rows(queries.LIVE_LINES, sales_order_no)
+            history = self._rows(queries.HISTORY_LINES, sales_order_no)
+            created = {line.LineKey: line for line in map(created_line, [*history, *lines])}
+            return OrderReading(
+                standing=standing,
+                invoices=invoices,
+                lines=[line for line in created.values() if line.ItemType is not SageItemType.COMMENT],
+                reasons={text(row[0]): text(row[13]) for row in history if text(row[13])},
             )
 
-        return await self._run("standing", read)
+        return await self._run("order_reading", read)
 
     # ---- invoices -------------------------------------------------------------------------------------------------
 
-    async def unposted_invoices(self) -> list[UnpostedHead]:
-        """All of SO_InvoiceHeader that may be shipments; the table holds only what is not posted."""
+    async def unposted_invoices(self) -> list[InvoiceHead]:
+        """All of SO_InvoiceHeader that are or were shipments; the table holds only what is not posted."""
+        return await self._run("unposted_invoices", self._unposted_heads)
 
-        def read() -> list[UnpostedHead]:
-            return [
-                UnpostedHead(InvoiceNo=text(row[0]), SalesOrderNo=text(row[4]), ShipStatus=text(row[3]))
-                for row in self._rows(queries.UNPOSTED_INVOICES)
-                if is_shipment(text(row[1]), text(row[2]), ship_status=text(row[3]))
-            ]
-
-        return await self._run("unposted_invoices", read)
+    def _unposted_heads(self) -> list[InvoiceHead]:
+        heads = []
+        for row in self._rows(queries.UNPOSTED_INVOICES):
+            deleted = text(row[1]) == DELETED_TYPE or text(row[3]) == DELETED_STATUS
+            if deleted or is_shipment(text(row[1]), text(row[2]), ship_status=text(row[3])):
+                heads.append(
+                    InvoiceHead(
+                        InvoiceNo=text(row[0]),
+                        SalesOrderNo=text(row[4]),
+                        several_orders=text(row[5]) == "Y",
+                        deleted=deleted,
+                        created=stamp(row[6], row[7]),
+                    )
+                )
+        return heads
 
     async def unposted_invoice(self, invoice_no: str) -> list[ShipmentInvoice]:
         """One unposted invoice, per sales order that it bills; empty when it is gone or no shipment."""
@@ -248,41 +352,67 @@ class SageReader:
         """One posted invoice, per sales order that it bills; empty when it is not there or no shipment."""
         return await self._run("posted_invoice", lambda: self._posted(invoice_no))
 
-    async def posted_since(self, invoice_date: date) -> list[str]:
-        """InvoiceNos in history from this InvoiceDate on (that is a key; the stamps are not)."""
+    async def posted_on(self, invoice_date: date, *, and_later: bool = False) -> list[InvoiceHead]:
+        """Shipment invoices in history with this InvoiceDate, or from it on (that is a key; the stamps are not)."""
 
-        def read() -> list[str]:
-            rows = self._rows(queries.POSTED_SINCE, invoice_date.isoformat())
-            return list(dict.fromkeys(text(row[0]) for row in rows))
+        def read() -> list[InvoiceHead]:
+            statement = queries.POSTED_SINCE if and_later else queries.POSTED_ON
+            return [
+                InvoiceHead(InvoiceNo=text(row[0]), SalesOrderNo=text(row[4]), several_orders=text(row[5]) == "Y")
+                for row in self._rows(statement, invoice_date.isoformat())
+                if is_shipment(text(row[1]), text(row[2]), module=text(row[3]))
+            ]
 
-        return await self._run("posted_since", read)
+        return await self._run("posted_on", read)
 
     async def invoices_of(self, sales_order_no: str) -> list[ShipmentInvoice]:
         """Every shipment invoice of one order: posted ones by key, unposted ones among the few there are."""
+        return await self._run("invoices_of", lambda: self._invoices_of(sales_order_no))
 
-        def read() -> list[ShipmentInvoice]:
-            posted = dict.fromkeys(text(row[0]) for row in self._rows(queries.POSTED_OF_ORDER, sales_order_no))
-            invoices = [invoice for invoice_no in posted for invoice in self._posted(invoice_no)]
-            for row in self._rows(queries.UNPOSTED_INVOICES):
-                if text(row[0]) not in posted:
-                    invoices += self._unposted(text(row[0]))
-            return [invoice for invoice in invoices if invoice.SalesOrderNo == sales_order_no]
+    async def posted_of(self, sales_order_no: str) -> list[str]:
+        """InvoiceNos in history that bill an order, alone or with others."""
+        return await self._run("posted_of", lambda: self._posted_of(sales_order_no))
 
-        return await self._run("invoices_of", read)
+    def _posted_of(self, sales_order_no: str) -> list[str]:
+        rows = [
+            *self._rows(queries.POSTED_OF_ORDER, sales_order_no),
+            *self._rows(queries.APPLIED_TO_ORDER, sales_order_no),
+        ]
+        return list(dict.fromkeys(text(row[0]) for row in rows))
+
+    def _invoices_of(self, sales_order_no: str) -> list[ShipmentInvoice]:
+        # Unposted first: an invoice that is posted meanwhile is read twice, never missed.
+        unposted = [
+            invoice
+            for head in self._unposted_heads()
+            if not head.deleted and (head.several_orders or head.SalesOrderNo == sales_order_no)
+            for invoice in self._unposted(head.InvoiceNo)
+        ]
+        posted = [invoice for number_ in self._posted_of(sales_order_no) for invoice in self._posted(number_)]
+        moved = {invoice.InvoiceNo for invoice in posted}
+        invoices = [*posted, *(invoice for invoice in unposted if invoice.InvoiceNo not in moved)]
+        return [invoice for invoice in invoices if invoice.SalesOrderNo == sales_order_no]
 
     def _unposted(self, invoice_no: str) -> list[ShipmentInvoice]:
         rows = self._rows(queries.UNPOSTED_INVOICE, invoice_no)
         if not rows or not is_shipment(text(rows[0][1]), text(rows[0][2]), ship_status=text(rows[0][3])):
             return []
         head = rows[0]
-        lines: dict[str, list[InvoicedLine]] = {text(head[4]): []}
+        details: dict[str, list[Row]] = {text(head[4]): []}
         for row in self._rows(queries.UNPOSTED_LINES, invoice_no):
-            if text(row[1]) in GOODS_TYPES:
-                line = InvoicedLine(LineKey=text(row[2]), ItemCode=text(row[0]), QuantityShipped=number(row[4]))
-                lines.setdefault(text(row[3]) or text(head[4]), []).append(line)
-        packages = self._packages(
-            self._rows(queries.UNPOSTED_TRACKING, invoice_no), self._rows(queries.UNPOSTED_PACKAGE_ITEMS, invoice_no)
+            if text(row[2]) in GOODS_TYPES:
+                details.setdefault(text(row[3]) or text(head[4]), []).append(row)
+        lines = {
+            number_: [self._invoiced(row, text(row[0])) for row in own] for number_, own in details.items() if number_
+        }
+        packages = share_packages(
+            self._packages(
+                self._rows(queries.UNPOSTED_TRACKING, invoice_no),
+                self._rows(queries.UNPOSTED_PACKAGE_ITEMS, invoice_no),
+            ),
+            lines,
         )
+        total = number(head[8]) + number(head[9]) + number(head[10]) + number(head[11]) - number(head[12])
         return [
             ShipmentInvoice(
                 InvoiceNo=invoice_no,
@@ -292,12 +422,11 @@ class SageReader:
                 ShipDate=day(head[6]),
                 ShipVia=text(head[7]),
                 ShipStatus=text(head[3]),
-                Total=number(head[8]) + number(head[9]) + number(head[10]) + number(head[11]) - number(head[12]),
+                Total=total if len(lines) == 1 else extension(details[sales_order_no]),
                 Lines=order_lines,
-                Packages=packages,
+                Packages=packages[sales_order_no],
             )
             for sales_order_no, order_lines in lines.items()
-            if sales_order_no
         ]
 
     def _posted(self, invoice_no: str) -> list[ShipmentInvoice]:
@@ -306,14 +435,23 @@ class SageReader:
             if not is_shipment(text(head[3]), text(head[4]), module=text(head[2])):
                 continue
             sequence = text(head[1])
-            lines: dict[str, list[Row]] = {text(head[5]): []}
+            details: dict[str, list[Row]] = {text(head[5]): []}
             for row in self._rows(queries.POSTED_LINES, invoice_no, sequence):
                 if text(row[2]) in GOODS_TYPES:
-                    lines.setdefault(text(row[3]) or text(head[5]), []).append(row)
-            packages = self._packages(
-                self._rows(queries.POSTED_TRACKING, invoice_no, sequence),
-                self._rows(queries.POSTED_PACKAGE_ITEMS, invoice_no, sequence),
+                    details.setdefault(text(row[3]) or text(head[5]), []).append(row)
+            lines = {
+                number_: self._order_lines(invoice_no, sequence, number_, own)
+                for number_, own in details.items()
+                if number_
+            }
+            packages = share_packages(
+                self._packages(
+                    self._rows(queries.POSTED_TRACKING, invoice_no, sequence),
+                    self._rows(queries.POSTED_PACKAGE_ITEMS, invoice_no, sequence),
+                ),
+                lines,
             )
+            total = number(head[9]) + number(head[10]) + number(head[11]) + number(head[12]) - number(head[13])
             invoices += [
                 ShipmentInvoice(
                     InvoiceNo=invoice_no,
@@ -322,12 +460,11 @@ class SageReader:
                     InvoiceDate=day(head[6]),
                     ShipDate=day(head[7]),
                     ShipVia=text(head[8]),
-                    Total=number(head[9]) + number(head[10]) + number(head[11]) + number(head[12]) - number(head[13]),
-                    Lines=self._order_lines(invoice_no, sequence, sales_order_no, rows),
-                    Packages=packages,
+                    Total=total if len(lines) == 1 else extension(details[sales_order_no]),
+                    Lines=order_lines,
+                    Packages=packages[sales_order_no],
                 )
-                for sales_order_no, rows in lines.items()
-                if sales_order_no
+                for sales_order_no, order_lines in lines.items()
             ]
         return invoices
 
@@ -336,26 +473,28 @@ class SageReader:
     ) -> list[InvoicedLine]:
         """Posted lines carry no OrderLineKey: SO_ARInvoiceHistoryLink → SO_SalesOrderHistoryDetail has it (rules 1).
 
-        Without a link a line is allocated to the order's lines by ItemCode, in line order.
+        Without a link the LineKey stays empty; the order allocates by ItemCode, because it knows its lines.
         """
-        order_lines = self._rows(queries.HISTORY_LINES, sales_order_no)
-        key_of_sequence = {text(row[0]): text(row[1]) for row in order_lines}
         linked = {
-            text(row[3]): key_of_sequence.get(text(row[0]), "")
+            text(row[3]): text(row[0])
             for row in self._rows(queries.HISTORY_LINKS, sales_order_no)
             if (text(row[1]), text(row[2])) == (invoice_no, sequence)
         }
-        free = [(text(row[1]), text(row[2])) for row in order_lines if text(row[1]) not in linked.values()]
-        lines = []
-        for row in rows:
-            key, item_code = linked.get(text(row[0]), ""), text(row[1])
-            if not key:
-                match = next((entry for entry in free if entry[1] == item_code), None)
-                if match is not None:
-                    free.remove(match)
-                    key = match[0]
-            lines.append(InvoicedLine(LineKey=key, ItemCode=item_code, QuantityShipped=number(row[4])))
-        return lines
+        key_of_sequence = (
+            {text(row[11]): text(row[0]) for row in self._rows(queries.HISTORY_LINES, sales_order_no)} if linked else {}
+        )
+        return [self._invoiced(row, key_of_sequence.get(linked.get(text(row[0]), ""), "")) for row in rows]
+
+    def _invoiced(self, row: Row, line_key: str) -> InvoicedLine:
+        """A row of unposted_lines or posted_lines."""
+        return InvoicedLine(
+            LineKey=line_key,
+            ItemCode=text(row[1]),
+            QuantityShipped=number(row[4]),
+            UnitOfMeasureConvFactor=number(row[5]),
+            ships_on=self._site.drop_ship if text(row[6]) == "Y" else ShipsOn.INVOICE,
+            component=text(row[7]) == COMPONENT,
+        )
 
     @staticmethod
     def _packages(tracking: Iterable[Row], contents: Iterable[Row]) -> list[Package]:
@@ -459,6 +598,23 @@ class SageReader:
                     raise
 
 
+def extension(rows: Iterable[Row]) -> Decimal:
+    """The sum of ExtensionAmt of invoice lines."""
+    return sum((number(row[8]) for row in rows), Decimal(0))
+
+
+def stamp(date_: object, hours: object) -> datetime | None:
+    """DateCreated and TimeCreated (decimal hours as text, "8.49238" = 08:29:32) on the company's clock; naive."""
+    date_part = day(date_)
+    try:
+        seconds = number(hours) * 3600
+    except ArithmeticError:
+        return None
+    if date_part is None or not 0 <= seconds < 86_400:
+        return None
+    return datetime.combine(date_part, time()) + timedelta(seconds=float(seconds))
+
+
 def is_shipment(invoice_type: str, order_type: str, *, ship_status: str = "", module: str = "S/O") -> bool:
     """Rules 2: InvoiceType IN, module S/O, ShipStatus not D, no one-step, master, repeating or quote order."""
     return (
@@ -504,7 +660,7 @@ def customer_record(row: Row, other_emails: dict[str, EmailSource]) -> CustomerR
 
 
 def created_line(row: Row) -> CreatedLine:
-    """A row of live_lines (or of history_lines without its SequenceNo)."""
+    """A row of live_lines or of history_lines."""
     return CreatedLine.model_validate(
         {
             "LineKey": text(row[0]),
@@ -516,7 +672,8 @@ def created_line(row: Row) -> CreatedLine:
             "QuantityBackordered": number(row[6]),
             "UnitPrice": number(row[7]),
             "ExtensionAmt": number(row[8]),
-            "UDF_WEB_LINE_ID": text(row[9]),
+            "SalesKitLineKey": text(row[9]),
+            "UDF_WEB_LINE_ID": text(row[10]),
         }
     )
 

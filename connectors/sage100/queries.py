@@ -30,7 +30,7 @@ def _statement(name: str, sql: str, *, sweep: bool = False) -> Statement:
 ITEM = _statement(
     "item",
     """SELECT ItemCode, ItemType, InactiveItem, AllowBackOrders, SalesUnitOfMeasure, SalesUMConvFctr, TaxClass,
-       DefaultWarehouseCode FROM CI_Item WHERE ItemCode = ?""",
+       DefaultWarehouseCode, DropShip FROM CI_Item WHERE ItemCode = ?""",
 )
 ITEM_WAREHOUSES = _statement(
     "item_warehouses",
@@ -81,8 +81,8 @@ LIVE_ORDERS_BY_PO = _statement(
 LIVE_LINES = _statement(
     "live_lines",
     """SELECT LineKey, ItemCode, ItemType, UnitOfMeasure, UnitOfMeasureConvFactor, QuantityOrdered, QuantityBackordered,
-       UnitPrice, ExtensionAmt, UDF_WEB_LINE_ID FROM SO_SalesOrderDetail WHERE SalesOrderNo = ?
-       ORDER BY SalesOrderNo, LineKey""",
+       UnitPrice, ExtensionAmt, SalesKitLineKey, UDF_WEB_LINE_ID, BackorderKitCompLine FROM SO_SalesOrderDetail
+       WHERE SalesOrderNo = ? ORDER BY SalesOrderNo, LineKey""",
 )
 HISTORY_ORDER = _statement(
     "history_order",
@@ -94,8 +94,9 @@ HISTORY_ORDERS_BY_PO = _statement(
 )
 HISTORY_LINES = _statement(
     "history_lines",
-    """SELECT SequenceNo, LineKey, ItemCode, ItemType, UnitOfMeasure, UnitOfMeasureConvFactor, QuantityOrderedOriginal,
-       QuantityBackordered, OriginalUnitPrice, LastExtensionAmt, UDF_WEB_LINE_ID FROM SO_SalesOrderHistoryDetail
+    """SELECT LineKey, ItemCode, ItemType, UnitOfMeasure, UnitOfMeasureConvFactor, QuantityOrderedOriginal,
+       QuantityBackordered, OriginalUnitPrice, LastExtensionAmt, SalesKitLineKey, UDF_WEB_LINE_ID, SequenceNo,
+       OriginalLine, CancelReasonCode FROM SO_SalesOrderHistoryDetail
        WHERE SalesOrderNo = ? ORDER BY SalesOrderNo, SequenceNo""",
 )
 INVOICED_ORDERS_BY_PO = _statement(
@@ -104,7 +105,8 @@ INVOICED_ORDERS_BY_PO = _statement(
 
 UNPOSTED_INVOICES = _statement(
     "unposted_invoices",
-    "SELECT InvoiceNo, InvoiceType, OrderType, ShipStatus, SalesOrderNo FROM SO_InvoiceHeader",
+    """SELECT InvoiceNo, InvoiceType, OrderType, ShipStatus, SalesOrderNo, MultipleSalesOrdersApplied, DateCreated,
+       TimeCreated FROM SO_InvoiceHeader""",
     sweep=True,
 )
 UNPOSTED_INVOICE = _statement(
@@ -114,8 +116,8 @@ UNPOSTED_INVOICE = _statement(
 )
 UNPOSTED_LINES = _statement(
     "unposted_lines",
-    """SELECT ItemCode, ItemType, OrderLineKey, AppliedSalesOrderNo, QuantityShipped FROM SO_InvoiceDetail
-       WHERE InvoiceNo = ? ORDER BY InvoiceNo, LineKey""",
+    """SELECT OrderLineKey, ItemCode, ItemType, AppliedSalesOrderNo, QuantityShipped, UnitOfMeasureConvFactor, DropShip,
+       ExplodedKitItem, ExtensionAmt FROM SO_InvoiceDetail WHERE InvoiceNo = ? ORDER BY InvoiceNo, LineKey""",
 )
 UNPOSTED_TRACKING = _statement(
     "unposted_tracking",
@@ -126,7 +128,19 @@ UNPOSTED_PACKAGE_ITEMS = _statement(
     "unposted_package_items",
     "SELECT PackageNo, ItemCode, Quantity FROM SO_PackageTrackingByItem WHERE InvoiceNo = ?",
 )
-POSTED_SINCE = _statement("posted_since", "SELECT InvoiceNo FROM AR_InvoiceHistoryHeader WHERE InvoiceDate >= ?")
+POSTED_SINCE = _statement(
+    "posted_since",
+    """SELECT InvoiceNo, InvoiceType, OrderType, ModuleCode, SalesOrderNo, MultipleSalesOrdersApplied
+       FROM AR_InvoiceHistoryHeader WHERE InvoiceDate >= ?""",
+)
+POSTED_ON = _statement(
+    "posted_on",
+    """SELECT InvoiceNo, InvoiceType, OrderType, ModuleCode, SalesOrderNo, MultipleSalesOrdersApplied
+       FROM AR_InvoiceHistoryHeader WHERE InvoiceDate = ?""",
+)
+APPLIED_TO_ORDER = _statement(
+    "applied_to_order", "SELECT InvoiceNo FROM AR_InvoiceHistoryDetail WHERE AppliedSalesOrderNo = ?"
+)
 POSTED_OF_ORDER = _statement("posted_of_order", "SELECT InvoiceNo FROM AR_InvoiceHistoryHeader WHERE SalesOrderNo = ?")
 POSTED_INVOICE = _statement(
     "posted_invoice",
@@ -136,7 +150,8 @@ POSTED_INVOICE = _statement(
 )
 POSTED_LINES = _statement(
     "posted_lines",
-    """SELECT DetailSeqNo, ItemCode, ItemType, AppliedSalesOrderNo, QuantityShipped FROM AR_InvoiceHistoryDetail
+    """SELECT DetailSeqNo, ItemCode, ItemType, AppliedSalesOrderNo, QuantityShipped, UnitOfMeasureConvFactor, DropShip,
+       ExplodedKitItem, ExtensionAmt FROM AR_InvoiceHistoryDetail
        WHERE InvoiceNo = ? AND HeaderSeqNo = ? ORDER BY InvoiceNo, HeaderSeqNo, DetailSeqNo""",
 )
 POSTED_TRACKING = _statement(

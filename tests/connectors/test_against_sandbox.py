@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -27,7 +28,7 @@ from mappings.sales_order import (
     SalesOrder,
     SalesOrderLine,
 )
-from mappings.shipments import ClarityShipment, ShipmentItem
+from mappings.shipments import CancelledItem, ClarityShipment, ShipmentItem
 from tests.support.contracts import Recorder
 from tests.support.sandbox import Sandbox, running_sandbox
 
@@ -113,8 +114,8 @@ async def test_order_is_previewed_created_and_read_back_the_same(
     created = await gateway.create_sales_order(number, order)
     assert (created.total, created.SalesTaxAmt) == (preview.total, preview.SalesTaxAmt)
     assert await gateway.get_sales_order(number) == created
-    read = await reader.sales_orders_by_purchase_order("PO-c1")
-    assert len(read) == 1
+    read, invoiced = await reader.sales_orders_by_purchase_order("PO-c1")
+    assert (len(read), invoiced) == (1, [])
     assert read[0].total == created.total
     assert [(line.LineKey, line.QuantityOrdered, line.UnitPrice, line.UDF_WEB_LINE_ID) for line in read[0].Lines] == [
         ("000001", Decimal(7), Decimal("2.345"), "a"),
@@ -288,7 +289,9 @@ async def test_shipment_is_read_the_same_before_and_after_posting(
     assert [package.TrackingID for package in after.Packages] == ["T-1", "T-2"]
     assert after.Total == created.total
     assert await reader.invoices_of(number) == [after]
-    assert invoice_no in await reader.posted_since(datetime.now(UTC).date() - timedelta(days=2))
+    today = datetime.now(ZoneInfo("America/Chicago")).date()
+    for heads in (await reader.posted_on(today), await reader.posted_on(today - timedelta(days=2), and_later=True)):
+        assert invoice_no in [head.InvoiceNo for head in heads]
     standing = await reader.standing(number)
     assert (standing.live, standing.history_status) == (False, "C")
 
@@ -332,8 +335,14 @@ async def test_clarity_is_told_and_asked_by_its_contract(sandbox: Sandbox, clari
     changed = shipment.model_copy(update={"trackingNumber": "1Z"})
     with pytest.raises(AlreadyExists):
         await clarity.post_shipment(changed)
-    assert await clarity.find_shipments("900", "0001042-1-1") == [first]
     await clarity.patch_shipment(first.id, changed)
+    (known,) = await clarity.shipments_of("900")
+    assert (known.id, known.trackingNumber, known.void, known.items) == (first.id, "1Z", False, shipment.items)
+    await clarity.void_shipment(first.id)
+    assert [one.void for one in await clarity.shipments_of("900")] == [True]
+    gone = CancelledItem(orderItemId="1", quantity=Decimal("0.5"), reason="STOCK", refundRequested=True)
+    await clarity.patch_order("900", cancelled_items=[gone])
+    assert (await clarity.get_order("900"))["cancelledItems"] == [gone.model_dump(mode="json")]
     await clarity.patch_customer("c1", external_reference="02-W000001")
     with pytest.raises(NotFound):
         await clarity.patch_customer("nobody", external_reference="02-W000001")

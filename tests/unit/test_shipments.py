@@ -86,7 +86,7 @@ def test_charges_and_comments_never_count_and_mapped_services_do() -> None:
         line("3", 0, "/C", SageItemType.COMMENT),
         line("4", 1, "SERVICE", SageItemType.MISCELLANEOUS, web="b"),
     ]
-    assert [one.LineKey for one in line_progress(lines, [], None)] == ["1", "4"]
+    assert [one.LineKeys for one in line_progress(lines, [], None)] == [["1"], ["4"]]
 
 
 def test_order_without_counting_lines_is_shipped_when_its_invoice_is_posted() -> None:

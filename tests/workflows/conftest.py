@@ -38,13 +38,16 @@ from contracts.messages import (
     PollShift,
     PostShipment,
     ReadShipments,
+    RecordCancelled,
     RecordInvoices,
     ReserveRequest,
     SalesOrderCreated,
     ShipmentPosted,
     ShipmentsRead,
     TransformRequest,
+    VoidShipment,
 )
+from mappings.packages import plan_shipments
 from mappings.pair import Pace, load_pair
 from mappings.problems import Finding, Problem
 from mappings.sales_order import (
@@ -57,6 +60,7 @@ from mappings.sales_order import (
     Transformed,
 )
 from mappings.shipments import (
+    CancelledItem,
     InvoicedLine,
     Package,
     SalesOrderStanding,
@@ -160,6 +164,8 @@ class World:
         self.alerts: list[Alert] = []
         self.shipments: list[PostShipment] = []
         self.invoices: list[RecordInvoices] = []
+        self.voids: list[VoidShipment] = []
+        self.cancelled: list[list[CancelledItem]] = []
         self.findings: list[list[Finding]] = []
         """Findings of the next looks at Sage, one list each; none once used up."""
         self.existing: SalesOrderOnSage | None = None
@@ -264,7 +270,18 @@ class World:
     async def post_shipment(self, request: PostShipment) -> ShipmentPosted:
         self.calls.append("post_shipment")
         self.shipments.append(request)
-        return ShipmentPosted(references=[])
+        plan = plan_shipments(request.order_id, request.lines, request.invoice, PAIR)
+        return ShipmentPosted(references=[shipment.externalReference for shipment in plan])
+
+    @activity.defn
+    async def void_shipment(self, request: VoidShipment) -> None:
+        self.calls.append("void_shipment")
+        self.voids.append(request)
+
+    @activity.defn
+    async def record_cancelled_items(self, request: RecordCancelled) -> None:
+        self.calls.append("record_cancelled_items")
+        self.cancelled.append(request.items)
 
     @activity.defn
     async def record_invoices(self, request: RecordInvoices) -> None:
@@ -307,6 +324,8 @@ async def world(env: WorkflowEnvironment) -> AsyncIterator[World]:
         queues.clarity("demo"): [
             world.acknowledge_to_clarity,
             world.post_shipment,
+            world.void_shipment,
+            world.record_cancelled_items,
             world.record_invoices,
             world.cancel_at_clarity,
         ],

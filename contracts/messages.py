@@ -124,6 +124,15 @@ class HoldView(Frozen):
     reminders: int = 0
 
 
+class Ending(StrEnum):
+    """How an order ended, beside its state (rules 3)."""
+
+    SHIPPED_IN_FULL = "shipped_in_full"
+    CLOSED_SHORT = "closed_short"
+    """Shipped and cancelled quantities both present."""
+    CANCELLED = "cancelled"
+
+
 class OrderView(Frozen):
     """Answer of the query `state`."""
 
@@ -142,16 +151,8 @@ class OrderView(Frozen):
     invoices: list[str] = []
     cancelled: list[CancelledItem] = []
     """What will not come, as Clarity was told."""
+    ending: Ending | None = None
     trail: list[TrailEntry] = []
-
-
-class Ending(StrEnum):
-    """How an order ended, beside its state (rules 3)."""
-
-    SHIPPED_IN_FULL = "shipped_in_full"
-    CLOSED_SHORT = "closed_short"
-    """Shipped and cancelled quantities both present."""
-    CANCELLED = "cancelled"
 
 
 class OrderOutcome(Frozen):

@@ -7,7 +7,7 @@ import hashlib
 
 from contracts.messages import HoldView, OrderView, PostShipment
 from contracts.search_attributes import OrderState
-from mappings.shipments import CancelledItem, ShipmentInvoice
+from mappings.shipments import ShipmentInvoice
 
 SHOWN_PROBLEMS = 10
 SHOWN_TRAIL = 12
@@ -80,7 +80,10 @@ def page(workflow_id: str, order: OrderView) -> str:
         ("Invoices", ", ".join(order.invoices[-10:])),
         (
             "Will not come",
-            ", ".join(f"{item.quantity:f} of {item.orderItemId} ({item.reason})" for item in order.cancelled[:10]),
+            ", ".join(
+                f"{item.quantity.normalize():f} of item {item.orderItemId} ({item.reason})"
+                for item in order.cancelled[:10]
+            ),
         ),
         ("Mapping version", order.mapping_version),
     ]
@@ -93,10 +96,6 @@ def page(workflow_id: str, order: OrderView) -> str:
         entries = [f"- {entry.at:%Y-%m-%d %H:%M:%S} UTC: {entry.what}" for entry in order.trail[-SHOWN_TRAIL:]]
         parts.append("\n".join(["**Trail**", "", *entries]))
     return "\n\n".join(parts)[:19_000]
-
-
-def _cancelled(item: CancelledItem) -> str:
-    return f"{item.quantity.normalize():f} of item {item.orderItemId} ({item.reason})"
 
 
 def _hold(workflow_id: str, hold: HoldView) -> str:

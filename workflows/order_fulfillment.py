@@ -981,6 +981,7 @@ class OrderFulfillmentWorkflow:
             packages=self.packages(),
             invoices=[invoice.InvoiceNo for invoice in self.own_invoices()],
             cancelled=self.cancelled,
+            ending=self.ending() if self.state in (OrderState.COMPLETE, OrderState.CANCELLED) else None,
             trail=self.trail,
         )
 

@@ -1,6 +1,7 @@
 """One house for all end-to-end tests: every process real, as `make run` starts them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,17 @@ def expectations() -> dict[str, dict[str, Any]]:
     return orders
 
 
-@pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """The supervisor with all its children and the sample orders checked out."""
+@contextmanager
+def running_house(
+    folder: Path, *flags: str, orders: int = 0, environment: Mapping[str, str] | None = None
+) -> Iterator[House]:
+    """The supervisor with all its children on free ports, once `orders` are checked out."""
     temporal, ui, api, sage, clarity = free_ports(5)
-    folder = tmp_path_factory.mktemp("house")
     ports = {"temporal": temporal, "ui": ui, "api": api, "sage": sage, "clarity": clarity}
-    flags = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
+    places = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
     log = folder / "supervisor.log"
-    with running(["workers", "demo", "--var", str(folder / "var"), *flags], log) as process:
+    command = ["workers", "demo", "--var", str(folder / "var"), *places, *flags]
+    with running(command, log, environment) as process:
         house = House(
             Sandbox(f"http://127.0.0.1:{sage}", f"http://127.0.0.1:{clarity}", folder / "var"),
             f"http://127.0.0.1:{api}",
@@ -52,11 +55,29 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             assert process.poll() is None, log.read_text()
             if not answers(f"{house.api_url}/readyz") or not answers(f"{house.sandbox.clarity_url}/_control/state"):
                 return False
+            if "Services are up" not in log.read_text():
+                return False
             state = httpx.get(f"{house.sandbox.clarity_url}/_control/state").json()
-            return bool(state["orders"] >= len(expectations()))
+            return bool(state["orders"] >= orders)
 
         wait_until("the house is up and the sample orders are checked out", checked_out, 90)
         yield house
+
+
+def pairs_with_pace(folder: Path, **pace: float) -> Path:
+    """A folder with the demo's pair file at another pace."""
+    content = yaml.safe_load((ROOT / "mappings/pairs/demo.yaml").read_text("utf-8"))
+    content["pace"] |= pace
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "demo.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """The demo as `make run` starts it."""
+    with running_house(tmp_path_factory.mktemp("house"), orders=len(expectations())) as one:
+        yield one
 
 
 @pytest.fixture(scope="session")

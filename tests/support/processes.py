@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -42,7 +42,9 @@ def wait_until(what: str, condition: Callable[[], T], deadline: float = 60.0) ->
 
 
 @contextmanager
-def running(arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A Python module as a process of its own; stopped at the end, its output in `log`."""
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -50,7 +52,7 @@ def running(arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen[by
             cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "140"},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "140", **(environment or {})},
         )
         try:
             yield process

@@ -23,6 +23,7 @@ class House:
     temporal_address: str
     ui_url: str
     log: Path
+    pairs_dir: Path
 
 
 def expectations() -> dict[str, dict[str, Any]]:
@@ -49,6 +50,7 @@ def running_house(
             f"127.0.0.1:{temporal}",
             f"http://127.0.0.1:{ui}",
             log,
+            Path((environment or {}).get("PAIRS_DIR", ROOT / "mappings" / "pairs")),
         )
 
         def checked_out() -> bool:
@@ -77,6 +79,28 @@ def pairs_with_pace(folder: Path, **pace: float) -> Path:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """The demo as `make run` starts it."""
     with running_house(tmp_path_factory.mktemp("house"), orders=len(expectations())) as one:
+        yield one
+
+
+QUICK = {
+    "poll_interval": 0.4,
+    "quiet_interval": 0.4,
+    "rotation": 3,
+    "agree_time": 1.5,
+    "settle_time": 1,
+    "grace_time": 3,
+    "daily_read": 600,
+}
+"""A pace at which a warehouse's day takes seconds."""
+
+
+@pytest.fixture(scope="session")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house in which nothing ships or posts by itself, at a quick pace."""
+    folder = tmp_path_factory.mktemp("warehouse")
+    pairs = pairs_with_pace(folder / "pairs", **QUICK)
+    flags = ("--no-orders", "--ship-after", "off", "--post-after", "off")
+    with running_house(folder, *flags, environment={"PAIRS_DIR": str(pairs)}) as one:
         yield one
 
 

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import House
-from tests.support.processes import ROOT, answers, free_ports, running, wait_until
+from tests.support.processes import ROOT, answers, free_ports, pid_of, running, wait_until
 
 SECRET = b"sandbox-webhook-signing-secret-001"
 
@@ -79,24 +79,10 @@ def test_bad_answers_double_and_lose_nothing(settled: House) -> None:
         assert len(shipments) == 1
 
 
-def pid_of(house: House, *words: str) -> int:
-    """The process of this house whose command line holds all the words."""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                command = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                environment = (folder / "environ").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if all(word in command for word in words) and f"TEMPORAL_ADDRESS={house.temporal_address}" in environment:
-                return int(folder.name)
-    raise AssertionError(f"no process {words}")
-
-
 def test_killed_workers_and_sandbox_are_restarted_and_the_order_completes(settled: House) -> None:
     check_out(settled, "61001")
     for words in (("workers", "sage"), ("workers", "orders"), ("sandbox",)):
-        os.kill(pid_of(settled, *words), signal.SIGKILL)
+        os.kill(pid_of(settled.temporal_address, *words), signal.SIGKILL)
     wait_until("the order is complete", lambda: answers_and_complete(settled, "61001"), 90)
     assert len(sage_orders(settled, "61001")) == 1
 

@@ -2,31 +2,13 @@
 
 import json
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tests.e2e.conftest import House, expectations
+from tests.e2e.temporal import TEMPORAL, history, temporal
 from tests.support.processes import wait_until
-
-TEMPORAL = Path(sys.executable).parent / "temporal"
-
-
-def temporal(house: House, *arguments: str) -> str:
-    """The CLI of the virtual environment, as the README shows it."""
-    command = [str(TEMPORAL), *arguments, "--address", house.temporal_address]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def history(house: House, workflow_id: str) -> list[dict[str, Any]]:
-    events: list[dict[str, Any]] = json.loads(temporal(house, "workflow", "show", "-w", workflow_id, "-o", "json"))[
-        "events"
-    ]
-    return events
 
 
 def order_view(house: House, order_id: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import House, pairs_with_pace, running_house
+from tests.e2e.conftest import House
+from tests.e2e.temporal import polls_made
 from tests.support.orders import PlacedOrder
 from tests.support.processes import wait_until
 
@@ -20,37 +21,19 @@ LAMP = ("LAMP-LED-01", 3, "49.99")
 CHAIR = ("CHAIR-TASK-BLK", 4, "189.90")
 HEADSET = ("HEADSET-PRO", 4, "159.00")
 """AllowBackOrders = N."""
-QUICK = {
-    "poll_interval": 0.4,
-    "quiet_interval": 0.4,
-    "rotation": 3,
-    "agree_time": 1.5,
-    "settle_time": 1,
-    "grace_time": 3,
-    "daily_read": 600,
-}
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    folder = tmp_path_factory.mktemp("warehouse")
-    pairs = pairs_with_pace(folder / "pairs", **QUICK)
-    flags = ("--no-orders", "--ship-after", "off", "--post-after", "off")
-    with running_house(folder, *flags, environment={"PAIRS_DIR": str(pairs)}) as one:
-        yield one
 
 
 @pytest.fixture(autouse=True)
-def options(house: House) -> Iterator[None]:
+def options(warehouse: House) -> Iterator[None]:
     """Company options and clock as they were, after each test."""
     yield
     switches = {"keep_order_history": "Y", "keep_deleted_history": "Y", "posting_reduces_quantity": "Y"}
-    house.sandbox.control("sage", "company", {**switches, "module_code": "S/O"})
-    house.sandbox.control("sage", "clock", {"shift_seconds": 0})
+    warehouse.sandbox.control("sage", "company", {**switches, "module_code": "S/O"})
+    warehouse.sandbox.control("sage", "clock", {"shift_seconds": 0})
 
 
-def placed(house: House, *items: tuple[str, int, str], **fields: Any) -> PlacedOrder:
-    order = PlacedOrder(house.sandbox, house.api_url, *items, **fields).check_out()
+def placed(warehouse: House, *items: tuple[str, int, str], **fields: Any) -> PlacedOrder:
+    order = PlacedOrder(warehouse.sandbox, warehouse.api_url, *items, **fields).check_out()
     assert order.sales_order_no
     return order
 
@@ -65,8 +48,8 @@ def complete(order: PlacedOrder, *, ending: str = "shipped_in_full", status: str
     return view
 
 
-def test_three_invoices_with_five_packages(house: House) -> None:
-    order = placed(house, DESK, LAMP)
+def test_three_invoices_with_five_packages(warehouse: House) -> None:
+    order = placed(warehouse, DESK, LAMP)
     first = order.ship({"1": 2}, [{"TrackingID": "A1"}, {"TrackingID": "A2"}])
     order.until_told(_1=2)
     assert order.at_clarity()["status"] == "Processing"
@@ -95,13 +78,13 @@ def test_three_invoices_with_five_packages(house: House) -> None:
     order.audit()
 
 
-def test_tracking_comes_late(house: House) -> None:
-    order = placed(house, DESK)
+def test_tracking_comes_late(warehouse: House) -> None:
+    order = placed(warehouse, DESK)
     invoice = order.ship(packages=[], ShipStatus="L")
     order.until_told(_1=5)
     assert order.packages() == {f"{invoice}-0000": ""}
     assert order.until_state("shipped")
-    house.sandbox.control(
+    warehouse.sandbox.control(
         "sage", "track", {"InvoiceNo": invoice, "Packages": [{"TrackingID": "L1"}, {"TrackingID": "L2"}]}
     )
     wait_until("the late tracking is at Clarity", lambda: "L1" in order.packages().values(), 30)
@@ -112,11 +95,11 @@ def test_tracking_comes_late(house: House) -> None:
     order.audit()
 
 
-def test_tracking_changes(house: House) -> None:
-    order = placed(house, DESK)
+def test_tracking_changes(warehouse: House) -> None:
+    order = placed(warehouse, DESK)
     invoice = order.ship(packages=[{"TrackingID": "WRONG"}])
     wait_until("the first number is at Clarity", lambda: order.packages() == {f"{invoice}-0001": "WRONG"}, 30)
-    house.sandbox.control("sage", "track", {"InvoiceNo": invoice, "Packages": [{"TrackingID": "RIGHT"}]})
+    warehouse.sandbox.control("sage", "track", {"InvoiceNo": invoice, "Packages": [{"TrackingID": "RIGHT"}]})
     wait_until("the right number is at Clarity", lambda: order.packages() == {f"{invoice}-0001": "RIGHT"}, 30)
     order.post(invoice)
     complete(order)
@@ -124,8 +107,8 @@ def test_tracking_changes(house: House) -> None:
     order.audit()
 
 
-def test_tracking_never_comes(house: House) -> None:
-    order = placed(house, DESK)
+def test_tracking_never_comes(warehouse: House) -> None:
+    order = placed(warehouse, DESK)
     invoice = order.ship(packages=[], ShipStatus="L")
     order.post(invoice)
     complete(order)
@@ -133,8 +116,8 @@ def test_tracking_never_comes(house: House) -> None:
     order.audit()
 
 
-def test_posted_between_two_polls(house: House) -> None:
-    order = placed(house, DESK, LAMP)
+def test_posted_between_two_polls(warehouse: House) -> None:
+    order = placed(warehouse, DESK, LAMP)
     order.post(order.ship({"1": 5}))
     order.until_told(_1=5)
     order.post(order.ship({"2": 3}, InvoiceDate=(datetime.now(UTC).date() - timedelta(days=3)).isoformat()))
@@ -142,24 +125,36 @@ def test_posted_between_two_polls(house: House) -> None:
     order.audit()
 
 
-def test_rows_in_neither_place_during_an_update(house: House) -> None:
-    order = placed(house, DESK)
+def test_rows_in_neither_place_during_an_update(warehouse: House) -> None:
+    order = placed(warehouse, DESK)
     invoice = order.ship()
     order.until_state("shipped")
     order.post(invoice, HalfWay=True)
-    polls = house.sandbox.rows("SELECT COUNT(*) AS n FROM SO_InvoiceHeader WHERE InvoiceNo = ?", invoice)
-    assert polls[0]["n"] == 0
-    wait_until("the poller has told the order", lambda: "look again" not in order.view()["waits_for"], 5)
+    before = polls_made(warehouse)
+    wait_until("one poll saw neither", lambda: polls_made(warehouse) > before, 20)
     order.post(invoice)
     complete(order)
     assert order.voided() == []
     order.audit()
 
 
-def test_only_comment_or_charge_lines_are_left(house: House) -> None:
-    order = placed(house, DESK, notes="Please ring twice")
+def test_an_update_that_hangs_is_made_good(warehouse: House) -> None:
+    """Rows in neither place for so long that the shipment counts as deleted, and then they are posted after all."""
+    order = placed(warehouse, DESK)
+    invoice = order.ship(packages=[{"TrackingID": "H1"}])
+    order.until_state("shipped")
+    order.post(invoice, HalfWay=True)
+    wait_until("the shipment is void", lambda: order.voided() == [f"{order.sales_order_no}-{invoice}-0001"], 30)
+    order.post(invoice)
+    complete(order)
+    assert order.packages() == {f"{invoice}-0001-R2": "H1"}
+    order.audit()
+
+
+def test_only_comment_or_charge_lines_are_left(warehouse: House) -> None:
+    order = placed(warehouse, DESK, notes="Please ring twice")
     order.post(order.ship(), KeepOrder=True)
-    live = house.sandbox.rows(
+    live = warehouse.sandbox.rows(
         "SELECT ItemType FROM SO_SalesOrderDetail WHERE SalesOrderNo = ?", order.at_clarity()["externalReference"]
     )
     assert {row["ItemType"] for row in live} <= {"3", "4", "5"}
@@ -167,8 +162,8 @@ def test_only_comment_or_charge_lines_are_left(house: House) -> None:
     order.audit()
 
 
-def test_line_cancelled(house: House) -> None:
-    order = placed(house, DESK, LAMP)
+def test_line_cancelled(warehouse: House) -> None:
+    order = placed(warehouse, DESK, LAMP)
     order.change("cancel_line", 2, CancelReasonCode="STOCK")
     order.post(order.ship())
     complete(order, ending="closed_short")
@@ -178,8 +173,8 @@ def test_line_cancelled(house: House) -> None:
     order.audit()
 
 
-def test_all_lines_cancelled_with_a_reason(house: House) -> None:
-    order = placed(house, LAMP)
+def test_all_lines_cancelled_with_a_reason(warehouse: House) -> None:
+    order = placed(warehouse, LAMP)
     order.change("cancel_line", 1, CancelReasonCode="CUST")
     view = order.until_state("cancelled")
     assert view["ending"] == "cancelled"
@@ -187,8 +182,8 @@ def test_all_lines_cancelled_with_a_reason(house: House) -> None:
     assert order.cancelled() == {"1": (Decimal(3), "CUST")}
 
 
-def test_quantity_cut(house: House) -> None:
-    order = placed(house, DESK)
+def test_quantity_cut(warehouse: House) -> None:
+    order = placed(warehouse, DESK)
     order.change("cut", 1, Quantity="3")
     order.post(order.ship())
     complete(order, ending="closed_short")
@@ -196,10 +191,10 @@ def test_quantity_cut(house: House) -> None:
     order.audit()
 
 
-def test_line_split_by_warehouse(house: House) -> None:
-    order = placed(house, DESK)
+def test_line_split_by_warehouse(warehouse: House) -> None:
+    order = placed(warehouse, DESK)
     order.change("split", 1, Quantity="2", WarehouseCode="001")
-    lines = house.sandbox.rows(
+    lines = warehouse.sandbox.rows(
         "SELECT LineKey, UDF_WEB_LINE_ID FROM SO_SalesOrderDetail WHERE SalesOrderNo = ? AND ItemCode = ?",
         order.sales_order_no,
         "DESK-OAK-120",
@@ -213,9 +208,9 @@ def test_line_split_by_warehouse(house: House) -> None:
     order.audit()
 
 
-def test_drop_shipped_line_ships_on_tracking_or_posting(house: House) -> None:
+def test_drop_shipped_line_ships_on_tracking_or_posting(warehouse: House) -> None:
     bench = ("BENCH-OAK-DS", 1, "540.00")
-    order = placed(house, LAMP, bench)
+    order = placed(warehouse, LAMP, bench)
     invoice = order.ship(packages=[], ShipStatus="S")
     order.until_told(_1=3)
     order.until_state("partially_shipped")
@@ -224,17 +219,17 @@ def test_drop_shipped_line_ships_on_tracking_or_posting(house: House) -> None:
     assert order.told() == {"1": Decimal(3), "2": Decimal(1)}
     assert set(order.packages()) == {f"{invoice}-0000", f"{invoice}-DROP"}
     order.audit()
-    tracked = placed(house, bench)
+    tracked = placed(warehouse, bench)
     invoice = tracked.ship(packages=[], ShipStatus="S")
-    house.sandbox.control("sage", "track", {"InvoiceNo": invoice, "Packages": [{"TrackingID": "D1"}]})
+    warehouse.sandbox.control("sage", "track", {"InvoiceNo": invoice, "Packages": [{"TrackingID": "D1"}]})
     tracked.until_state("shipped")
     tracked.post(invoice)
     complete(tracked)
     tracked.audit()
 
 
-def test_closed_short(house: House) -> None:
-    order = placed(house, DESK, LAMP)
+def test_closed_short(warehouse: House) -> None:
+    order = placed(warehouse, DESK, LAMP)
     invoice = order.ship({"1": 4, "2": 3}, CloseShort=True)
     order.until_told(_1=4, _2=3)
     order.post(invoice)
@@ -243,8 +238,8 @@ def test_closed_short(house: House) -> None:
     order.audit()
 
 
-def test_order_closed_by_status(house: House) -> None:
-    order = placed(house, DESK)
+def test_order_closed_by_status(warehouse: House) -> None:
+    order = placed(warehouse, DESK)
     order.post(order.ship({"1": 2}))
     order.until_told(_1=2)
     order.change("close")
@@ -253,8 +248,8 @@ def test_order_closed_by_status(house: House) -> None:
     order.audit()
 
 
-def test_item_without_back_orders(house: House) -> None:
-    order = placed(house, HEADSET)
+def test_item_without_back_orders(warehouse: House) -> None:
+    order = placed(warehouse, HEADSET)
     invoice = order.ship({"1": 1})
     order.until_told(_1=1)
     order.post(invoice)
@@ -263,8 +258,8 @@ def test_item_without_back_orders(house: House) -> None:
     order.audit()
 
 
-def test_substitute_on_the_same_line(house: House) -> None:
-    order = placed(house, CHAIR)
+def test_substitute_on_the_same_line(warehouse: House) -> None:
+    order = placed(warehouse, CHAIR)
     order.change("substitute", 1, ItemCode="CHAIR-TASK-GRY")
     order.post(order.ship())
     complete(order)
@@ -272,8 +267,8 @@ def test_substitute_on_the_same_line(house: House) -> None:
     order.audit()
 
 
-def test_substitute_as_cancel_plus_new_line(house: House) -> None:
-    order = placed(house, CHAIR)
+def test_substitute_as_cancel_plus_new_line(warehouse: House) -> None:
+    order = placed(warehouse, CHAIR)
     order.change("replace", 1, ItemCode="CHAIR-TASK-GRY", CancelReasonCode="STOCK")
     invoice = order.ship(packages=[{"TrackingID": "S1"}])
     # What is gone is not believed while an unposted invoice may still explain it.
@@ -285,11 +280,11 @@ def test_substitute_as_cancel_plus_new_line(house: House) -> None:
     assert order.told() == {}
 
 
-def test_back_ordered_component_of_a_kit(house: House) -> None:
-    order = placed(house, ("KIT-HOME-OFFICE", 2, "119.00"))
+def test_back_ordered_component_of_a_kit(warehouse: House) -> None:
+    order = placed(warehouse, ("KIT-HOME-OFFICE", 2, "119.00"))
     lines = {
         row["ItemCode"]: row["LineKey"]
-        for row in house.sandbox.rows(
+        for row in warehouse.sandbox.rows(
             "SELECT ItemCode, LineKey FROM SO_SalesOrderDetail WHERE SalesOrderNo = ?", order.sales_order_no
         )
     }
@@ -309,31 +304,33 @@ def test_back_ordered_component_of_a_kit(house: House) -> None:
 
 
 @pytest.mark.parametrize("history", ["Y", "N"])
-def test_order_deleted(house: House, history: str) -> None:
-    house.sandbox.control("sage", "company", {"keep_deleted_history": history})
-    order = placed(house, DESK)
+def test_order_deleted(warehouse: House, history: str) -> None:
+    warehouse.sandbox.control("sage", "company", {"keep_deleted_history": history})
+    order = placed(warehouse, DESK)
     order.change("delete")
     view = order.until_state("held")
     assert view["hold"]["reason"] == "deleted_in_sage"
     assert order.at_clarity()["status"] == "Processing"
     release = {"action": "approve", "by": "Ann", "hold": view["hold"]["hold"]}
-    assert httpx.post(f"{house.api_url}/orders/demo/{order.id}/release", json=release, timeout=10).status_code == 200
+    assert (
+        httpx.post(f"{warehouse.api_url}/orders/demo/{order.id}/release", json=release, timeout=10).status_code == 200
+    )
     assert order.until_state("cancelled")["ending"] == "cancelled"
     assert order.at_clarity()["status"] == "Cancelled"
     assert order.cancelled() == {"1": (Decimal(5), "deleted")}
 
 
-def test_order_deleted_with_a_reason_is_cancelled(house: House) -> None:
-    order = placed(house, DESK)
+def test_order_deleted_with_a_reason_is_cancelled(warehouse: House) -> None:
+    order = placed(warehouse, DESK)
     order.change("delete", CancelReasonCode="CUST")
     order.until_state("cancelled")
     assert order.cancelled() == {"1": (Decimal(5), "CUST")}
 
 
 @pytest.mark.parametrize("history", ["Y", "N"])
-def test_rest_deleted_after_a_partial_shipment(house: House, history: str) -> None:
-    house.sandbox.control("sage", "company", {"keep_order_history": history, "keep_deleted_history": history})
-    order = placed(house, DESK, LAMP)
+def test_rest_deleted_after_a_partial_shipment(warehouse: House, history: str) -> None:
+    warehouse.sandbox.control("sage", "company", {"keep_order_history": history, "keep_deleted_history": history})
+    order = placed(warehouse, DESK, LAMP)
     order.post(order.ship({"1": 5}))
     order.until_told(_1=5)
     order.change("delete")
@@ -342,9 +339,9 @@ def test_rest_deleted_after_a_partial_shipment(house: House, history: str) -> No
     assert order.cancelled()["2"][0] == Decimal(3)
 
 
-def test_order_without_history(house: House) -> None:
-    house.sandbox.control("sage", "company", {"keep_order_history": "N", "module_code": "SO"})
-    order = placed(house, DESK, LAMP)
+def test_order_without_history(warehouse: House) -> None:
+    warehouse.sandbox.control("sage", "company", {"keep_order_history": "N", "module_code": "SO"})
+    order = placed(warehouse, DESK, LAMP)
     order.post(order.ship({"1": 2}))
     order.until_told(_1=2)
     order.post(order.ship({"1": 3, "2": 3}))
@@ -352,8 +349,8 @@ def test_order_without_history(house: House) -> None:
     assert order.told() == {"1": Decimal(5), "2": Decimal(3)}
 
 
-def test_over_shipment(house: House) -> None:
-    order = placed(house, DESK)
+def test_over_shipment(warehouse: House) -> None:
+    order = placed(warehouse, DESK)
     order.post(order.ship({"1": 6}))
     complete(order)
     assert order.told() == {"1": Decimal(6)}
@@ -361,11 +358,11 @@ def test_over_shipment(house: House) -> None:
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_invoice_voided_before_posting(house: House, kept: bool) -> None:
-    order = placed(house, DESK)
+def test_invoice_voided_before_posting(warehouse: House, kept: bool) -> None:
+    order = placed(warehouse, DESK)
     first = order.ship(packages=[{"TrackingID": "V1"}])
     order.until_state("shipped")
-    house.sandbox.control("sage", "void", {"InvoiceNo": first, "XD": kept})
+    warehouse.sandbox.control("sage", "void", {"InvoiceNo": first, "XD": kept})
     wait_until("the shipment is void", lambda: len(order.voided()) == 1, 30)
     assert order.shipments() == []
     order.until_state("open")
@@ -378,11 +375,11 @@ def test_invoice_voided_before_posting(house: House, kept: bool) -> None:
     order.audit()
 
 
-def test_quantity_corrected_before_posting(house: House) -> None:
-    order = placed(house, DESK)
+def test_quantity_corrected_before_posting(warehouse: House) -> None:
+    order = placed(warehouse, DESK)
     invoice = order.ship({"1": 5}, [{"TrackingID": "Q1"}])
     order.until_told(_1=5)
-    house.sandbox.control("sage", "invoice", {"InvoiceNo": invoice, "Quantities": {"000001": "3"}})
+    warehouse.sandbox.control("sage", "invoice", {"InvoiceNo": invoice, "Quantities": {"000001": "3"}})
     order.until_told(_1=3)
     order.post(invoice)
     order.post(order.ship({"1": 2}))
@@ -391,8 +388,8 @@ def test_quantity_corrected_before_posting(house: House) -> None:
     order.audit()
 
 
-def test_two_orders_on_one_invoice(house: House) -> None:
-    one, two = placed(house, DESK), placed(house, LAMP, DESK)
+def test_two_orders_on_one_invoice(warehouse: House) -> None:
+    one, two = placed(warehouse, DESK), placed(warehouse, LAMP, DESK)
     body = {
         "SalesOrderNos": [one.sales_order_no, two.sales_order_no],
         "Packages": [
@@ -400,10 +397,10 @@ def test_two_orders_on_one_invoice(house: House) -> None:
             {"TrackingID": "T2", "Items": {"LAMP-LED-01": "3"}},
         ],
     }
-    invoice = house.sandbox.control("sage", "ship", body)["InvoiceNo"]
+    invoice = warehouse.sandbox.control("sage", "ship", body)["InvoiceNo"]
     one.until_state("shipped")
     two.until_state("shipped")
-    house.sandbox.control("sage", "post", {"InvoiceNo": invoice})
+    warehouse.sandbox.control("sage", "post", {"InvoiceNo": invoice})
     complete(one)
     complete(two)
     assert one.packages() == {f"{invoice}-0001": "T1"}
@@ -412,16 +409,16 @@ def test_two_orders_on_one_invoice(house: House) -> None:
         order.audit()
 
 
-def test_one_step_invoice_and_credit_memo_are_ignored(house: House) -> None:
-    order = placed(house, DESK, LAMP)
+def test_one_step_invoice_and_credit_memo_are_ignored(warehouse: House) -> None:
+    order = placed(warehouse, DESK, LAMP)
     first = order.ship({"1": 5})
     order.until_told(_1=5)
     order.post(first)
     step = {"ARDivisionNo": "02", "CustomerNo": "W000001", "ItemCode": "LAMP-LED-01", "Quantity": "3"}
-    loose = house.sandbox.control("sage", "one_step_invoice", step)["InvoiceNo"]
-    memo = house.sandbox.control("sage", "credit_memo", {"InvoiceNo": first})["InvoiceNo"]
+    loose = warehouse.sandbox.control("sage", "one_step_invoice", step)["InvoiceNo"]
+    memo = warehouse.sandbox.control("sage", "credit_memo", {"InvoiceNo": first})["InvoiceNo"]
     for invoice in (loose, memo):
-        house.sandbox.control("sage", "post", {"InvoiceNo": invoice})
+        warehouse.sandbox.control("sage", "post", {"InvoiceNo": invoice})
     order.post(order.ship({"2": 3}))
     complete(order)
     assert order.told() == {"1": Decimal(5), "2": Decimal(3)}
@@ -437,12 +434,12 @@ def test_one_step_invoice_and_credit_memo_are_ignored(house: House) -> None:
     ],
     ids=["spring", "autumn"],
 )
-def test_clock_change(house: House, before: str, after: str) -> None:
-    house.sandbox.control("sage", "clock", {"now": before})
-    order = placed(house, DESK, LAMP)
+def test_clock_change(warehouse: House, before: str, after: str) -> None:
+    warehouse.sandbox.control("sage", "clock", {"now": before})
+    order = placed(warehouse, DESK, LAMP)
     first = order.ship({"1": 5}, [{"TrackingID": "C1"}])
     order.until_told(_1=5)
-    house.sandbox.control("sage", "clock", {"now": after})
+    warehouse.sandbox.control("sage", "clock", {"now": after})
     order.post(first)
     second = order.ship({"2": 3}, [{"TrackingID": "C2"}])
     order.until_state("shipped")
@@ -452,8 +449,8 @@ def test_clock_change(house: House, before: str, after: str) -> None:
     order.audit()
 
 
-def test_order_on_hold_in_sage_goes_on_when_released(house: House) -> None:
-    order = placed(house, DESK)
+def test_order_on_hold_in_sage_goes_on_when_released(warehouse: House) -> None:
+    order = placed(warehouse, DESK)
     order.change("hold")
     order.change("release")
     order.post(order.ship())

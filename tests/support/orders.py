@@ -62,7 +62,7 @@ class PlacedOrder:
             ],
             **fields,
         }
-        self.event = {"type": "order.created", "timestamp": "2026-11-22T12:15:05-06:00", "data": order}
+        self.event: dict[str, Any] = {"type": "order.created", "timestamp": "2026-11-22T12:15:05-06:00", "data": order}
 
     def check_out(self) -> "PlacedOrder":
         """The buyer checks out."""

@@ -72,3 +72,18 @@ def answers(url: str) -> bool:
         return httpx.get(url, timeout=5).is_success
     except httpx.HTTPError:
         return False
+
+
+def pid_of(temporal_address: str, *words: str) -> int:
+    """The process whose command line holds all the words, of the house at this address (empty: of any)."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                command = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                environment = (folder / "environ").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            ours = not temporal_address or f"TEMPORAL_ADDRESS={temporal_address}" in environment
+            if ours and all(word in command for word in words):
+                return int(folder.name)
+    raise AssertionError(f"no process {words}")

@@ -1,0 +1,55 @@
+"""Temporal as developers and support use it: the CLI of the virtual environment, and the poller's cursor."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.conftest import House
+
+TEMPORAL = Path(sys.executable).parent / "temporal"
+SCHEDULE = "sage-poll-demo"
+
+
+def temporal(house: House, *arguments: str) -> str:
+    """The CLI, as the README shows it."""
+    command = [str(TEMPORAL), *arguments, "--address", house.temporal_address]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def history(house: House, workflow_id: str) -> list[dict[str, Any]]:
+    """The events of the latest run."""
+    events: list[dict[str, Any]] = json.loads(temporal(house, "workflow", "show", "-w", workflow_id, "-o", "json"))[
+        "events"
+    ]
+    return events
+
+
+def running_shifts(house: House) -> list[dict[str, str]]:
+    """Workflow and run ids of the poller's shifts that run."""
+    query = "WorkflowType='SagePollWorkflow' AND ExecutionStatus='Running'"
+    runs = json.loads(temporal(house, "workflow", "list", "--query", query, "-o", "json") or "[]")
+    return [run["execution"] for run in runs]
+
+
+def cursor(house: House) -> dict[str, Any]:
+    """The cursor in the heartbeat of the shift that is running; empty between two shifts."""
+    runs = running_shifts(house)
+    if not runs:
+        return {}
+    execution = runs[0]
+    answer = json.loads(
+        temporal(house, "workflow", "describe", "-w", execution["workflowId"], "-r", execution["runId"], "-o", "json")
+    )
+    for activity in answer.get("pendingActivities", []):
+        if activity.get("heartbeatDetails"):
+            return dict(activity["heartbeatDetails"][0])
+    return {}
+
+
+def polls_made(house: House) -> int:
+    """Polls that the running shift and those before it have made; 0 between two shifts."""
+    return int(cursor(house).get("polls", 0))

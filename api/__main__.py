@@ -17,7 +17,7 @@ from workers.settings import (
     load_pair_settings,
     load_settings,
 )
-from workers.telemetry import set_up_logging, set_up_tracing
+from workers.telemetry import leave, set_up_logging, set_up_tracing
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -91,4 +91,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main())

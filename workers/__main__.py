@@ -13,7 +13,7 @@ from workers.roles import Fleet, Role, check_settings
 from workers.schedules import ensure_schedules
 from workers.settings import Settings, SettingsError, load_pair_files, load_settings
 from workers.signals import stop_on_signals
-from workers.telemetry import set_up_logging, set_up_tracing
+from workers.telemetry import leave, set_up_logging, set_up_tracing
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -75,4 +75,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main())

@@ -3,8 +3,12 @@
 Logs: one line each on standard error, time in UTC, no personal data. Traces: OTLP over HTTP when an endpoint is set.
 """
 
+import atexit
 import logging
+import os
+import sys
 import time
+from typing import NoReturn
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -34,3 +38,15 @@ def set_up_tracing(settings: Settings, service: str) -> bool:
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     return True
+
+
+def leave(status: int) -> NoReturn:
+    """End the process: send what is left of logs and traces, then go without the interpreter's own finalisation.
+
+    Temporal's SDK has threads that may call into Python at that moment: measured, a command that ends right after its
+    last call was aborted (SIGABRT) about once in 25 runs, although its work was done.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)

@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 alerts = logging.getLogger("alerts")
 
 UNPOSTED_KEPT = 150
-"""Our unposted invoices in the cursor, 16 bytes each (4 KB at most); those beyond are found by date and rotation."""
+"""Our unposted invoices in the cursor, 16 bytes each (4 KB at most); those beyond are in memory, and after a
+restart found by date, by rotation, or by the orders' daily reads."""
 UNRESOLVED_KEPT = 40
 """Invoices of no known order in the cursor, 27 bytes each; the oldest give way."""
 
@@ -71,6 +72,8 @@ class Memory:
     """SalesOrderNo → digest of the standing as the order was told, or as it was created."""
     seen: dict[tuple[str, str], tuple[str, float, float]] = field(default_factory=dict)
     """(InvoiceNo, SalesOrderNo) → digest, first seen, unchanged since (monotonic seconds)."""
+    tracked: list[str] = field(default_factory=list)
+    """Our unposted invoices at the last poll, all of them, as entries of the cursor."""
     missing: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Entry of the cursor → polls in which it was in neither place, and since when (monotonic seconds)."""
     owners: dict[str, str] = field(default_factory=dict)
@@ -173,10 +176,11 @@ class SagePollActivities:
         await self._rotate(poll)
         await self._tell(poll)
         self._forget(poll)
+        self._memory.tracked = sorted(set(poll.tracked))
         counts = poll.counts
         return PollCursor(
             polled_on=polled_on,
-            unposted=sorted(set(poll.tracked))[:UNPOSTED_KEPT],
+            unposted=self._memory.tracked[:UNPOSTED_KEPT],
             unresolved=poll.unresolved[-UNRESOLVED_KEPT:],
             polls=cursor.polls + 1,
             signals=cursor.signals + counts["signals"],
@@ -192,7 +196,7 @@ class SagePollActivities:
                 continue
             if head.deleted:
                 # The row stays with InvoiceType XD: no need to wait for it.
-                for entry in cursor.unposted:
+                for entry in self._tracked_before(cursor):
                     if entry.startswith(f"{head.InvoiceNo}/"):
                         self._memory.missing[entry] = (MISSING_POLLS, monotonic())
                 continue
@@ -204,10 +208,14 @@ class SagePollActivities:
                 if self._is_ready(invoice, head, poll.pace):
                     poll.add([invoice])
 
+    def _tracked_before(self, cursor: PollCursor) -> list[str]:
+        """What was unposted at the last poll: all of it in memory, the first of it in the cursor."""
+        return list(dict.fromkeys([*self._memory.tracked, *cursor.unposted]))
+
     async def _look_for_those_that_left(self, cursor: PollCursor, poll: Poll) -> None:
         """By key in history, each of ours that left the unposted ones; what is in neither place is kept in mind."""
         tracked = set(poll.tracked)
-        for entry in cursor.unposted:
+        for entry in self._tracked_before(cursor):
             if entry in tracked:
                 continue
             invoice_no, _, sales_order_no = entry.partition("/")

@@ -90,6 +90,8 @@ QUICK = {
     "settle_time": 1,
     "grace_time": 3,
     "daily_read": 600,
+    "retry_initial": 0.3,
+    "retry_maximum": 2,
 }
 """A pace at which a warehouse's day takes seconds."""
 

@@ -6,7 +6,7 @@ READY := .venv/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint lock clean
+.PHONY: help setup run test test-all chaos bench lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1	/' | expand -t 12
@@ -31,6 +31,12 @@ test: $(READY) ## run the tests (as CI does)
 
 test-all: $(READY) ## run the tests with larger sizes of the randomised ones
 	@HYPOTHESIS_PROFILE=large $(BIN)/python -m pytest $(ARGS)
+
+chaos: $(READY) ## kill processes at random moments while the sample orders run, 20 rounds; CHAOS_SEED, CHAOS_ROUNDS
+	@$(BIN)/python -m pytest tests/chaos -s $(ARGS)
+
+bench: $(READY) ## measure what a poll of Sage costs on an empty and on a full company
+	@$(BIN)/python -m tests.bench.poll_cost $(ARGS)
 
 lint: $(READY) ## check style, types and layers
 	@$(BIN)/ruff check .

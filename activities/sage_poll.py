@@ -83,6 +83,9 @@ class Memory:
     days: deque[date] = field(default_factory=deque)
     """Invoice dates still to be read in this round."""
     round_began: date | None = None
+    rounds: int = 0
+    """Complete rounds; the first one reads a day with each poll, the later ones share the time of a rotation."""
+    next_day: float = -math.inf
     rotation: deque[str] = field(default_factory=deque)
     """SalesOrderNos of ours still to be read in this turn."""
     rotation_size: int = 0
@@ -245,12 +248,15 @@ class SagePollActivities:
             memory.round_began = today
             memory.days.extend(days_between(self._posted_from(cursor, today), today))
         room = await self._look_into(await self._reader.posted_on(today, and_later=True), poll, NEW_PER_POLL)
-        if memory.days and room > 0:
+        if memory.days and room > 0 and monotonic() >= memory.next_day:
             room = await self._look_into(await self._reader.posted_on(memory.days[0]), poll, room)
             if room > 0:
                 memory.days.popleft()
+                if memory.rounds:
+                    memory.next_day = monotonic() + poll.pace.rotation / self._pair.polling.history_days
         if memory.days:
             return cursor.polled_on
+        memory.rounds += 1
         began, memory.round_began = memory.round_began, today
         first = min(began, today - timedelta(days=self._pair.polling.history_days))
         memory.days.extend(days_between(first, today))
@@ -266,25 +272,31 @@ class SagePollActivities:
         earliest = date.fromisoformat(cursor.polled_on) - timedelta(days=1)
         return min(earliest, today - timedelta(days=self._pair.polling.history_days))
 
-    async def _look_into(self, heads: list[InvoiceHead], poll: Poll, room: int) -> int:
+    async def _look_into(self, numbers: list[str], poll: Poll, room: int) -> int:
         """Posted invoices that this process has not looked into yet; returns the room that is left."""
-        for head in heads:
-            if head.InvoiceNo in self._memory.done:
+        for invoice_no in numbers:
+            if invoice_no in self._memory.done:
                 continue
             if room <= 0:
                 break
             room -= 1
-            if not head.several_orders:
-                owner = await self._owner(head.SalesOrderNo)
-                if owner is None:
-                    entry = f"{head.InvoiceNo}/{head.SalesOrderNo}@{int(datetime.now(UTC).timestamp())}"
-                    poll.unresolved.append(entry)
-                if owner in (NOT_OURS, None):
-                    self._memory.done.add(head.InvoiceNo)
-                    poll.counts["not_ours"] += owner == NOT_OURS
-                    continue
-            poll.add(await self._read(self._reader.posted_invoice(head.InvoiceNo), head.InvoiceNo, poll))
+            if await self._may_be_ours(invoice_no, poll):
+                poll.add(await self._read(self._reader.posted_invoice(invoice_no), invoice_no, poll))
+            else:
+                self._memory.done.add(invoice_no)
         return room
+
+    async def _may_be_ours(self, invoice_no: str, poll: Poll) -> bool:
+        """By its header; one that maps to no order yet is kept to be tried again."""
+        for head in await self._reader.posted_heads(invoice_no):
+            owner = NOT_OURS if head.several_orders else await self._owner(head.SalesOrderNo)
+            if owner or head.several_orders:
+                return True
+            if owner is None:
+                since = int(datetime.now(UTC).timestamp())
+                poll.unresolved.append(f"{invoice_no}/{head.SalesOrderNo}@{since}")
+            poll.counts["not_ours"] += owner == NOT_OURS
+        return False
 
     async def _try_unresolved(self, cursor: PollCursor, poll: Poll) -> None:
         """Invoices that map to no order are tried again for a day: listings lag, orders may come later."""

@@ -32,7 +32,7 @@ class FaultKind(StrEnum):
     SERVER_ERROR = "500"
     UNAVAILABLE = "503"
     MAINTENANCE = "maintenance"
-    """503 to every call of the route for `seconds`, with Retry-After to the end."""
+    """503 to every call of the route for `seconds` from the first one on, with Retry-After to the end."""
     IN_USE = "423"
     TOKEN_EXPIRED = "token_expired"
     """401: the token is forgotten."""
@@ -80,7 +80,7 @@ class Fault(BaseModel):
     """Length of a maintenance, of a slow answer, of an ODBC fault."""
     hits: int = 0
     _random: random.Random = PrivateAttr(default_factory=random.Random)
-    _since: float = PrivateAttr(default_factory=time.monotonic)
+    _since: float | None = PrivateAttr(default=None)
     _endless: bool = PrivateAttr(default=False)
 
     @model_validator(mode="after")
@@ -101,7 +101,7 @@ class Fault(BaseModel):
     @property
     def left(self) -> float:
         """Seconds until a maintenance ends."""
-        return self._since + self.seconds - time.monotonic()
+        return self.seconds if self._since is None else self._since + self.seconds - time.monotonic()
 
     def hit(self, call: str, text: str) -> bool:
         """Whether this call is one to spoil; counts it."""
@@ -112,6 +112,8 @@ class Fault(BaseModel):
         if self.share is not None and self._random.random() >= self.share:
             return False
         self.hits += 1
+        if self._since is None:
+            self._since = time.monotonic()
         return True
 
     def retry_after_header(self) -> str | None:

@@ -352,18 +352,26 @@ class SageReader:
         """One posted invoice, per sales order that it bills; empty when it is not there or no shipment."""
         return await self._run("posted_invoice", lambda: self._posted(invoice_no))
 
-    async def posted_on(self, invoice_date: date, *, and_later: bool = False) -> list[InvoiceHead]:
-        """Shipment invoices in history with this InvoiceDate, or from it on (that is a key; the stamps are not)."""
+    async def posted_on(self, invoice_date: date, *, and_later: bool = False) -> list[str]:
+        """InvoiceNos in history with this InvoiceDate, or from it on (that is a key; the stamps are not)."""
 
-        def read() -> list[InvoiceHead]:
+        def read() -> list[str]:
             statement = queries.POSTED_SINCE if and_later else queries.POSTED_ON
-            return [
-                InvoiceHead(InvoiceNo=text(row[0]), SalesOrderNo=text(row[4]), several_orders=text(row[5]) == "Y")
-                for row in self._rows(statement, invoice_date.isoformat())
-                if is_shipment(text(row[1]), text(row[2]), module=text(row[3]))
-            ]
+            return list(dict.fromkeys(text(row[0]) for row in self._rows(statement, invoice_date.isoformat())))
 
         return await self._run("posted_on", read)
+
+    async def posted_heads(self, invoice_no: str) -> list[InvoiceHead]:
+        """The headers of a posted invoice that are shipments; more than one when the number was used again."""
+
+        def read() -> list[InvoiceHead]:
+            return [
+                InvoiceHead(InvoiceNo=invoice_no, SalesOrderNo=text(row[5]), several_orders=text(row[14]) == "Y")
+                for row in self._rows(queries.POSTED_INVOICE, invoice_no)
+                if is_shipment(text(row[3]), text(row[4]), module=text(row[2]))
+            ]
+
+        return await self._run("posted_heads", read)
 
     async def invoices_of(self, sales_order_no: str) -> list[ShipmentInvoice]:
         """Every shipment invoice of one order: posted ones by key, unposted ones among the few there are."""

@@ -128,16 +128,8 @@ UNPOSTED_PACKAGE_ITEMS = _statement(
     "unposted_package_items",
     "SELECT PackageNo, ItemCode, Quantity FROM SO_PackageTrackingByItem WHERE InvoiceNo = ?",
 )
-POSTED_SINCE = _statement(
-    "posted_since",
-    """SELECT InvoiceNo, InvoiceType, OrderType, ModuleCode, SalesOrderNo, MultipleSalesOrdersApplied
-       FROM AR_InvoiceHistoryHeader WHERE InvoiceDate >= ?""",
-)
-POSTED_ON = _statement(
-    "posted_on",
-    """SELECT InvoiceNo, InvoiceType, OrderType, ModuleCode, SalesOrderNo, MultipleSalesOrdersApplied
-       FROM AR_InvoiceHistoryHeader WHERE InvoiceDate = ?""",
-)
+POSTED_SINCE = _statement("posted_since", "SELECT InvoiceNo FROM AR_InvoiceHistoryHeader WHERE InvoiceDate >= ?")
+POSTED_ON = _statement("posted_on", "SELECT InvoiceNo FROM AR_InvoiceHistoryHeader WHERE InvoiceDate = ?")
 APPLIED_TO_ORDER = _statement(
     "applied_to_order", "SELECT InvoiceNo FROM AR_InvoiceHistoryDetail WHERE AppliedSalesOrderNo = ?"
 )
@@ -145,8 +137,8 @@ POSTED_OF_ORDER = _statement("posted_of_order", "SELECT InvoiceNo FROM AR_Invoic
 POSTED_INVOICE = _statement(
     "posted_invoice",
     """SELECT InvoiceNo, HeaderSeqNo, ModuleCode, InvoiceType, OrderType, SalesOrderNo, InvoiceDate, ShipDate, ShipVia,
-       TaxableSalesAmt, NonTaxableSalesAmt, FreightAmt, SalesTaxAmt, DiscountAmt FROM AR_InvoiceHistoryHeader
-       WHERE InvoiceNo = ?""",
+       TaxableSalesAmt, NonTaxableSalesAmt, FreightAmt, SalesTaxAmt, DiscountAmt, MultipleSalesOrdersApplied
+       FROM AR_InvoiceHistoryHeader WHERE InvoiceNo = ?""",
 )
 POSTED_LINES = _statement(
     "posted_lines",

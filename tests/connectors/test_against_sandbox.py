@@ -290,8 +290,11 @@ async def test_shipment_is_read_the_same_before_and_after_posting(
     assert after.Total == created.total
     assert await reader.invoices_of(number) == [after]
     today = datetime.now(ZoneInfo("America/Chicago")).date()
-    for heads in (await reader.posted_on(today), await reader.posted_on(today - timedelta(days=2), and_later=True)):
-        assert invoice_no in [head.InvoiceNo for head in heads]
+    for found in (await reader.posted_on(today), await reader.posted_on(today - timedelta(days=2), and_later=True)):
+        assert invoice_no in found
+    assert [(head.InvoiceNo, head.SalesOrderNo) for head in await reader.posted_heads(invoice_no)] == [
+        (invoice_no, number)
+    ]
     standing = await reader.standing(number)
     assert (standing.live, standing.history_status) == (False, "C")
 

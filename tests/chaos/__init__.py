@@ -1,0 +1,1 @@
+"""Long tests that kill things: `make chaos`. Not part of `make test`."""

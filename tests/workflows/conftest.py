@@ -32,6 +32,7 @@ from contracts.messages import (
     CustomerRequest,
     FactsRequest,
     FindCustomer,
+    OrderOutcome,
     OrderStart,
     OrderView,
     PollCursor,
@@ -49,7 +50,7 @@ from contracts.messages import (
 )
 from mappings.packages import plan_shipments
 from mappings.pair import Pace, load_pair
-from mappings.problems import Finding, Problem
+from mappings.problems import Finding, HoldReason, Problem
 from mappings.sales_order import (
     CreatedLine,
     CustomerDecision,
@@ -174,6 +175,9 @@ class World:
         self.created_under: list[str] = []
         self.numbers = iter(f"{number:07d}" for number in range(1042, 2000))
         self.read = ShipmentsRead(invoices=[], standing=SalesOrderStanding(SalesOrderNo=NUMBER, live=True))
+        self.reads: list[ShipmentsRead] = []
+        """Answers of the next reads of Sage's shipments; `read` once used up."""
+        self.approved: list[list[HoldReason]] = []
         self.refuse_clarity = 0
         self.break_transform = False
         self.customers_created = 0
@@ -208,6 +212,7 @@ class World:
     @activity.defn
     async def read_sage_facts(self, request: FactsRequest) -> SageFacts:
         self.calls.append("read_sage_facts")
+        self.approved.append(request.approved)
         await self.facts_gate.wait()
         findings = self.findings.pop(0) if self.findings else []
         return SageFacts(
@@ -295,7 +300,7 @@ class World:
     @activity.defn
     async def read_shipments(self, request: ReadShipments) -> ShipmentsRead:
         self.calls.append("read_shipments")
-        return self.read
+        return self.reads.pop(0) if self.reads else self.read
 
     @activity.defn
     async def poll(self, shift: PollShift) -> PollCursor:
@@ -367,3 +372,23 @@ async def until(handle: WorkflowHandle[Any, Any], what: str, *, hold: int | None
 def problem(message: str) -> Problem:
     """A problem for findings."""
     return Problem(field="test", message=message)
+
+
+async def begin(
+    env: WorkflowEnvironment, start: OrderStart | None = None, **more: Any
+) -> WorkflowHandle[Any, OrderOutcome]:
+    """Start an order; its clock stands still until the test moves it."""
+    argument = start or start_of()
+    with env.with_time_skipping_disabled():
+        return await env.client.start_workflow(
+            "OrderFulfillmentWorkflow",
+            argument,
+            id=f"order-demo-{argument.order_id}",
+            task_queue=queues.ORDERS,
+            result_type=OrderOutcome,
+            **more,
+        )
+
+
+async def outcome(handle: WorkflowHandle[Any, OrderOutcome]) -> OrderOutcome:
+    return await asyncio.wait_for(handle.result(), 30)

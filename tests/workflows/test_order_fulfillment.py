@@ -14,8 +14,6 @@ from contracts.failures import FailureType
 from contracts.messages import (
     AlertKind,
     ClarityOrderChanged,
-    OrderOutcome,
-    OrderStart,
     SalesOrderCreated,
     ShipmentsRead,
 )
@@ -25,7 +23,9 @@ from mappings.sales_order import CustomerDecision, CustomerMatch
 from tests.workflows.conftest import (
     NUMBER,
     World,
+    begin,
     created_order,
+    outcome,
     problem,
     refused,
     shipment,
@@ -40,26 +40,8 @@ Handle = WorkflowHandle[Any, Any]
 CREDIT = Finding(reason=HoldReason.CREDIT, problems=[problem("on credit hold")])
 
 
-async def begin(env: WorkflowEnvironment, start: OrderStart | None = None, **more: Any) -> Handle:
-    """Start an order; its clock stands still until the test moves it."""
-    argument = start or start_of()
-    with env.with_time_skipping_disabled():
-        return await env.client.start_workflow(
-            "OrderFulfillmentWorkflow",
-            argument,
-            id=f"order-demo-{argument.order_id}",
-            task_queue=queues.ORDERS,
-            result_type=OrderOutcome,
-            **more,
-        )
-
-
 async def release(handle: Handle, action: str = "retry", **more: object) -> Any:
     return await handle.execute_update("release_hold", {"action": action, "by": "tester", **more})
-
-
-async def outcome(handle: Handle) -> OrderOutcome:
-    return await asyncio.wait_for(handle.result(), 30)
 
 
 async def test_order_ships_is_posted_and_completes(env: WorkflowEnvironment, world: World) -> None:

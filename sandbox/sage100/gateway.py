@@ -184,6 +184,8 @@ class Gateway:
 
     async def run_automatically(self) -> None:
         """Ship and post with the configured pace, as long as the process lives."""
+        if self.settings.ship_after_seconds is not None:
+            await run_in_threadpool(self.warehouse.finish_interrupted)
         while True:
             await asyncio.sleep(AUTOMATIC_INTERVAL)
             with contextlib.suppress(Refusal):

@@ -69,6 +69,18 @@ class Warehouse:
         self.track(invoice_no, packages, by_item=by_item, ship_status=ship_status)
         return invoice_no
 
+    def finish_interrupted(self) -> None:
+        """Whoever keys automatically takes up what was half keyed when the process was killed."""
+        for invoice in self.company.select("SO_InvoiceHeader"):
+            if invoice["InvoiceType"] != "IN" or invoice["ShipStatus"] not in ("N", "L"):
+                continue
+            number = invoice["InvoiceNo"]
+            if not self.company.select("SO_InvoiceDetail", InvoiceNo=number):
+                with self.company.transaction():
+                    self._key_lines(number, invoice["SalesOrderNo"], None, close_short=False)
+                    self._add_up(number)
+            self.track(number, ship_status="S")
+
     def _pause(self) -> None:
         if self.step_pause_seconds:
             time.sleep(self.step_pause_seconds)

@@ -131,7 +131,8 @@ class JsonApi:
     ) -> tuple[int, Json]:
         """One call: status and parsed body. Raises the tree of `connectors.errors`."""
         name, is_read = f"{method} {path}", method in READS
-        for attempt in (1, 2):
+        # A token may be forgotten on the other side (a restart, somebody else's sign-out) while it is being renewed.
+        for attempt in (1, 2, 3):
             headers = await self._sign_in.headers(self._client)
             request = self._client.build_request(
                 method,
@@ -143,7 +144,7 @@ class JsonApi:
             response = await send(self.system, name, self._client, request, is_read=is_read)
             if response.status_code != 401:
                 return self._answer(name, response, is_read=is_read)
-            if not self._sign_in.refused(headers) or attempt == 2:
+            if not self._sign_in.refused(headers) or attempt == 3:
                 break
         raise SignedOut(self.system, name, "the credentials are refused (401): check key, user and secret")
 

@@ -61,6 +61,12 @@ def build_parser() -> argparse.ArgumentParser:
     clock = commands.add_parser("clock", help="show or set Sage's clock")
     clock.add_argument("--now", help="ISO 8601, in the company's time zone when without offset")
     clock.add_argument("--shift", type=float, help="seconds from the real time")
+    anything = commands.add_parser(
+        "act", help="any control: `act sage track '{…}'`; sage: ship, track, invoice, void, post, order, …"
+    )
+    anything.add_argument("side", choices=["sage", "clarity"])
+    anything.add_argument("control", help="as in docs/sandbox.md")
+    anything.add_argument("body", nargs="?", default="{}", help="JSON")
     commands.add_parser("expected", help="what should become of the sample orders")
     return parser
 
@@ -177,6 +183,9 @@ def act(options: argparse.Namespace) -> int:
                 "ByItem": options.by_item,
             }
             calls = [("POST", f"{sage}/ship", body)]
+        case "act":
+            side = sage if options.side == "sage" else clarity
+            calls = [("POST", f"{side}/{options.control}", json.loads(options.body))]
         case "post":
             calls = [("POST", f"{sage}/post", {"InvoiceNo": options.invoice_no})]
         case "clock":

@@ -56,6 +56,10 @@ def test_the_warehouse_ships_and_the_office_posts_by_command(sandbox: Sandbox) -
     shipped = json.loads(command(sandbox, "ship", number, "--packages", "2", "--by-item").stdout)
     assert len(sandbox.rows("SELECT 1 FROM SO_InvoiceTracking WHERE InvoiceNo = ?", shipped["InvoiceNo"])) == 2
     assert json.loads(command(sandbox, "post").stdout)["InvoiceNos"] == [shipped["InvoiceNo"]]
+    late = json.dumps({"InvoiceNo": shipped["InvoiceNo"], "Packages": [{"TrackingID": "LATE"}]})
+    assert command(sandbox, "act", "sage", "track", late).returncode == 0
+    tracked = sandbox.rows("SELECT TrackingID FROM AR_InvoiceHistoryTracking WHERE InvoiceNo = ?", shipped["InvoiceNo"])
+    assert [row["TrackingID"] for row in tracked] == ["LATE"]
     refused = command(sandbox, "ship", number)
     assert refused.returncode == 1
     assert "is not open" in refused.stdout

@@ -139,6 +139,8 @@ class OrderFulfillmentWorkflow:
         """InvoiceNo → the external references of its shipments at Clarity."""
         self.reading: ShipmentsRead | None = None
         """The last look of the order's own at Sage."""
+        self.read_at = -1
+        """`news` at that look: it says nothing about what came after it."""
         self.believed: dict[str, Decimal] = {}
         """Item (or line) → quantity that two reads agreed will not come."""
         self.gone_confirmed = False
@@ -491,7 +493,7 @@ class OrderFulfillmentWorkflow:
         """Unposted invoices that Sage does not show any more, by the poller's word or by the order's own read."""
         missing = set(self.standing.missing_invoices) if self.standing is not None else set()
         unposted = [invoice.InvoiceNo for invoice in self.own_invoices() if not invoice.posted]
-        if self.reading is not None and self.reading.standing == self.standing:
+        if self.reading is not None and self.read_at == self.news:
             found = {invoice.InvoiceNo for invoice in self.reading.invoices}
             missing |= set(unposted) - found - set(self.reading.outstanding)
         return [number for number in unposted if number in missing]
@@ -577,6 +579,7 @@ class OrderFulfillmentWorkflow:
     async def read_shipments(self) -> ShipmentsRead:
         """Read this order's invoices, lines and standing from Sage; they join what the signals brought."""
         self.step("Sage's shipments of this order (ODBC)")
+        before = self.news
         read = await self.insist(
             SageReadActivities.read_shipments,
             ReadShipments(
@@ -587,7 +590,7 @@ class OrderFulfillmentWorkflow:
             queues.sage_read(self.pair),
             f"Read the shipments of {self.sales_order_no} in Sage",
         )
-        self.reading, self.standing = read, read.standing
+        self.reading, self.standing, self.read_at = read, read.standing, before
         self.gone_confirmed = self.gone_confirmed and not read.standing.live
         self.lines = adopt_lines(self.lines, read.added_lines)
         for line in [line for line in read.added_lines if line.counts]:

@@ -1,10 +1,13 @@
 """Temporal as developers and support use it: the CLI of the virtual environment, and the poller's cursor."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from temporalio.client import Client
 
 from tests.e2e.conftest import House
 
@@ -37,16 +40,17 @@ def running_shifts(house: House) -> list[dict[str, str]]:
 
 def cursor(house: House) -> dict[str, Any]:
     """The cursor in the heartbeat of the shift that is running; empty between two shifts."""
-    runs = running_shifts(house)
-    if not runs:
-        return {}
-    execution = runs[0]
-    answer = json.loads(
-        temporal(house, "workflow", "describe", "-w", execution["workflowId"], "-r", execution["runId"], "-o", "json")
-    )
-    for activity in answer.get("pendingActivities", []):
-        if activity.get("heartbeatDetails"):
-            return dict(activity["heartbeatDetails"][0])
+    return asyncio.run(_cursor(house.temporal_address))
+
+
+async def _cursor(address: str) -> dict[str, Any]:
+    client = await Client.connect(address)
+    async for run in client.list_workflows("WorkflowType='SagePollWorkflow' AND ExecutionStatus='Running'"):
+        shift = await client.get_workflow_handle(run.id, run_id=run.run_id).describe()
+        for activity in shift.raw_description.pending_activities:
+            for payload in activity.heartbeat_details.payloads:
+                details: dict[str, Any] = json.loads(payload.data)
+                return details
     return {}
 
 

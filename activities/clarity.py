@@ -65,16 +65,19 @@ class ClarityActivities:
         wanted = plan_shipments(request.order_id, request.lines, request.invoice, self._pair)
         prefix = reference_prefix(request.invoice.SalesOrderNo, request.invoice.InvoiceNo)
         references = await self._bring_in_line(request.order_id, prefix, wanted)
+        activity.heartbeat()
         if request.order_shipped:
             await self._advance(request.order_id, self._pair.clarity.statuses.shipped)
         return ShipmentPosted(references=references)
 
     async def _bring_in_line(self, order_id: str, prefix: str, wanted: list[ClarityShipment]) -> list[str]:
-        """Make Clarity's shipments with this prefix the wanted ones; returns their references."""
+        """Make Clarity's shipments with this prefix the wanted ones, a heartbeat each; returns their references."""
+        activity.heartbeat()
         shipments = await self._clarity.shipments_of(order_id)
         known = [shipment for shipment in shipments if shipment.externalReference.startswith(prefix)]
         references = {shipment.id: shipment.externalReference for shipment in known if not shipment.void}
         for step in steps_towards(wanted, known):
+            activity.heartbeat()
             if isinstance(step, Create):
                 receipt = await self._clarity.post_shipment(step.shipment)
                 references[receipt.id] = step.shipment.externalReference

@@ -728,12 +728,16 @@ class OrderFulfillmentWorkflow:
         summary: str,
         limit: timedelta | None = None,
     ) -> Result:
-        """One step on an outside system's queue: outages are waited out, a final answer raises ActivityError."""
+        """One step on an outside system's queue: outages are waited out, a final answer raises ActivityError.
+
+        A step with several calls heartbeats between them, so that a killed worker costs one call's time, not all.
+        """
         return await workflow.execute_activity_method(
             step,
             request,
             task_queue=queue,
             start_to_close_timeout=limit or retry.one_call(self.pace),
+            heartbeat_timeout=retry.one_call(self.pace) if limit is not None else None,
             retry_policy=retry.outside_system(self.pace),
             summary=summary,
         )

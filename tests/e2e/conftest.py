@@ -86,7 +86,7 @@ QUICK = {
     "poll_interval": 0.4,
     "quiet_interval": 0.4,
     "rotation": 3,
-    "agree_time": 3,
+    "agree_time": 4,
     "settle_time": 1,
     "grace_time": 3,
     "daily_read": 600,

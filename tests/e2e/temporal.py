@@ -54,6 +54,18 @@ async def _cursor(address: str) -> dict[str, Any]:
     return {}
 
 
+def timers(house: House, workflow_id: str) -> list[str]:
+    """Summaries of the timers that the workflow has started."""
+    return asyncio.run(_timers(house.temporal_address, workflow_id))
+
+
+async def _timers(address: str, workflow_id: str) -> list[str]:
+    client = await Client.connect(address)
+    events = (await client.get_workflow_handle(workflow_id).fetch_history()).events
+    started = [event for event in events if event.HasField("timer_started_event_attributes")]
+    return [event.user_metadata.summary.data.decode() for event in started]
+
+
 def polls_made(house: House) -> int:
     """Polls that the running shift and those before it have made; 0 between two shifts."""
     return int(cursor(house).get("polls", 0))

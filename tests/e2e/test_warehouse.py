@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import House
-from tests.e2e.temporal import polls_made
+from tests.e2e.temporal import timers
 from tests.support.orders import PlacedOrder
 from tests.support.processes import wait_until
 
@@ -130,8 +130,10 @@ def test_rows_in_neither_place_during_an_update(warehouse: House) -> None:
     invoice = order.ship()
     order.until_state("shipped")
     order.post(invoice, HalfWay=True)
-    before = polls_made(warehouse)
-    wait_until("one poll saw neither", lambda: polls_made(warehouse) > before, 20)
+    gone = f"Gone from Sage: invoice {invoice}"
+    wait_until(
+        "a poll saw neither", lambda: any(gone in one for one in timers(warehouse, f"order-demo-{order.id}")), 20
+    )
     order.post(invoice)
     complete(order)
     assert order.voided() == []

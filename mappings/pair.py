@@ -13,19 +13,14 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from mappings.clarity_profile import AuthScheme, ClarityProfile, Section
 from mappings.pair_file import PairFileError, explain, read_yaml
 from mappings.problems import HoldReason
 from mappings.shipments import ShipsOn
 
-__all__ = ["Pace", "Pair", "PairFileError", "load_pair", "load_pairs"]
-
-
-class Section(BaseModel):
-    """A section of a pair file: immutable, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+__all__ = ["AuthScheme", "ClarityProfile", "Pace", "Pair", "PairFileError", "load_pair", "load_pairs"]
 
 
 class Company(Section):
@@ -49,57 +44,6 @@ class Company(Section):
     def zone(self) -> ZoneInfo:
         """The time zone itself."""
         return ZoneInfo(self.time_zone)
-
-
-class AuthScheme(StrEnum):
-    """How to sign in to Clarity."""
-
-    OAUTH = "oauth"
-    API_KEY = "api_key"
-
-
-class ClarityRoutes(Section):
-    """Paths of Clarity's API; `{id}` is replaced."""
-
-    token: str = "/oauth/token"
-    orders: str = "/api/v1/orders"
-    order: str = "/api/v1/orders/{id}"
-    shipments: str = "/api/v1/shipments"
-    shipment: str = "/api/v1/shipments/{id}"
-    customer: str = "/api/v1/customers/{id}"
-
-
-class ClarityStatuses(Section):
-    """Clarity's names for the states that this integration sets or reads."""
-
-    processing: str = "Processing"
-    shipped: str = "Shipped"
-    completed: str = "Completed"
-    cancelled: str = "Cancelled"
-    shipment_void: str = "Void"
-
-    @property
-    def finished(self) -> tuple[str, ...]:
-        """States in which nothing is left to do for us."""
-        return (self.shipped, self.completed, self.cancelled)
-
-
-class Paging(Section):
-    """How lists are paged."""
-
-    first_page: int = 0
-    page_size: int = Field(default=50, ge=1, le=1000)
-
-
-class ClarityProfile(Section):
-    """The Clarity release of this site: routes, names, paging, sign-in."""
-
-    auth: AuthScheme = AuthScheme.OAUTH
-    scope: str = ""
-    routes: ClarityRoutes = ClarityRoutes()
-    statuses: ClarityStatuses = ClarityStatuses()
-    paging: Paging = Paging()
-    webhook_tolerance_seconds: int = Field(default=300, ge=1)
 
 
 class GatewayAuth(StrEnum):

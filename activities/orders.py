@@ -48,7 +48,7 @@ class OrderActivities:
             id=ids.customer_workflow_id(pair, search.match_key, self._match_key_secrets[pair]),
             task_queue=queues.ORDERS,
             start_signal="attach",
-            start_signal_args=[request.order_workflow_id],
+            start_signal_args=[request.order_workflow_id, search],
             search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, pair)]),
             static_summary="One new buyer: look again, create once, answer every waiting order",
             rpc_timeout=timedelta(seconds=10),

@@ -25,6 +25,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.stock_wake import StockWake
 from connectors.sage100.odbc import InvoiceHead, SageReader
 from contracts import ids
 from contracts import search_attributes as attributes
@@ -125,6 +126,7 @@ class SagePollActivities:
         self._client = client
         self._now = now
         self._memory = Memory()
+        self._stock = StockWake(pair, reader, client)
 
     # ---- the shift ------------------------------------------------------------------------------------------------
 
@@ -179,6 +181,7 @@ class SagePollActivities:
         await self._rotate(poll)
         await self._tell(poll)
         self._forget(poll)
+        await self._stock.sweep(pace.stock_sweep)
         self._memory.tracked = sorted(set(poll.tracked))
         counts = poll.counts
         return PollCursor(

@@ -13,7 +13,7 @@ from mappings.facts import facts_from
 from mappings.items import wanted_codes
 from mappings.pair import Pair
 from mappings.readiness import without_waiting
-from mappings.sales_order import CustomerSearch, SageFacts
+from mappings.sales_order import CustomerDecision, CustomerMatch, CustomerSearch, SageFacts
 
 
 class SageReadActivities:
@@ -32,10 +32,13 @@ class SageReadActivities:
         # A purchase order number alone proves nothing: buyers reuse them (rules 4).
         wanted = draft.sales_order.UDF_WEB_ORDER_ID
         existing = next((order for order in found if wanted == order.UDF_WEB_ORDER_ID), None)
-        codes = wanted_codes(draft, self._pair)
+        codes = wanted_codes(draft, self._pair, request.decisions)
         aliases = await self._reader.aliases(codes)
         items = await self._reader.items(list(dict.fromkeys([*codes, *(alias.ItemCode for alias in aliases)])))
         candidates = await self._candidates(draft.customer, force=False)
+        chosen = request.decisions.customer
+        if chosen is not None and (record := await self._reader.customer(chosen)) is not None:
+            candidates = [*(one for one in candidates if one.key != chosen), record]
         return facts_from(
             draft,
             existing,
@@ -44,12 +47,14 @@ class SageReadActivities:
             candidates,
             self._pair,
             invoiced=invoiced,
-            approved=request.approved,
+            decisions=request.decisions,
         )
 
     @activity.defn
     async def find_customer(self, request: FindCustomer) -> CustomerFound:
         """Look for the buyer in Sage as it is now: the match index is refreshed first."""
+        if request.search.decided_new:
+            return CustomerFound(match=CustomerMatch(decision=CustomerDecision.CREATE))
         candidates = await self._candidates(request.search, force=True)
         return CustomerFound(match=match_customer(request.search, candidates, self._pair))
 

@@ -6,32 +6,60 @@ for a poll of Temporal (design, processes).
 """
 
 import asyncio
+from collections.abc import Iterable
+from typing import Protocol
 
 from temporalio import activity
 
-from connectors.errors import AlreadyExists
-from connectors.sage100.gateway import CustomerWriter, SalesOrderWriter
+from connectors.errors import AlreadyExists, Refused
+from connectors.sage100.gateway import AliasWriter, CustomerWriter, SalesOrderWriter
 from contracts.messages import (
+    AliasRemembered,
     CreateCustomer,
     CreateSalesOrder,
     CustomerCreated,
+    RememberAlias,
     ReserveRequest,
     SalesOrderCreated,
 )
-from mappings.checks import compare_totals, same_order
+from mappings.checks import back_ordered, balanced, compare_totals, run_checks, same_order
+from mappings.customer_match import CustomerRecord
+from mappings.items import ItemFacts
 from mappings.pair import Pair
 from mappings.problems import HoldReason, Problem
 from mappings.sales_order import CustomerKey, SalesOrder, SalesOrderOnSage
 
 
-class SageWriteActivities:
-    """Writes of one company. `sales_orders` and `customers` are the same gateway, or two writers side by side."""
+class StockAndCreditReader(Protocol):
+    """What is looked at once more, inside the write lock."""
 
-    def __init__(self, pair: Pair, sales_orders: SalesOrderWriter, customers: CustomerWriter) -> None:
+    async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
+        """Items with their stock, by ItemCode."""
+        ...
+
+    async def customer(self, key: CustomerKey) -> CustomerRecord | None:
+        """The account."""
+        ...
+
+
+class SageWriteActivities:
+    """Writes of one company. The writers are the same gateway, or several side by side."""
+
+    def __init__(
+        self,
+        pair: Pair,
+        sales_orders: SalesOrderWriter,
+        customers: CustomerWriter,
+        aliases: AliasWriter,
+        reader: StockAndCreditReader,
+    ) -> None:
         self._pair = pair
         self._sales_orders = sales_orders
         self._customers = customers
+        self._aliases = aliases
+        self._reader = reader
         self._seats = asyncio.Semaphore(pair.sage.writers)
+        self._look_and_create = asyncio.Lock()
 
     @activity.defn
     async def reserve_sales_order_number(self, request: ReserveRequest) -> str:
@@ -41,26 +69,62 @@ class SageWriteActivities:
 
     @activity.defn
     async def create_sales_order(self, request: CreateSalesOrder) -> SalesOrderCreated:
-        """Preview, compare totals, create under the reserved number.
+        """Preview, compare totals, look at stock and credit once more, create under the reserved number.
 
         The number makes it safe to repeat (rules 4): on every attempt but the first, and on 409, Sage is read first.
         What stands there is our order when the web order id says so and the content is equal.
         """
-        number, wanted = request.SalesOrderNo, request.sales_order
+        number, wanted = request.SalesOrderNo, balanced(request.sales_order, self._pair, request.decisions)
         async with self._seats:
             if activity.info().attempt > 1:
                 stored = await self._sales_orders.get_sales_order(number)
                 if stored is not None:
                     return self._decide(wanted, stored)
             preview = await self._sales_orders.preview(wanted)
-            difference = compare_totals(request.expected, preview)
-            if difference is not None:
-                return SalesOrderCreated(hold=difference.reason, problems=difference.problems)
+            mismatch = compare_totals(request.expected, preview, request.decisions)
+            if mismatch is not None:
+                return SalesOrderCreated(
+                    hold=mismatch.reason,
+                    problems=mismatch.problems,
+                    difference=preview.total - request.expected.grand,
+                )
+            async with self._look_and_create:
+                return await self._create(request, wanted)
+
+    async def _create(self, request: CreateSalesOrder, wanted: SalesOrder) -> SalesOrderCreated:
+        """Look at stock and credit as they are now, then write: nobody else of this company writes in between."""
+        number = request.SalesOrderNo
+        customer = CustomerKey(ARDivisionNo=wanted.ARDivisionNo, CustomerNo=wanted.CustomerNo)
+        items = await self._reader.items(dict.fromkeys(line.ItemCode for line in wanted.Lines))
+        findings = run_checks(
+            wanted, request.expected, await self._reader.customer(customer), items, self._pair, request.decisions
+        )
+        if findings:
+            return SalesOrderCreated(
+                hold=findings[0].reason,
+                problems=findings[0].problems,
+                items=findings[0].items,
+                shortages=findings[0].shortages,
+                no_back_orders=findings[0].no_back_orders,
+            )
+        order = back_ordered(wanted, items, self._pair, request.decisions)
+        try:
+            return SalesOrderCreated(created=await self._sales_orders.create_sales_order(number, order))
+        except AlreadyExists:
+            stored = await self._sales_orders.get_sales_order(number)
+            return SalesOrderCreated(number_taken=True) if stored is None else self._decide(wanted, stored)
+
+    @activity.defn
+    async def remember_alias(self, request: RememberAlias) -> AliasRemembered:
+        """A person's choice of item, kept in Sage (IM_AliasItem) for the next order."""
+        async with self._seats:
             try:
-                return SalesOrderCreated(created=await self._sales_orders.create_sales_order(number, wanted))
-            except AlreadyExists:
-                stored = await self._sales_orders.get_sales_order(number)
-                return SalesOrderCreated(number_taken=True) if stored is None else self._decide(wanted, stored)
+                await self._aliases.create_alias(request.AliasItemNo, request.ItemCode)
+            except AlreadyExists as error:
+                return AliasRemembered(stored=False, why=str(error))
+            except Refused as error:
+                return AliasRemembered(stored=False, why=str(error))
+        return AliasRemembered(stored=True)
 
     def _decide(self, wanted: SalesOrder, stored: SalesOrderOnSage) -> SalesOrderCreated:
         if stored.UDF_WEB_ORDER_ID != wanted.UDF_WEB_ORDER_ID:

@@ -24,6 +24,7 @@ from api.payload import NotJson, parse_payload
 from connectors.clarity.webhooks import BadSignature, verify
 from contracts import ids
 from contracts.messages import OrderView, Release, ReleaseAccepted
+from mappings.card_numbers import mask_card_numbers
 from mappings.pair import Pair
 
 log = logging.getLogger(__name__)
@@ -226,6 +227,10 @@ def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> N
     )
     async def release(pair: PairName, order_id: OrderId, decision: Release) -> ReleaseAccepted:
         edge_of(edges, pair)
+        if decision.correction is not None:
+            # A correction is kept in the order's history: card numbers never are (rules 5).
+            clean, _ = mask_card_numbers(decision.correction)
+            decision = decision.model_copy(update={"correction": clean})
         if decision.hold is None:
             raise EdgeError(
                 422, "hold: is missing", "Send the number of the hold that GET shows, so that you decide it."

@@ -5,15 +5,17 @@ object, so that a field can be added. Amounts are Decimals, instants are timezon
 """
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
 
 from contracts.search_attributes import OrderState
+from mappings.decisions import Decisions, Side
 from mappings.frozen import Frozen
 from mappings.pair import Pace
-from mappings.problems import HoldReason, Problem
+from mappings.problems import Finding, HoldReason, Problem, Shortage
 from mappings.sales_order import (
     CreatedLine,
     CustomerKey,
@@ -65,11 +67,17 @@ class ClarityOrderChanged(Frozen):
 
 
 class ReleaseAction(StrEnum):
-    """What support can decide on a held order today; `HoldReason` says which of them apply."""
+    """What support can decide on a held order; `HoldReason` says which of them apply."""
 
     RETRY = "retry"
     CANCEL = "cancel"
+    CORRECT = "correct"
+    USE_ITEM = "use_item"
+    USE_CUSTOMER = "use_customer"
+    CREATE_CUSTOMER = "create_customer"
     APPROVE = "approve"
+    BACKORDER = "backorder"
+    SHIP_AVAILABLE = "ship_available"
 
 
 class Release(Frozen):
@@ -84,16 +92,37 @@ class Release(Frozen):
     reason: HoldReason | None = None
     hold: int | None = None
     note: str = Field(default="", max_length=1000)
+    correction: dict[str, Any] | None = None
+    """With `correct`: a JSON merge patch (RFC 7396) on the order, its items keyed by item id."""
+    items: dict[str, str] = {}
+    """With `use_item`: Clarity item id → ItemCode."""
+    remember: bool = False
+    """With `use_item`: keep the choice in Sage as an alias (IM_AliasItem)."""
+    customer_no: str = Field(default="", max_length=23)
+    """With `use_customer`: division-number, `00-ABC001`."""
+    winner: Side | None = None
+    """With `approve` on `total_mismatch`: whose total is right."""
 
 
-APPROVABLE = frozenset({HoldReason.DELETED_IN_SAGE, HoldReason.ANOMALY})
-"""Holds on which `approve` means something: it is so, go on."""
+OWN_ACTIONS: dict[HoldReason, list[ReleaseAction]] = {
+    HoldReason.INVALID_DATA: [ReleaseAction.CORRECT],
+    HoldReason.REJECTED_BY_SAGE: [ReleaseAction.CORRECT],
+    HoldReason.REJECTED_BY_CLARITY: [ReleaseAction.CORRECT],
+    HoldReason.UNKNOWN_ITEM: [ReleaseAction.USE_ITEM, ReleaseAction.CORRECT],
+    HoldReason.CUSTOMER_REVIEW: [ReleaseAction.USE_CUSTOMER, ReleaseAction.CREATE_CUSTOMER],
+    HoldReason.CREDIT: [ReleaseAction.APPROVE],
+    HoldReason.ANOMALY: [ReleaseAction.APPROVE],
+    HoldReason.ORDER_CHANGED: [ReleaseAction.APPROVE],
+    HoldReason.DELETED_IN_SAGE: [ReleaseAction.APPROVE],
+    HoldReason.OUT_OF_STOCK: [ReleaseAction.BACKORDER, ReleaseAction.SHIP_AVAILABLE],
+    HoldReason.TOTAL_MISMATCH: [ReleaseAction.CORRECT, ReleaseAction.APPROVE],
+}
+"""Actions of a hold besides `retry` and `cancel` (design, holds)."""
 
 
 def actions_for(reason: HoldReason) -> list[ReleaseAction]:
     """What can be decided on a hold."""
-    own = [ReleaseAction.APPROVE] if reason in APPROVABLE else []
-    return [ReleaseAction.RETRY, ReleaseAction.CANCEL, *own]
+    return [ReleaseAction.RETRY, ReleaseAction.CANCEL, *OWN_ACTIONS.get(reason, [])]
 
 
 class ReleaseAccepted(Frozen):
@@ -103,6 +132,8 @@ class ReleaseAccepted(Frozen):
     hold: int
     reason: HoldReason
     action: ReleaseAction
+    changes: list[str] = []
+    """With `correct`: what the correction changed, field by field."""
 
 
 class TrailEntry(Frozen):
@@ -120,6 +151,11 @@ class HoldView(Frozen):
     since: datetime
     problems: list[Problem]
     items: list[str] = []
+    shortages: list[Shortage] = []
+    no_back_orders: list[str] = []
+    """Items among `items` of which Sage drops what it cannot ship (AllowBackOrders N)."""
+    difference: Decimal = Decimal(0)
+    """With `total_mismatch`: Sage's total less Clarity's."""
     actions: list[ReleaseAction]
     reminders: int = 0
 
@@ -183,8 +219,8 @@ class FactsRequest(Frozen):
 
     pair: str
     draft: Draft
-    approved: list[HoldReason] = []
-    """Holds that a person has approved on this order: they are not found again."""
+    decisions: Decisions = Decisions()
+    """What people decided on this order."""
 
 
 class ReserveRequest(Frozen):
@@ -200,6 +236,7 @@ class CreateSalesOrder(Frozen):
     SalesOrderNo: str
     sales_order: SalesOrder
     expected: ExpectedTotals
+    decisions: Decisions = Decisions()
 
 
 class SalesOrderCreated(Frozen):
@@ -209,6 +246,38 @@ class SalesOrderCreated(Frozen):
     number_taken: bool = False
     hold: HoldReason | None = None
     problems: list[Problem] = []
+    difference: Decimal = Decimal(0)
+    """With `total_mismatch`: Sage's total less Clarity's."""
+    items: list[str] = []
+    """ItemCodes that the hold is about."""
+    shortages: list[Shortage] = []
+    no_back_orders: list[str] = []
+
+    @property
+    def finding(self) -> Finding:
+        """The hold to take, when nothing was created."""
+        return Finding(
+            reason=self.hold or HoldReason.REJECTED_BY_SAGE,
+            problems=self.problems,
+            items=self.items,
+            shortages=self.shortages,
+            no_back_orders=self.no_back_orders,
+        )
+
+
+class RememberAlias(Frozen):
+    """`remember_alias`: SKU → ItemCode as a general alias in Sage."""
+
+    pair: str
+    AliasItemNo: str
+    ItemCode: str
+
+
+class AliasRemembered(Frozen):
+    """Whether the alias stands in Sage now, and if not, why."""
+
+    stored: bool
+    why: str = ""
 
 
 class Acknowledge(Frozen):
@@ -347,6 +416,8 @@ class FindCustomer(Frozen):
 
     pair: str
     search: CustomerSearch
+    just_created: list[CustomerKey] = []
+    """Accounts that the same resolution created for other orders."""
 
 
 class CustomerFound(Frozen):

@@ -9,6 +9,8 @@ from temporalio.common import SearchAttributeKey
 
 SCALAR_LIMIT: Final = 200
 LIST_LIMIT_BYTES: Final = 1_500
+MORE: Final = "+more"
+"""Last of `HeldItems` when there are more than fit."""
 
 
 class OrderState(StrEnum):
@@ -55,6 +57,6 @@ def held_items(items: Iterable[str]) -> list[str]:
         value = scalar(item)
         used += len(value.encode()) + 4
         if used > LIST_LIMIT_BYTES:
-            return [*kept, "+more"]
+            return [*kept, MORE]
         kept.append(value)
     return kept

@@ -5,13 +5,21 @@ In: what is to be created and what Sage said. Out: findings (each asks for a hol
 
 from collections import defaultdict
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from mappings.customer_match import CustomerRecord
+from mappings.decisions import UNDECIDED, Decisions, Side, StockDecision
 from mappings.items import ItemFacts
 from mappings.pair import Check, CheckName, Pair
-from mappings.problems import Finding, HoldReason, Problem
-from mappings.sales_order import ExpectedTotals, LineOrigin, SalesOrder, SalesOrderOnSage
+from mappings.problems import Finding, HoldReason, Problem, Shortage
+from mappings.sales_order import (
+    ExpectedTotals,
+    LineOrigin,
+    SageItemType,
+    SalesOrder,
+    SalesOrderLine,
+    SalesOrderOnSage,
+)
 
 
 def run_checks(
@@ -20,23 +28,26 @@ def run_checks(
     customer: CustomerRecord | None,
     items: Mapping[str, ItemFacts],
     pair: Pair,
+    decisions: Decisions = UNDECIDED,
 ) -> list[Finding]:
-    """The pair's checks in the pair's order; `items` by ItemCode, `customer` None for one yet to be created."""
+    """The pair's checks in the pair's order; `items` by ItemCode, `customer` None for one yet to be created.
+
+    What a person approved is not found again; a decision about stock passes the stock check.
+    """
     findings = []
     for check in pair.checks:
+        if check.on_fail in decisions.approved:
+            continue
         match check.name:
             case CheckName.CREDIT:
                 problems = _credit(order, expected, customer, pair)
-                concerned: list[str] = []
+                if problems:
+                    findings.append(Finding(reason=check.on_fail, problems=problems))
             case CheckName.STOCK:
-                problems, concerned = _stock(order, items, pair)
-        if problems:
-            findings.append(_finding(check, problems, concerned))
+                finding = _stock(order, items, check, decisions, pair)
+                if finding is not None:
+                    findings.append(finding)
     return findings
-
-
-def _finding(check: Check, problems: list[Problem], items: list[str]) -> Finding:
-    return Finding(reason=check.on_fail, problems=problems, items=items)
 
 
 def _credit(order: SalesOrder, expected: ExpectedTotals, customer: CustomerRecord | None, pair: Pair) -> list[Problem]:
@@ -49,7 +60,7 @@ def _credit(order: SalesOrder, expected: ExpectedTotals, customer: CustomerRecor
             Problem(
                 field=f"{field}.CreditHold",
                 message="The account is on credit hold in Sage.",
-                suggestion="Clear the hold in Sage, then release with retry; or cancel.",
+                suggestion="Clear the hold in Sage, then release with retry; or approve; or cancel.",
             )
         ]
     open_amount = expected.grand - order.DepositAmt
@@ -62,43 +73,111 @@ def _credit(order: SalesOrder, expected: ExpectedTotals, customer: CustomerRecor
         Problem(
             field=f"{field}.CreditLimit",
             message=f"With this order the account owes {exposure:,.2f}; its limit is {customer.CreditLimit:,.2f}.",
-            suggestion="Raise the limit in Sage or book a payment, then release with retry; or cancel.",
+            suggestion="Raise the limit in Sage or book a payment, then release with retry; or approve; or cancel.",
         )
     ]
 
 
-def _stock(order: SalesOrder, items: Mapping[str, ItemFacts], pair: Pair) -> tuple[list[Problem], list[str]]:
-    """Rules 7: available per item and warehouse against the whole order, in the item's standard unit."""
-    if pair.stock.policy != "hold":
-        return [], []
+def shortages(order: SalesOrder, items: Mapping[str, ItemFacts], pair: Pair) -> list[Shortage]:
+    """Rules 7: available per item and warehouse against the whole order."""
     wanted: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for line in order.Lines:
-        if line.origin is LineOrigin.ITEM:
+        if _takes_stock(line, items, pair):
             item = items[line.ItemCode]
-            if item.is_stocked and line.ItemCode not in pair.stock.not_checked:
-                warehouse = line.WarehouseCode or item.DefaultWarehouseCode
-                wanted[line.ItemCode, warehouse] += line.QuantityOrdered * item.SalesUMConvFctr
-    problems, short = [], []
-    for (item_code, warehouse), quantity in wanted.items():
-        stock = items[item_code].warehouses.get(warehouse)
-        available = stock.available if stock is not None else Decimal(0)
-        if available < quantity:
-            short.append(item_code)
-            problems.append(
-                Problem(
-                    field=f"IM_ItemWarehouse.{item_code}.{warehouse}",
-                    message=f"{max(available, Decimal(0)).normalize():f} available, "
-                    f"{quantity.normalize():f} ordered ({item_code}, warehouse {warehouse}).",
-                    suggestion="Release with retry when stock is there; or cancel.",
-                )
+            wanted[line.ItemCode, _warehouse(line, item)] += line.QuantityOrdered * item.SalesUMConvFctr
+    return [
+        Shortage(ItemCode=item_code, WarehouseCode=warehouse, wanted=quantity, available=available)
+        for (item_code, warehouse), quantity in wanted.items()
+        if (available := _available(items[item_code], warehouse)) < quantity
+    ]
+
+
+def _takes_stock(line: SalesOrderLine, items: Mapping[str, ItemFacts], pair: Pair) -> bool:
+    return (
+        line.origin is LineOrigin.ITEM
+        and line.ItemCode in items
+        and items[line.ItemCode].is_stocked
+        and line.ItemCode not in pair.stock.not_checked
+    )
+
+
+def _warehouse(line: SalesOrderLine, item: ItemFacts) -> str:
+    return line.WarehouseCode or item.DefaultWarehouseCode
+
+
+def _available(item: ItemFacts, warehouse: str) -> Decimal:
+    stock = item.warehouses.get(warehouse)
+    return max(stock.available, Decimal(0)) if stock is not None else Decimal(0)
+
+
+def _stock(
+    order: SalesOrder, items: Mapping[str, ItemFacts], check: Check, decisions: Decisions, pair: Pair
+) -> Finding | None:
+    short = shortages(order, items, pair)
+    dropped = [one.ItemCode for one in short if not items[one.ItemCode].AllowBackOrders]
+    decided = decisions.stock or (StockDecision.SHIP_AVAILABLE if pair.stock.policy == "backorder" else None)
+    if decided is StockDecision.BACKORDER:
+        # Sage would drop the whole line at the first invoice: nobody asked for that.
+        short = [one for one in short if one.ItemCode in dropped]
+    elif decided is not None:
+        short = []
+    if not short:
+        return None
+    return Finding(
+        reason=check.on_fail,
+        items=[one.ItemCode for one in short],
+        shortages=short,
+        no_back_orders=dropped,
+        problems=[
+            Problem(
+                field=f"IM_ItemWarehouse.{one.ItemCode}.{one.WarehouseCode}",
+                message=f"{one.available.normalize():f} available, "
+                f"{one.wanted.normalize():f} ordered ({one.ItemCode}, warehouse {one.WarehouseCode}).",
+                suggestion="No back orders for this item: ship_available drops the rest and tells Clarity; or cancel."
+                if one.ItemCode in dropped
+                else "It goes on by itself when stock comes. Or release with backorder (wait for all of it), "
+                "ship_available (the rest later), or cancel.",
             )
-    return problems, short
+            for one in short
+        ],
+    )
 
 
-def compare_totals(expected: ExpectedTotals, preview: SalesOrderOnSage) -> Finding | None:
-    """Sage's order total must be Clarity's grand total (rules 5); both sides are shown."""
+def back_ordered(order: SalesOrder, items: Mapping[str, ItemFacts], pair: Pair, decisions: Decisions) -> SalesOrder:
+    """The order with QuantityBackordered on its short lines, so that it takes no more stock than there is.
+
+    `backorder` lets short lines wait whole; `ship_available` (and the pair's policy `backorder`) only what is missing.
+    """
+    left: dict[tuple[str, str], Decimal] = {}
+    short = {(one.ItemCode, one.WarehouseCode) for one in shortages(order, items, pair)}
+    lines = []
+    for line in order.Lines:
+        key = (line.ItemCode, _warehouse(line, items[line.ItemCode])) if _takes_stock(line, items, pair) else ("", "")
+        if key not in short:
+            lines.append(line)
+            continue
+        factor = items[line.ItemCode].SalesUMConvFctr
+        stock = left.setdefault(key, _available(items[line.ItemCode], key[1]))
+        step = Decimal(1).scaleb(-pair.company.quantity_decimals)
+        can_ship = min((stock / factor).quantize(step, rounding=ROUND_FLOOR), line.QuantityOrdered)
+        if decisions.stock is StockDecision.BACKORDER and can_ship < line.QuantityOrdered:
+            can_ship = Decimal(0)
+        left[key] = stock - can_ship * factor
+        lines.append(line.model_copy(update={"QuantityBackordered": line.QuantityOrdered - can_ship}))
+    return order.model_copy(update={"Lines": lines})
+
+
+def compare_totals(
+    expected: ExpectedTotals, preview: SalesOrderOnSage, decisions: Decisions = UNDECIDED
+) -> Finding | None:
+    """Sage's order total must be Clarity's grand total (rules 5); both sides are shown.
+
+    A person who said that Sage is right said so of one difference: another one is asked about again.
+    """
     difference = preview.total - expected.grand
     if abs(difference) <= expected.tolerance:
+        return None
+    if decisions.winner is Side.SAGE and difference == decisions.difference:
         return None
     sides = [
         ("grand total", expected.grand, preview.total),
@@ -109,14 +188,39 @@ def compare_totals(expected: ExpectedTotals, preview: SalesOrderOnSage) -> Findi
         Problem(
             field="SO_SalesOrder.Total" if name == "grand total" else f"SO_SalesOrder.{name}",
             message=f"{name}: Clarity {clarity:,.2f}, Sage {sage:,.2f}, difference {sage - clarity:+,.2f}",
-            suggestion="Correct the order in Clarity, or prices, tax schedule or classes in Sage; then retry.",
+            suggestion="Correct prices, tax schedule or classes in Sage and retry, correct the order, or approve with "
+            'the side that wins ("winner": "sage" or "clarity").'
+            if name == "grand total"
+            else "",
         )
         for name, clarity, sage in sides
         if name == "grand total" or clarity != sage
     ]
-    lines = ", ".join(f"{line.ItemCode} {line.ExtensionAmt:,.2f}" for line in preview.Lines[:20])
-    problems.append(Problem(field="SO_SalesOrder.Lines", message=f"Sage's lines: {lines}"))
+    own = [line for line in preview.Lines if line.ItemType is not SageItemType.COMMENT and not line.is_component]
+    problems += [
+        Problem(
+            field=f"SO_SalesOrder.Lines[{number}]",
+            message=f"{line.ItemCode}: {line.QuantityOrdered.normalize():f} × {line.UnitPrice:f} = "
+            f"{line.ExtensionAmt:,.2f} in Sage",
+        )
+        for number, line in enumerate(own[:40])
+    ]
     return Finding(reason=HoldReason.TOTAL_MISMATCH, problems=problems)
+
+
+def balanced(order: SalesOrder, pair: Pair, decisions: Decisions) -> SalesOrder:
+    """With the decision that Clarity's total wins: a rounding line that takes Sage's difference away, untaxed."""
+    if decisions.winner is not Side.CLARITY or not decisions.difference:
+        return order
+    line = SalesOrderLine(
+        origin=LineOrigin.ROUNDING,
+        ItemCode=pair.charges.rounding,
+        ItemType=SageItemType.MISCELLANEOUS,
+        QuantityOrdered=Decimal(1),
+        UnitPrice=-decisions.difference,
+        TaxClass=pair.charges.non_taxable_class,
+    )
+    return order.model_copy(update={"Lines": [*order.Lines, line]})
 
 
 def same_order(wanted: SalesOrder, stored: SalesOrderOnSage) -> list[str]:

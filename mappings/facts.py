@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from mappings.checks import run_checks
 from mappings.customer_match import CustomerRecord, match_customer
+from mappings.decisions import UNDECIDED, Decisions
 from mappings.items import AliasFacts, ItemFacts, resolve_item
 from mappings.pair import Pair
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.sales_order import (
+    CustomerCandidate,
     CustomerDecision,
     CustomerMatch,
     Draft,
@@ -32,19 +34,19 @@ def facts_from(
     pair: Pair,
     *,
     invoiced: Sequence[str] = (),
-    approved: Sequence[HoldReason] = (),
+    decisions: Decisions = UNDECIDED,
 ) -> SageFacts:
     """Findings stand in this order: items, customer, then the pair's checks. An existing order has none.
 
-    `invoiced` names orders of this purchase order number that only invoices know; `approved` the holds that a person
-    has approved on this order.
+    `invoiced` names orders of this purchase order number that only invoices know; `decisions` is what people decided
+    on this order: it stands in for what the rules cannot know, never for what Sage says.
     """
-    match = match_customer(draft.customer, candidates, pair)
+    match = decided_customer(decisions, candidates, pair) or match_customer(draft.customer, candidates, pair)
     if existing is not None:
         return SageFacts(existing=existing, sales_order=draft.sales_order, match=match)
-    if invoiced and HoldReason.ANOMALY not in approved:
+    if invoiced and HoldReason.ANOMALY not in decisions.approved:
         return SageFacts(sales_order=draft.sales_order, match=match, findings=[_invoiced_before(draft, invoiced)])
-    order, unknown = _resolve_lines(draft.sales_order, match, items, aliases, pair)
+    order, unknown = _resolve_lines(draft.sales_order, match, items, aliases, decisions, pair)
     findings = [unknown] if unknown is not None else []
     if match.decision is CustomerDecision.REVIEW:
         findings.append(_review(match))
@@ -57,8 +59,28 @@ def facts_from(
         # Rules 5: prepaid orders carry the prepaid TermsCode; a new web customer has no other.
         order = order.model_copy(update={"TermsCode": pair.customers.terms_code})
     if unknown is None:
-        findings += run_checks(order, draft.expected, customer, items, pair)
+        findings += run_checks(order, draft.expected, customer, items, pair, decisions)
     return SageFacts(sales_order=order, match=match, findings=findings)
+
+
+def decided_customer(decisions: Decisions, candidates: Sequence[CustomerRecord], pair: Pair) -> CustomerMatch | None:
+    """What a person decided about the account; None when nobody did.
+
+    An account must be there, active, and of the pair's divisions.
+    """
+    if decisions.create_customer:
+        return CustomerMatch(decision=CustomerDecision.CREATE)
+    if decisions.customer is None:
+        return None
+    record = next((candidate for candidate in candidates if candidate.key == decisions.customer), None)
+    ours = decisions.customer.ARDivisionNo in pair.customers.divisions
+    if record is not None and record.is_active and ours:
+        return CustomerMatch(decision=CustomerDecision.MATCHED, customer=record.key, by="a person's choice")
+    why = "is not in Sage" if record is None else "is inactive in Sage" if ours else "is of another pair's division"
+    return CustomerMatch(
+        decision=CustomerDecision.REVIEW,
+        candidates=[CustomerCandidate(customer=decisions.customer, reasons=[f"chosen by a person, but {why}"])],
+    )
 
 
 def _resolve_lines(
@@ -66,6 +88,7 @@ def _resolve_lines(
     match: CustomerMatch,
     items: Mapping[str, ItemFacts],
     aliases: Sequence[AliasFacts],
+    decisions: Decisions,
     pair: Pair,
 ) -> tuple[SalesOrder, Finding | None]:
     lines: list[SalesOrderLine] = []
@@ -81,7 +104,8 @@ def _resolve_lines(
             field, sku = f"data.items[{number}].sku", line.sku
         else:
             field, sku = f"pair.charges.{line.origin.value}", line.ItemCode
-        item = resolve_item(sku, match.customer, items, aliases, pair)
+        chosen = decisions.item_for(line.UDF_WEB_LINE_ID, line.sku) if line.origin is LineOrigin.ITEM else ""
+        item = resolve_item(chosen or sku, match.customer, items, aliases, pair)
         if isinstance(item, str):
             unknown.append(sku)
             problems.append(

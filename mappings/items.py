@@ -8,6 +8,7 @@ general alias, the pair's own table.
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from mappings.decisions import Decisions
 from mappings.frozen import Frozen
 from mappings.pair import Pair
 from mappings.sales_order import CustomerKey, Draft, LineOrigin
@@ -65,9 +66,9 @@ class AliasFacts(Frozen):
         return CustomerKey(ARDivisionNo=self.ARDivisionNo, CustomerNo=self.CustomerNo)
 
 
-def wanted_codes(draft: Draft, pair: Pair) -> list[str]:
-    """Every code to look up for an order, without repeats: SKUs, the pair's aliases for them, charge items."""
-    codes: dict[str, None] = {}
+def wanted_codes(draft: Draft, pair: Pair, decisions: Decisions) -> list[str]:
+    """Every code to look up for an order, without repeats: SKUs, what stands for them, charge items."""
+    codes: dict[str, None] = {one.ItemCode: None for one in decisions.items}
     for line in draft.sales_order.Lines:
         if line.origin is LineOrigin.ITEM:
             codes[line.sku] = None

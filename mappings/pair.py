@@ -243,6 +243,10 @@ class Pace(Section):
     settle_days: float = Field(default=30.0, gt=0)
     not_posted_alert_days: float = Field(default=7.0, gt=0)
     hold_reminder: float = Field(default=86_400.0, gt=0)
+    stock_sweep: float = Field(default=60.0, gt=0)
+    """Between two looks at the stock of what orders are held for."""
+    stock_second_look: float = Field(default=60.0, gt=0)
+    """After a hold for stock began."""
     customer_deadline: float = Field(default=120.0, gt=0)
     call_limit: float = Field(default=120.0, gt=0)
     """Start-to-close of one activity attempt with a few calls."""

@@ -1,5 +1,6 @@
 """Why an order cannot go on: the hold reasons, and the problems that explain one to a person."""
 
+from decimal import Decimal
 from enum import StrEnum
 
 from mappings.frozen import Frozen
@@ -33,9 +34,21 @@ class Problem(Frozen):
     suggestion: str = ""
 
 
+class Shortage(Frozen):
+    """One item in one warehouse of which an order wants more than there is, in the item's standard unit."""
+
+    ItemCode: str
+    WarehouseCode: str
+    wanted: Decimal
+    available: Decimal
+
+
 class Finding(Frozen):
     """A check that did not pass: the hold it asks for, and why. `items` names the Sage items concerned."""
 
     reason: HoldReason
     problems: list[Problem]
     items: list[str] = []
+    shortages: list[Shortage] = []
+    no_back_orders: list[str] = []
+    """Items among them of which Sage drops what it cannot ship (CI_Item.AllowBackOrders N)."""

@@ -51,6 +51,8 @@ class SalesOrderLine(Frozen):
     ItemType: SageItemType
     ItemCodeDesc: str = ""
     QuantityOrdered: Decimal = Decimal(0)
+    QuantityBackordered: Decimal = Decimal(0)
+    """Of that, what waits for stock from the start."""
     UnitPrice: Decimal = Decimal(0)
     UnitOfMeasure: str = ""
     WarehouseCode: str = ""
@@ -156,6 +158,8 @@ class CustomerSearch(Frozen):
     bill_to_postal_code: str = ""
     phone: str = ""
     fully_captured: bool = False
+    decided_new: bool = False
+    """A person decided that this buyer is new: nothing is matched."""
     match_key: str
     """What simultaneous first orders of one person share (the e-mail, else Clarity's id, else name and postal code)."""
     new_customer: NewCustomer

@@ -126,7 +126,7 @@ class Fleet:
         self.closers += [gateway.close, reader.close, poll_reader.close]
         reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions))
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
-        writes = SageWriteActivities(pair, gateway, gateway)
+        writes = SageWriteActivities(pair, gateway, gateway, gateway, reader)
         self.workers += [
             Worker(
                 self.client,
@@ -143,6 +143,7 @@ class Fleet:
                     writes.create_sales_order,
                     writes.reserve_customer_number,
                     writes.create_customer,
+                    writes.remember_alias,
                 ],
                 # One more than the seats: the next write is here before the last one is done.
                 max_concurrent_activities=pair.sage.writers + 1,

@@ -23,7 +23,7 @@ from contracts.messages import (
 )
 from mappings.facts import review_problems
 from mappings.problems import HoldReason
-from mappings.sales_order import CustomerDecision
+from mappings.sales_order import CustomerDecision, CustomerKey, CustomerSearch
 
 
 @workflow.defn(name="CustomerResolutionWorkflow")
@@ -33,8 +33,12 @@ class CustomerResolutionWorkflow:
     @workflow.init
     def __init__(self, start: CustomerStart) -> None:
         """Waiters may attach before `run`."""
-        self.waiting: list[str] = []
+        self.waiting: dict[str, CustomerSearch] = {}
+        """Order workflow id → what that order knows of its buyer."""
+        self.usual = start.search
         self.answered = 0
+        self.made: list[CustomerKey] = []
+        """Accounts that this run created: the next order of the same person finds them."""
 
     @workflow.run
     async def run(self, start: CustomerStart) -> int:
@@ -50,18 +54,25 @@ class CustomerResolutionWorkflow:
         except TimeoutError:
             return 0
         workflow.set_current_details("Looks for the buyer in Sage again, and creates the account if there is none.")
-        answer = await self.resolve(start)
+        answers: list[tuple[CustomerSearch, CustomerResolved]] = []
         while self.waiting:
-            await self.answer(self.waiting.pop(0), answer)
+            # One after the other: the second order of one person finds the account that the first one got.
+            order, search = next(iter(self.waiting.items()))
+            known = next((answer for asked, answer in answers if asked == search), None)
+            answer = known or await self.resolve(start, search)
+            if known is None:
+                answers.append((search, answer))
+            del self.waiting[order]
+            await self.answer(order, answer)
         # No await between the last look at `waiting` and the return: nobody attaches unseen.
         return self.answered
 
-    async def resolve(self, start: CustomerStart) -> CustomerResolved:
+    async def resolve(self, start: CustomerStart, search: CustomerSearch) -> CustomerResolved:
         """The account, found or created; or the hold that every waiting order takes."""
         try:
             found = await workflow.execute_activity_method(
                 SageReadActivities.find_customer,
-                FindCustomer(pair=start.pair, search=start.search),
+                FindCustomer(pair=start.pair, search=search, just_created=self.made),
                 task_queue=queues.sage_read(start.pair),
                 start_to_close_timeout=retry.SEVERAL_CALLS,
                 retry_policy=retry.outside_system(start.pace),
@@ -71,12 +82,12 @@ class CustomerResolutionWorkflow:
                 return CustomerResolved(customer=found.match.customer)
             if found.match.decision is CustomerDecision.REVIEW:
                 return CustomerResolved(hold=HoldReason.CUSTOMER_REVIEW, problems=review_problems(found.match))
-            return await self.create(start)
+            return await self.create(start, search)
         except ActivityError as error:
             reason, problems = hold_for(error)
             return CustomerResolved(hold=reason, problems=problems)
 
-    async def create(self, start: CustomerStart) -> CustomerResolved:
+    async def create(self, start: CustomerStart, search: CustomerSearch) -> CustomerResolved:
         """Reserve a number, create under it; a number that is somebody else's is left alone."""
         while True:
             number = await workflow.execute_activity_method(
@@ -89,13 +100,14 @@ class CustomerResolutionWorkflow:
             )
             created = await workflow.execute_activity_method(
                 SageWriteActivities.create_customer,
-                CreateCustomer(pair=start.pair, CustomerNo=number, search=start.search),
+                CreateCustomer(pair=start.pair, CustomerNo=number, search=search),
                 task_queue=queues.sage_write(start.pair),
                 start_to_close_timeout=retry.one_call(start.pace),
                 retry_policy=retry.outside_system(start.pace),
-                summary=f"Create customer {start.search.new_customer.ARDivisionNo}-{number}",
+                summary=f"Create customer {search.new_customer.ARDivisionNo}-{number}",
             )
             if created.customer is not None:
+                self.made.append(created.customer)
                 return CustomerResolved(customer=created.customer, created=True)
 
     async def answer(self, order_workflow_id: str, answer: CustomerResolved) -> None:
@@ -108,7 +120,6 @@ class CustomerResolutionWorkflow:
             workflow.logger.info("An order that waited for its customer is gone", extra={"order": order_workflow_id})
 
     @workflow.signal(description="From an order: answer me by signal customer_resolved")
-    def attach(self, order_workflow_id: str) -> None:
-        """An order waits for this buyer's account; asking twice is harmless."""
-        if order_workflow_id not in self.waiting:
-            self.waiting.append(order_workflow_id)
+    def attach(self, order_workflow_id: str, search: CustomerSearch | None = None) -> None:
+        """An order waits for its buyer's account, with what it knows of that buyer; asking twice is harmless."""
+        self.waiting[order_workflow_id] = search or self.usual

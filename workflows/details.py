@@ -4,9 +4,11 @@ In: the order's view. Out: Markdown (at most 20 KB) and short texts. Pure; no pe
 """
 
 import hashlib
+import json
 
-from contracts.messages import HoldView, OrderView, PostShipment
+from contracts.messages import HoldView, OrderView, PostShipment, ReleaseAction
 from contracts.search_attributes import OrderState
+from mappings.problems import HoldReason
 from mappings.shipments import ShipmentInvoice
 
 SHOWN_PROBLEMS = 10
@@ -106,23 +108,64 @@ def _hold(workflow_id: str, hold: HoldView) -> str:
     more = len(hold.problems) - SHOWN_PROBLEMS
     if more > 0:
         problems.append(f"- … and {more} more")
-    command = (
-        "temporal workflow update execute \\\n"
-        f"  -w {workflow_id} \\\n"
-        "  --name release_hold --input \\\n"
-        '  \'{"action": "retry", "by": "your name",\n'
-        f'    "reason": "{hold.reason.value}", "hold": {hold.hold}}}\''
-    )
+    offered = [action for action in hold.actions if action is not ReleaseAction.BACKORDER or not hold.no_back_orders]
     return "\n".join(
         [
             f"### Hold {hold.hold}: {hold.reason.value}, since {hold.since:%Y-%m-%d %H:%M} UTC",
             "",
             *problems,
             "",
-            "**What can be done**: " + ", ".join(f"`{action.value}`" for action in hold.actions),
+            "**What can be done**",
+            "",
+            *(f"- `{action.value}`: {MEANING[action]}" for action in offered),
             "",
             "```",
-            command,
+            release_command(workflow_id, hold, offered[0]),
             "```",
+            "",
+            *(
+                f"`{action.value}` needs in its input also: `{json.dumps(extra)}`"
+                for action in offered
+                if (extra := needed(action, hold.reason))
+            ),
         ]
+    )
+
+
+MEANING = {
+    ReleaseAction.RETRY: "try again, after the cause was removed",
+    ReleaseAction.CANCEL: "end the order; Clarity is told",
+    ReleaseAction.CORRECT: "correct Clarity's order here (a JSON merge patch, items by their id) and try again",
+    ReleaseAction.USE_ITEM: "say which Sage item is meant; with remember it becomes an alias in Sage",
+    ReleaseAction.USE_CUSTOMER: "say which account the order is for",
+    ReleaseAction.CREATE_CUSTOMER: "the buyer is new: create an account",
+    ReleaseAction.APPROVE: "it is all right as it is: go on",
+    ReleaseAction.BACKORDER: "create it in Sage; short lines wait until all of them is there",
+    ReleaseAction.SHIP_AVAILABLE: "create it in Sage; what is there ships now, the rest later",
+}
+"""What each action does, in a support person's words."""
+
+
+def needed(action: ReleaseAction, reason: HoldReason) -> dict[str, object]:
+    """What an action needs in its input besides action, by, reason and hold, as an example."""
+    match action:
+        case ReleaseAction.CORRECT:
+            return {"correction": {"shippingAddress": {"city": "Austin"}, "items": {"1": {"quantity": 2}}}}
+        case ReleaseAction.USE_ITEM:
+            return {"items": {"1": "DESK-OAK-120"}, "remember": True}
+        case ReleaseAction.USE_CUSTOMER:
+            return {"customer_no": "02-W000101"}
+        case ReleaseAction.APPROVE if reason is HoldReason.TOTAL_MISMATCH:
+            return {"winner": "sage"}
+    return {}
+
+
+def release_command(workflow_id: str, hold: HoldView, action: ReleaseAction) -> str:
+    """The CLI's command for an action, to be copied."""
+    return (
+        "temporal workflow update execute \\\n"
+        f"  -w {workflow_id} \\\n"
+        "  --name release_hold --input \\\n"
+        f'  \'{{"action": "{action.value}", "by": "your name",\n'
+        f'    "reason": "{hold.reason.value}", "hold": {hold.hold}}}\''
     )

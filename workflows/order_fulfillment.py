@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
@@ -53,6 +52,7 @@ from contracts.messages import (
     Release,
     ReleaseAccepted,
     ReleaseAction,
+    RememberAlias,
     ReserveRequest,
     ShipmentsRead,
     TrailEntry,
@@ -61,8 +61,9 @@ from contracts.messages import (
     actions_for,
 )
 from contracts.search_attributes import OrderState
+from mappings.decisions import Decisions
 from mappings.intake import is_older
-from mappings.problems import HoldReason, Problem
+from mappings.problems import Finding, HoldReason, Problem
 from mappings.progress import (
     CLOSED,
     adopt_lines,
@@ -92,6 +93,7 @@ from mappings.shipments import (
     ShipmentSeen,
 )
 from workflows import details
+from workflows.releases import Checked, ReleaseRefused, check_release, decided, parse_release
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
@@ -149,14 +151,16 @@ class OrderFulfillmentWorkflow:
         """The doubt that was examined without a result; it is examined again when news come."""
         self.cancelled: list[CancelledItem] = []
         """What Clarity was told will not come."""
-        self.approved: list[HoldReason] = []
-        """Holds that a person has approved: the checks do not find them again."""
+        self.decisions = Decisions()
+        """What people decided when they released holds."""
+        self.look_wanted = ""
+        """Why a held order should look at stock again (a hint from the sweep, or the second look)."""
         self.shipped_at: datetime | None = None
         self.shipped_told = False
         """Clarity was told that the whole order is shipped."""
         self.holds = 0
         self.held: HoldView | None = None
-        self.decision: Release | None = None
+        self.decision: Checked | None = None
         self.changed = False
         """Clarity sent a newer version than the one being worked on."""
         self.stop_asked = ""
@@ -238,10 +242,7 @@ class OrderFulfillmentWorkflow:
             if self.changed:
                 continue
             if facts.findings:
-                finding = facts.findings[0]
-                action = await self.hold(finding.reason, finding.problems, finding.items)
-                if action is ReleaseAction.APPROVE:
-                    self.approved.append(finding.reason)
+                await self.hold_found(facts.findings[0])
                 continue
             if not await self.settle_customer(draft, facts):
                 continue
@@ -269,7 +270,7 @@ class OrderFulfillmentWorkflow:
         self.step("Sage's facts (ODBC)")
         return await self.insist(
             SageReadActivities.read_sage_facts,
-            FactsRequest(pair=self.pair, draft=draft, approved=self.approved),
+            FactsRequest(pair=self.pair, draft=draft, decisions=self.decisions),
             queues.sage_read(self.pair),
             f"Items, customer, credit, stock, existing order for {draft.sales_order.CustomerPONo}",
         )
@@ -281,8 +282,9 @@ class OrderFulfillmentWorkflow:
             self.note(f"Customer {self.customer} by {facts.match.by}")
             return True
         self.customer_answer = None
+        search = draft.customer.model_copy(update={"decided_new": self.decisions.create_customer})
         request = CustomerRequest(
-            start=CustomerStart(pair=self.pair, search=draft.customer, pace=self.pace),
+            start=CustomerStart(pair=self.pair, search=search, pace=self.pace),
             order_workflow_id=workflow.info().workflow_id,
         )
         while (answer := self.answered()) is None:
@@ -341,6 +343,7 @@ class OrderFulfillmentWorkflow:
                         SalesOrderNo=self.reserved_number,
                         sales_order=sales_order,
                         expected=draft.expected,
+                        decisions=self.decisions,
                     ),
                     queues.sage_write(self.pair),
                     f"Preview, compare, create {self.reserved_number} for {customer}",
@@ -356,12 +359,40 @@ class OrderFulfillmentWorkflow:
                 self.reserved_number = ""
                 continue
             if result.created is None:
-                self.create_tried = result.hold is not HoldReason.TOTAL_MISMATCH
-                await self.hold(result.hold or HoldReason.REJECTED_BY_SAGE, result.problems)
+                # Whatever was found before the create: nothing was written.
+                self.create_tried = result.hold is HoldReason.REJECTED_BY_SAGE
+                await self.hold_found(result.finding, difference=result.difference)
                 return False
             self.adopt(result.created)
             self.note(f"Sales order {self.sales_order_no} created for {customer}")
+            self.note_back_orders(result.created)
+            await self.remember_items()
             return True
+
+    def note_back_orders(self, order: SalesOrderOnSage) -> None:
+        """What waits for stock from the start."""
+        waiting = [line for line in order.Lines if line.QuantityBackordered > 0]
+        if waiting:
+            what = ", ".join(f"{line.QuantityBackordered.normalize():f} of {line.ItemCode}" for line in waiting[:10])
+            self.note(f"Back-ordered from the start: {what}")
+
+    async def remember_items(self) -> None:
+        """Choices of items that a person wants kept: a general alias each, in Sage."""
+        for choice in self.decisions.items:
+            if not choice.remember:
+                continue
+            self.step(f"Sage to remember {choice.sku} as {choice.ItemCode}")
+            result = await self.insist(
+                SageWriteActivities.remember_alias,
+                RememberAlias(pair=self.pair, AliasItemNo=choice.sku, ItemCode=choice.ItemCode),
+                queues.sage_write(self.pair),
+                f"Sage: {choice.sku} is an alias of {choice.ItemCode} from now on"[:190],
+            )
+            self.note(
+                f"{choice.sku} is an alias of {choice.ItemCode} in Sage from now on"
+                if result.stored
+                else f"The alias {choice.sku} was not stored in Sage: {result.why[:200]}"
+            )
 
     def adopt(self, order: SalesOrderOnSage) -> None:
         """This is our sales order: its number, account, and the map from Clarity's items to Sage's lines."""
@@ -377,21 +408,25 @@ class OrderFulfillmentWorkflow:
     async def acknowledge(self) -> None:
         """Clarity: status Processing, external reference, the buyer's cross-reference."""
         self.step("Clarity to take the sales order number")
+        await self.insist(
+            ClarityActivities.acknowledge_to_clarity,
+            self.acknowledgement(),
+            queues.clarity(self.pair),
+            f"Clarity: Processing, external reference {self.sales_order_no}",
+            again=self.acknowledgement,
+        )
+
+    def acknowledgement(self) -> Acknowledge:
+        """What Clarity is told about the sales order, from the order as it is now."""
         customer, draft = self.customer, self.transformed.draft if self.transformed else None
         if customer is None or draft is None:
             raise RuntimeError("an order is acknowledged after its sales order is known")
-        request = Acknowledge(
+        return Acknowledge(
             pair=self.pair,
             order_id=self.order_id,
             SalesOrderNo=self.sales_order_no,
             customer=customer,
             clarity_customer_id=draft.customer.clarity_id,
-        )
-        await self.insist(
-            ClarityActivities.acknowledge_to_clarity,
-            request,
-            queues.clarity(self.pair),
-            f"Clarity: Processing, external reference {self.sales_order_no}",
         )
 
     async def follow_shipments(self, *, read_first: bool) -> None:
@@ -751,20 +786,48 @@ class OrderFulfillmentWorkflow:
         *,
         limit: timedelta | None = None,
         may_cancel: bool = True,
+        again: Callable[[], Request] | None = None,
     ) -> Result:
-        """A step that must succeed: what the outside system refuses is held, and repeated when released."""
+        """A step that must succeed: what the outside system refuses is held, and repeated when released.
+
+        `again` makes the request anew from the order as a correction left it.
+        """
         while True:
             try:
                 return await self.attempt(step, request, queue, summary, limit)
             except ActivityError as error:
                 reason, problems = hold_for(error)
                 try:
-                    await self.hold(reason, problems)
+                    action = await self.hold(reason, problems)
                 except OrderEnds:
                     if may_cancel:
                         raise
+                    continue
+                if action is ReleaseAction.CORRECT and again is not None:
+                    await self.retransform()
+                    request = again()
 
-    async def hold(self, reason: HoldReason, problems: list[Problem], items: list[str] | None = None) -> ReleaseAction:
+    async def retransform(self) -> None:
+        """After a correction of an order that Sage has already: only what is told to Clarity follows it."""
+        corrected = await self.transform()
+        if corrected.draft is None:
+            self.note(f"The corrected order cannot be transformed: {corrected.problems[0].message}; it stays as it was")
+        else:
+            self.transformed = corrected
+
+    async def hold_found(self, finding: Finding, *, difference: Decimal = Decimal(0)) -> ReleaseAction:
+        """The hold that a finding asks for."""
+        return await self.hold(finding.reason, finding.problems, finding.items, finding=finding, difference=difference)
+
+    async def hold(
+        self,
+        reason: HoldReason,
+        problems: list[Problem],
+        items: list[str] | None = None,
+        *,
+        finding: Finding | None = None,
+        difference: Decimal = Decimal(0),
+    ) -> ReleaseAction:
         """Wait for a person. Returns what was decided; raises OrderEnds on `cancel` when Sage has no order."""
         before = self.state
         self.holds += 1
@@ -773,10 +836,14 @@ class OrderFulfillmentWorkflow:
             reason=reason,
             since=workflow.now(),
             problems=problems[:50],
-            items=items or [],
+            items=(items or [])[:200],
+            shortages=finding.shortages if finding else [],
+            no_back_orders=finding.no_back_orders[:200] if finding else [],
+            difference=difference,
             actions=actions_for(reason),
         )
         self.decision = None
+        self.look_wanted = ""
         self.note(f"Held ({reason}): {'; '.join(problem.message for problem in problems)[:300]}")
         self.become(
             OrderState.HELD,
@@ -784,27 +851,73 @@ class OrderFulfillmentWorkflow:
             attributes.HELD_ITEMS.value_set(attributes.held_items(items or [])),
         )
         self.alert(AlertKind.HOLD, f"held: {reason.value}")
-        release = await self.wait_for_release(self.held)
+        checked = await self.wait_for_release(self.held)
+        release = checked.release
+        self.decisions = decided(self.decisions, checked)
+        if checked.corrected is not None:
+            self.payload = checked.corrected.payload
         self.become(before, attributes.HOLD_REASON.value_unset(), attributes.HELD_ITEMS.value_unset())
         if release.action is ReleaseAction.CANCEL:
             await self.end_unless_in_sage(f"cancelled by {release.by} (unverified) while held for {reason.value}")
         return release.action
 
-    async def wait_for_release(self, hold: HoldView) -> Release:
-        """The wait itself: a reminder at every deadline until somebody decides."""
+    async def wait_for_release(self, hold: HoldView) -> Checked:
+        """The wait itself: a reminder at every deadline until somebody decides.
+
+        An order out of stock looks again by itself when stock is said to have come, and once soon after its hold
+        began: the sweep that tells lists held orders, and listings lag.
+        """
+        if hold.reason is HoldReason.OUT_OF_STOCK:
+            self.keep(self.second_look(hold.hold))
         while self.decision is None:
             try:
                 await workflow.wait_condition(
-                    lambda: self.decision is not None,
+                    lambda: self.decision is not None or bool(self.look_wanted),
                     timeout=timedelta(seconds=self.pace.hold_reminder),
                     timeout_summary=f"Held ({hold.reason.value}): reminder when nobody has decided",
                 )
             except TimeoutError:
-                hold = hold.model_copy(update={"reminders": hold.reminders + 1})
-                self.held = hold
-                self.alert(AlertKind.REMINDER, f"still held: {hold.reason.value} (reminder {hold.reminders})")
+                if self.held is not None:
+                    hold = self.held = self.held.model_copy(update={"reminders": self.held.reminders + 1})
+                    self.alert(AlertKind.REMINDER, f"still held: {hold.reason.value} (reminder {hold.reminders})")
+                continue
+            if self.look_wanted and self.decision is None:
+                await self.look_at_stock()
         decision, self.decision = self.decision, None
         return decision
+
+    async def second_look(self, number: int) -> None:
+        """Soon after a hold for stock began: the sweep may have listed the held orders just before."""
+        await workflow.sleep(
+            timedelta(seconds=self.pace.stock_second_look), summary="Held for stock: look once more soon"
+        )
+        if self.held is not None and self.held.hold == number:
+            self.look_wanted = self.look_wanted or "the second look"
+
+    async def look_at_stock(self) -> None:
+        """While held for stock: go on if Sage can ship now; else stay held, without another alert."""
+        by, self.look_wanted = self.look_wanted, ""
+        draft = self.transformed.draft if self.transformed else None
+        if draft is None or self.held is None:
+            return
+        number = self.held.hold
+        try:
+            facts = await self.attempt(
+                SageReadActivities.read_sage_facts,
+                FactsRequest(pair=self.pair, draft=draft, decisions=self.decisions),
+                queues.sage_read(self.pair),
+                f"Stock, once more ({by})",
+            )
+        except ActivityError:
+            return
+        still = next((finding for finding in facts.findings if finding.reason is HoldReason.OUT_OF_STOCK), None)
+        if self.held is None or self.held.hold != number or self.decision is not None:
+            return
+        if still is None:
+            self.look_again(by)
+            return
+        self.held = self.held.model_copy(update={"problems": still.problems[:50], "shortages": still.shortages})
+        self.show_waiting()
 
     async def end_unless_in_sage(self, why: str) -> None:
         """Cancelling ends the order only when Sage has none: never an order in Sage that nobody follows."""
@@ -840,8 +953,7 @@ class OrderFulfillmentWorkflow:
     @workflow.update(name="release_hold", description="Decide on a held order: retry or cancel; needs `by`")
     def release_hold(self, release: Any = None) -> ReleaseAccepted:
         """Support's decision, from API, console or CLI: validated, and answered as soon as it is recorded."""
-        parsed, hold = self.check_release(release)
-        return self.accept(parsed, hold)
+        return self.accept(self.check_release(release))
 
     @release_hold.validator
     def validate_release_hold(self, release: Any = None) -> None:
@@ -854,67 +966,44 @@ class OrderFulfillmentWorkflow:
     def release_hold_signal(self, release: Any = None) -> None:
         """Support's decision from the Web UI or in bulk: what does not fit is kept in the trail as ignored."""
         try:
-            parsed, hold = self.check_release(release)
-            if parsed.reason is None:
+            checked = self.check_release(release)
+            if checked.release.reason is None:
                 raise ApplicationError("the signal needs `reason`, the HoldReason meant")
         except ApplicationError as error:
             self.note(f"A release by signal was ignored: {error.message[:300]}")
             return
-        self.accept(parsed, hold)
+        self.accept(checked)
 
-    def check_release(self, release: Any) -> tuple[Release, HoldView]:
-        """The release and the hold it is for; raises ApplicationError that says what to send instead."""
+    def check_release(self, release: Any) -> Checked:
+        """The release and what it decides; raises ApplicationError that says what to send instead."""
+        draft = self.transformed.draft if self.transformed else None
+        lines = draft.sales_order.Lines if draft is not None else []
         try:
-            parsed = Release.model_validate(release)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "argument"
-            raise ApplicationError(
-                f'release_hold: {where}: {first["msg"]}. Send {{"action": "retry", "by": "your name", '
-                '"reason": "<HoldReason>"}; actions: ' + ", ".join(ReleaseAction),
-                type="ReleaseRefused",
-                non_retryable=True,
-            ) from None
-        held = self.held
-        if held is None or self.decision is not None:
-            raise ApplicationError("the order is not held now", type="ReleaseRefused", non_retryable=True)
-        if parsed.reason is not None and parsed.reason is not held.reason:
-            raise ApplicationError(
-                f"the order is held for {held.reason.value}, not for {parsed.reason.value}",
-                type="ReleaseRefused",
-                non_retryable=True,
+            return check_release(
+                parse_release(release),
+                self.held if self.decision is None else None,
+                sales_order_no=self.sales_order_no,
+                payload=self.payload,
+                skus={line.UDF_WEB_LINE_ID: line.sku for line in lines if line.UDF_WEB_LINE_ID},
             )
-        if parsed.hold is not None and parsed.hold != held.hold:
-            raise ApplicationError(
-                f"hold {parsed.hold} is over; the order is in hold {held.hold}",
-                type="ReleaseRefused",
-                non_retryable=True,
-            )
-        if parsed.action not in held.actions:
-            raise ApplicationError(
-                f"{parsed.action.value} is no action of a {held.reason.value} hold; actions: "
-                + ", ".join(held.actions),
-                type="ReleaseRefused",
-                non_retryable=True,
-            )
-        in_sage = bool(self.sales_order_no) and held.reason is not HoldReason.DELETED_IN_SAGE
-        if parsed.action is ReleaseAction.CANCEL and in_sage:
-            raise ApplicationError(
-                f"sales order {self.sales_order_no} stands in Sage: cancel it there, then release with retry",
-                type="ReleaseRefused",
-                non_retryable=True,
-            )
-        return parsed, held
+        except ReleaseRefused as refusal:
+            raise ApplicationError(str(refusal), type="ReleaseRefused", non_retryable=True) from None
 
-    def accept(self, release: Release, hold: HoldView) -> ReleaseAccepted:
+    def accept(self, checked: Checked) -> ReleaseAccepted:
         """Record the decision and clear the hold at once, so that a second operator is refused."""
-        self.decision = release
+        release, hold = checked.release, checked.hold
+        self.decision = checked
         self.held = None
         self.note(
             f"Hold {hold.hold} ({hold.reason.value}) released with {release.action.value} "
             f"by {release.by} (unverified)" + (f": {release.note}" if release.note else "")
         )
-        return ReleaseAccepted(order_id=self.order_id, hold=hold.hold, reason=hold.reason, action=release.action)
+        changes = checked.corrected.changes if checked.corrected is not None else []
+        for change in changes[:20]:
+            self.note(f"Corrected {change}")
+        return ReleaseAccepted(
+            order_id=self.order_id, hold=hold.hold, reason=hold.reason, action=release.action, changes=changes[:200]
+        )
 
     @workflow.signal(description="From the Sage poller: one shipment invoice and where the order stands")
     def shipment(self, seen: ShipmentSeen) -> None:
@@ -943,7 +1032,7 @@ class OrderFulfillmentWorkflow:
     def stock_available(self) -> None:
         """Wakes an order held out of stock; the order checks again."""
         if self.held is not None and self.held.reason is HoldReason.OUT_OF_STOCK:
-            self.look_again("stock_available")
+            self.look_wanted = "stock_available"
 
     @workflow.signal(description="From Clarity's webhooks: a later version of the order, or its cancellation")
     def clarity_order_changed(self, change: ClarityOrderChanged) -> None:
@@ -963,13 +1052,14 @@ class OrderFulfillmentWorkflow:
             self.look_again(change.event)
         else:
             self.payload, self.changed = change.payload, True
+            self.decisions = Decisions()
             self.note("Clarity sent a newer version of the order; it replaces the one before")
             self.look_again(change.event)
 
     def look_again(self, by: str) -> None:
         """A held order whose reason may be gone tries again by itself."""
         if self.held is not None and self.decision is None:
-            self.accept(Release(action=ReleaseAction.RETRY, by=by), self.held)
+            self.accept(Checked(Release(action=ReleaseAction.RETRY, by=by), self.held))
 
     @workflow.query(name="state", description="The order as support sees it")
     def view(self) -> OrderView:

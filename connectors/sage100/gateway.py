@@ -78,8 +78,16 @@ class CustomerWriter(Protocol):
         ...
 
 
+class AliasWriter(Protocol):
+    """What remembering an alias needs."""
+
+    async def create_alias(self, alias: str, item_code: str) -> None:
+        """Create a general alias; AlreadyExists when it stands for another item; the same again is no error."""
+        ...
+
+
 class SageGateway:
-    """Both writers, over HTTP."""
+    """Every writer, over HTTP."""
 
     def __init__(self, settings: SageGatewaySettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._api = JsonApi(
@@ -140,6 +148,10 @@ class SageGateway:
             return StoredCustomer.model_validate(body)
         except ValidationError as error:
             raise RetryLater(SYSTEM, "GET /AR/Customer", _unexpected(error)) from None
+
+    async def create_alias(self, alias: str, item_code: str) -> None:
+        """`POST /IM/AliasItem`: a general alias (IM_AliasItem.Type G)."""
+        await self._api.call("POST", "/IM/AliasItem", body={"AliasItemNo": alias, "ItemCode": item_code})
 
 
 def sign_in_of(settings: SageGatewaySettings) -> SignIn:

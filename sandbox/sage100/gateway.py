@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,6 +30,8 @@ from sandbox.sage100.company import Company, Refusal, Row
 from sandbox.sage100.orders import Orders
 from sandbox.sage100.posting import Office
 from sandbox.sage100.warehouse import Warehouse
+
+Answer = TypeVar("Answer")
 
 BODY_LIMIT = 4 * 1024 * 1024
 AUTOMATIC_INTERVAL = 0.2
@@ -171,7 +173,7 @@ class Gateway:
         if request.headers.get("x-company") != self.settings.company:
             raise Refusal(422, "SY_Company", "The header X-Company names no company on file.", "X-Company")
 
-    def write(self, work: Callable[[], Row]) -> Row:
+    def write(self, work: Callable[[], Answer]) -> Answer:
         """Run a write in the one seat there is; busy means 503, not a queue."""
         if not self.seat.acquire(blocking=False):
             raise Refusal(503, "SY_Busy", "Another session is writing; try again.", retry_after=1)
@@ -194,7 +196,9 @@ class Gateway:
     def _automatic_round(self) -> None:
         if self.settings.ship_after_seconds is not None:
             for number in self.warehouse.due_to_ship(self.settings.ship_after_seconds):
-                self.warehouse.ship([number])
+                quantities = self.warehouse.on_the_shelf(number)
+                if quantities is None or any(quantities.values()):
+                    self.warehouse.ship([number], quantities=quantities)
         if self.settings.post_after_seconds is not None:
             for number in self.warehouse.due_to_post(self.settings.post_after_seconds):
                 self.office.post(number)
@@ -324,6 +328,13 @@ def add_routes(app: FastAPI, gateway: Gateway) -> None:
         gateway.authorize(request)
         division, _, number = key.partition("-")
         return JSONResponse(await run_in_threadpool(orders.get_customer, division, number))
+
+    @app.post("/IM/AliasItem")
+    async def create_alias(request: Request) -> JSONResponse:
+        gateway.authorize(request)
+        body = await body_of(request)
+        stored, status = await run_in_threadpool(gateway.write, lambda: orders.create_alias(body))
+        return JSONResponse(stored, status)
 
 
 def add_controls(app: FastAPI, gateway: Gateway) -> None:

@@ -395,6 +395,27 @@ class Orders:
             self.company.insert("AR_Customer", **{"CustomerStatus": "A", **values, **self.company.created()})
         return self.get_customer(division, number)
 
+    # ---- items ----------------------------------------------------------------------------------------------------
+
+    def create_alias(self, body: Row) -> tuple[Row, int]:
+        """A general alias of an item: created (201), there already (200), or taken by another item (409)."""
+        bus = "IM_AliasItem_Bus"
+        alias = column_value(bus, "IM_AliasItem", "AliasItemNo", body.get("AliasItemNo", ""))
+        item_code = column_value(bus, "IM_AliasItem", "ItemCode", body.get("ItemCode", ""))
+        if not alias:
+            raise refuse(bus, "AliasItemNo", "The alias is required.")
+        if self.company.find("CI_Item", ItemCode=item_code) is None:
+            raise refuse(bus, "ItemCode", f"The item {item_code} is not on file.")
+        row = {"AliasItemNo": alias, "Type": "G", "ItemCode": item_code}
+        with self.company.transaction():
+            taken = {entry["ItemCode"] for entry in self.company.select("IM_AliasItem", AliasItemNo=alias, Type="G")}
+            if item_code in taken:
+                return row, 200
+            if taken:
+                raise Refusal(409, "IM_Exists", f"{alias} is an alias of {', '.join(sorted(taken))} already.")
+            self.company.insert("IM_AliasItem", **row)
+        return row, 201
+
 
 def column_value(bus: str, table: str, name: str, value: object) -> Any:
     """A value as the column stores it; refuses what does not fit, as Sage does."""

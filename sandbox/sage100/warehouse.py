@@ -374,6 +374,44 @@ class Warehouse:
             if self._age(row["DateCreated"], row["TimeCreated"]) >= timedelta(seconds=after_seconds)
         ]
 
+    def on_the_shelf(self, number: str) -> dict[str, Decimal] | None:
+        """What of an order the warehouse can really ship now, by LineKey; None when that is everything.
+
+        A back-ordered line is filled when all of it is there; kits and what has no stock always ship.
+        """
+        company = self.company
+        lines = company.select("SO_SalesOrderDetail", SalesOrderNo=number)
+        quantities: dict[str, Decimal] = {}
+        left: dict[tuple[str, str], Decimal] = {}
+        everything = True
+        for line in lines:
+            if line["ItemType"] not in GOODS or is_component(line):
+                continue
+            ordered = to_decimal(line["QuantityOrdered"])
+            quantity = ordered
+            if line["ItemType"] == "1" and line["DropShip"] != "Y" and not line["SalesKitLineKey"]:
+                place = (line["ItemCode"], line["WarehouseCode"])
+                factor = to_decimal(line["UnitOfMeasureConvFactor"]) or Decimal(1)
+                free = left.setdefault(place, self._free(*place)) // factor
+                waits_whole = to_decimal(line["QuantityBackordered"]) >= ordered
+                quantity = Decimal(0) if waits_whole and free < ordered else max(min(ordered, free), Decimal(0))
+                left[place] -= quantity * factor
+            everything = everything and quantity == ordered
+            quantities[line["LineKey"]] = quantity
+        return None if everything else quantities
+
+    def _free(self, item_code: str, warehouse: str) -> Decimal:
+        """On hand, less what is packed on invoices that are not posted yet."""
+        stock = self.company.find("IM_ItemWarehouse", ItemCode=item_code, WarehouseCode=warehouse)
+        packed = sum(
+            (
+                to_decimal(line["QuantityShipped"]) * (to_decimal(line["UnitOfMeasureConvFactor"]) or Decimal(1))
+                for line in self.company.select("SO_InvoiceDetail", ItemCode=item_code, WarehouseCode=warehouse)
+            ),
+            Decimal(0),
+        )
+        return (to_decimal(stock["QuantityOnHand"]) if stock is not None else Decimal(0)) - packed
+
     def due_to_post(self, after_seconds: float) -> list[str]:
         """Shipped invoices unchanged so long that the office posts them."""
         return [

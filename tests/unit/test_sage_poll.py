@@ -1,6 +1,6 @@
 """The poller against a stand-in Sage and Temporal: what is read, whom it tells, what survives trouble."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.sage_poll import SagePollActivities
 from connectors.sage100.odbc import InvoiceHead, SageReader
 from contracts.messages import PollCursor
+from mappings.items import ItemFacts
 from mappings.pair import Pace, Pair
 from mappings.shipments import InvoicedLine, SalesOrderStanding, ShipmentInvoice, ShipmentSeen
 
@@ -75,6 +76,9 @@ class Sage:
     async def web_order_id(self, order: str) -> str | None:
         return self.owners.get(order)
 
+    async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
+        return {}
+
     async def standing(self, order: str) -> SalesOrderStanding:
         return SalesOrderStanding(SalesOrderNo=order, live=self.live, live_lines={"000001": Decimal(1)})
 
@@ -90,7 +94,11 @@ class Temporal:
         self.listed: dict[str, str] = {}
         self.refuse: RPCStatusCode | None = None
 
-    async def list_workflows(self, query: str, page_size: int = 0) -> AsyncIterator["Temporal.Listed"]:
+    async def list_workflows(
+        self, query: str, page_size: int = 0, limit: int | None = None
+    ) -> AsyncIterator["Temporal.Listed"]:
+        if "out_of_stock" in query:
+            return
         for number, order_id in self.listed.items():
             if "IS NOT NULL" in query or f"'{number}'" in query:
                 yield Temporal.Listed(number, order_id)

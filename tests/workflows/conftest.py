@@ -212,7 +212,7 @@ class World:
     @activity.defn
     async def read_sage_facts(self, request: FactsRequest) -> SageFacts:
         self.calls.append("read_sage_facts")
-        self.approved.append(request.approved)
+        self.approved.append(request.decisions.approved)
         await self.facts_gate.wait()
         findings = self.findings.pop(0) if self.findings else []
         return SageFacts(

@@ -135,7 +135,13 @@ async def test_failed_check_holds_reminds_and_goes_on_when_released(env: Workflo
     assert reminded.hold is not None
     assert reminded.hold.reminders == 2
     accepted = await release(handle, reason="credit", hold=1)
-    assert accepted == {"order_id": view.order_id, "hold": 1, "reason": "credit", "action": "retry"}
+    assert accepted == {
+        "order_id": view.order_id,
+        "hold": 1,
+        "reason": "credit",
+        "action": "retry",
+        "changes": [],
+    }
     await until(handle, "open")
     kinds = [alert.kind for alert in world.alerts]
     assert kinds == [AlertKind.HOLD, AlertKind.REMINDER, AlertKind.REMINDER]

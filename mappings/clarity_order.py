@@ -1,8 +1,9 @@
 """Clarity's payload → canonical `Order`, or the list of everything that is wrong with it. Never raises.
 
-In: the webhook body as plain JSON. Field names are this project's assumption of Clarity's contract
-(domain notes: "Order payload (assumed)"). Numbers may be JSON numbers or strings; a float is read by its shortest
-decimal text, so 19.995 is 19.995. Out: `Order`, or `Problem`s with field paths such as `data.items[2].quantity`.
+In: the webhook body as plain JSON, in the contract's words: this project's assumption (domain notes: "Order payload
+(assumed)"), to which `clarity_profile` translates other releases. Numbers may be JSON numbers or strings; a float is
+read by its shortest decimal text, so 19.995 is 19.995. Out: `Order`, or `Problem`s with field paths such as
+`data.items[2].quantity`.
 """
 
 import re
@@ -23,6 +24,7 @@ from mappings.canonical import (
     PaymentType,
     Totals,
 )
+from mappings.clarity_profile import CONTRACT, ClarityProfile, with_release_names
 from mappings.problems import Problem
 
 MONEY_LIMIT = Decimal(10) ** 10
@@ -188,8 +190,12 @@ def to_decimal(value: object) -> Decimal | None:
         return None
 
 
-def parse_order(payload: object, max_lines: int) -> Order | list[Problem]:
-    """The canonical order, or all problems found (at most 100)."""
+def parse_order(payload: object, max_lines: int, profile: ClarityProfile = CONTRACT) -> Order | list[Problem]:
+    """The canonical order, or all problems found (at most 100).
+
+    `payload` is in the contract's words already (`clarity_profile.to_contract`); `profile` lets problems say what the
+    store calls a field.
+    """
     problems: list[Problem] = []
     envelope = Reader(payload, "payload", problems)
     value = envelope.fields.get("data")
@@ -197,7 +203,7 @@ def parse_order(payload: object, max_lines: int) -> Order | list[Problem]:
     if problems:
         return problems
     order = _order(body, max_lines)
-    return problems[:100] if problems or order is None else order
+    return with_release_names(problems[:100], profile) if problems or order is None else order
 
 
 def _order(body: Reader, max_lines: int) -> Order | None:

@@ -15,7 +15,7 @@ import httpx
 import uvicorn
 import yaml
 
-from sandbox.clarity import ClaritySettings
+from sandbox.clarity import ClaritySettings, Dialect
 from sandbox.clarity import create_app as create_clarity
 from sandbox.sage100 import Sage100Settings
 from sandbox.sage100 import create_app as create_sage100
@@ -87,13 +87,22 @@ def add_serving_flags(target: argparse.ArgumentParser, *, only_when_given: bool 
     texts = [
         ("--var", "var", "where state is kept"),
         ("--webhook-url", "http://127.0.0.1:8080/webhooks/clarity/demo", "where Clarity sends its webhooks"),
+        (
+            "--clarity-dialect",
+            "contract",
+            f"the release that Clarity plays: {', '.join(Dialect)} (other routes, names, sign-in and signature)",
+        ),
         ("--webhook-schedule", "", "seconds between delivery attempts, comma-separated (default: as real senders do)"),
     ]
     for kind, flags in ((optional_seconds, seconds), (str, texts)):
         for flag, default, text in flags:
             from_environment = kind(environment(flag[2:].upper().replace("-", "_"), default))
             target.add_argument(
-                flag, type=kind, default=argparse.SUPPRESS if only_when_given else from_environment, help=text
+                flag,
+                type=kind,
+                default=argparse.SUPPRESS if only_when_given else from_environment,
+                choices=list(Dialect) if flag == "--clarity-dialect" else None,
+                help=text,
             )
 
 
@@ -122,6 +131,7 @@ async def serve(options: argparse.Namespace) -> int:
     )
     clarity_settings = ClaritySettings(
         database=Path(options.var) / "clarity.sqlite",
+        dialect=Dialect(options.clarity_dialect),
         webhook_url=options.webhook_url,
         token_lifetime_seconds=options.token_lifetime,
     )

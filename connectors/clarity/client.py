@@ -1,35 +1,25 @@
 """Clarity's HTTP API (docs/openapi/clarity.yaml), by the routes and names of the pair's profile.
 
-In: order ids, shipments. Out: plain JSON of orders, small receipts. Raises the tree of `connectors.errors`. Field names
-are this project's assumption of Clarity's contract.
+In: order ids, shipments. Out: plain JSON of orders, small receipts, in the contract's words whatever the release says.
+Raises the tree of `connectors.errors`. Field names are this project's assumption of Clarity's contract.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from connectors.clarity.sign_in import SYSTEM, ClaritySettings, sign_in_of
 from connectors.errors import RetryLater
-from connectors.http import ApiKey, BearerToken, Json, JsonApi, SignIn
+from connectors.http import Json, JsonApi
+from mappings.clarity_profile import ClarityProfile, ErrorAnswer, Kind, from_contract, to_contract, value_at
 from mappings.packages import KnownShipment
-from mappings.pair import AuthScheme, ClarityProfile
 from mappings.shipments import CancelledItem, ClarityShipment, InvoiceReference, ShipmentItem
 
-SYSTEM = "Clarity"
-
-
-class ClaritySettings(BaseModel):
-    """Where the store is and how to get in."""
-
-    model_config = ConfigDict(frozen=True)
-
-    url: str
-    client_id: str = ""
-    client_secret: SecretStr = SecretStr("")
-    api_key: SecretStr = SecretStr("")
+__all__ = ["ClarityClient", "ClaritySettings", "OrderPage", "ShipmentReceipt"]
 
 
 class ShipmentReceipt(BaseModel):
@@ -38,6 +28,7 @@ class ShipmentReceipt(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
 
     id: str
+    orderId: str = ""
     externalReference: str = ""
     status: str = ""
     carrier: str = ""
@@ -67,7 +58,14 @@ class ClarityClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._profile = profile
-        self._api = JsonApi(SYSTEM, settings.url, sign_in_of(profile, settings), explain_error, transport=transport)
+        self._api = JsonApi(
+            SYSTEM,
+            settings.url,
+            sign_in_of(profile, settings),
+            explain_errors(profile.errors),
+            headers=profile.headers.fixed,
+            transport=transport,
+        )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -76,22 +74,38 @@ class ClarityClient:
     async def get_order(self, order_id: str) -> dict[str, Any]:
         """The order as plain JSON."""
         _, body = await self._api.call("GET", _fill(self._profile.routes.order, order_id))
-        if not isinstance(body, dict):
+        order = to_contract(body, Kind.ORDER, self._profile)
+        if not isinstance(order, dict):
             raise RetryLater(SYSTEM, "GET order", "an answer that is no order")
-        return body
+        return order
 
     async def list_orders(self, updated_date_min: datetime, page: int = 0) -> OrderPage:
         """Orders updated since, one page; `page` counts from 0 whatever the profile counts from."""
-        query = {
-            "updatedDateMin": updated_date_min.isoformat(),
-            "pageIndex": str(page + self._profile.paging.first_page),
-            "pageSize": str(self._profile.paging.page_size),
-        }
-        _, body = await self._api.call("GET", self._profile.routes.orders, query=query)
+        since = {self._profile.filters.updatedDateMin: updated_date_min.isoformat()}
+        entries, total = await self._page("GET orders", self._profile.routes.orders, since, page)
         try:
-            return OrderPage.model_validate(body)
+            return OrderPage(
+                items=[to_contract(entry, Kind.ORDER, self._profile) for entry in entries], totalCount=total
+            )
         except ValidationError:
             raise RetryLater(SYSTEM, "GET orders", "an answer that is no list of orders") from None
+
+    async def _page(self, call: str, route: str, filters: Mapping[str, str], page: int) -> tuple[list[Json], Any]:
+        """The entries of one page of a list, and how many there are in all."""
+        paging = self._profile.paging
+        query = {
+            **filters,
+            paging.page_parameter: str(page + paging.first_page),
+            paging.size_parameter: str(paging.page_size),
+        }
+        _, body = await self._api.call("GET", route, query=query)
+        try:
+            entries, total = value_at(body, paging.items_field), value_at(body, paging.total_field)
+        except KeyError:
+            raise RetryLater(SYSTEM, call, "an answer that is no list") from None
+        if not isinstance(entries, list):
+            raise RetryLater(SYSTEM, call, "an answer that is no list")
+        return entries, total
 
     async def patch_order(
         self,
@@ -112,35 +126,44 @@ class ClarityClient:
             body["invoiceReferences"] = [reference.model_dump(mode="json") for reference in invoice_references]
         if cancelled_items is not None:
             body["cancelledItems"] = [item.model_dump(mode="json") for item in cancelled_items]
-        await self._api.call("PATCH", _fill(self._profile.routes.order, order_id), body=body)
+        await self._api.call(
+            self._profile.methods.order,
+            _fill(self._profile.routes.order, order_id),
+            body=from_contract(body, Kind.ORDER, self._profile),
+        )
 
     async def post_shipment(self, shipment: ClarityShipment) -> ShipmentReceipt:
         """201 new, 200 the same again; AlreadyExists (409) for the same reference with other content."""
-        _, body = await self._api.call("POST", self._profile.routes.shipments, body=shipment_body(shipment))
-        return _receipt(body, "POST shipment")
+        body = from_contract(shipment_body(shipment), Kind.SHIPMENT, self._profile)
+        _, answer = await self._api.call("POST", self._profile.routes.shipments, body=body)
+        return self._receipt(answer, "POST shipment")
 
     async def shipments_of(self, order_id: str) -> list[KnownShipment]:
         """Every shipment of an order, voided ones too."""
         known: list[KnownShipment] = []
         page = 0
         while True:
-            query = {
-                "orderId": order_id,
-                "pageIndex": str(page + self._profile.paging.first_page),
-                "pageSize": str(self._profile.paging.page_size),
-            }
-            _, body = await self._api.call("GET", self._profile.routes.shipments, query=query)
-            entries = body.get("items") if isinstance(body, dict) else None
-            if not isinstance(entries, list):
-                raise RetryLater(SYSTEM, "GET shipments", "an answer that is no list of shipments")
-            known += [self._known(_receipt(entry, "GET shipments")) for entry in entries]
+            wanted = {self._profile.filters.orderId: order_id}
+            entries, _ = await self._page("GET shipments", self._profile.routes.shipments, wanted, page)
+            receipts = [self._receipt(entry, "GET shipments") for entry in entries]
+            # A filter by "contains" also finds the shipments of order 1001 for order 100.
+            known += [self._known(receipt) for receipt in receipts if receipt.orderId in ("", order_id)]
             if len(entries) < self._profile.paging.page_size:
                 return known
             page += 1
 
     def _known(self, receipt: ShipmentReceipt) -> KnownShipment:
         void = receipt.status == self._profile.statuses.shipment_void
-        return KnownShipment(void=void, **receipt.model_dump(exclude={"status"}))
+        return KnownShipment(void=void, **receipt.model_dump(exclude={"status", "orderId"}))
+
+    def _receipt(self, answer: Json, call: str) -> ShipmentReceipt:
+        shipment = to_contract(answer, Kind.SHIPMENT, self._profile)
+        if isinstance(shipment, dict):
+            shipment = {name: value for name, value in shipment.items() if value is not None}
+        try:
+            return ShipmentReceipt.model_validate(shipment)
+        except ValidationError:
+            raise RetryLater(SYSTEM, call, "an answer that is no shipment") from None
 
     async def patch_shipment(self, shipment_id: str, shipment: ClarityShipment) -> None:
         """Bring carrier, service and tracking up to date; contents stay."""
@@ -149,17 +172,25 @@ class ClarityClient:
             for name, value in shipment_body(shipment).items()
             if name in ("carrier", "service", "trackingNumber", "trackingUrl")
         }
-        await self._api.call("PATCH", _fill(self._profile.routes.shipment, shipment_id), body=body)
+        await self._patch_shipment(shipment_id, body)
 
     async def void_shipment(self, shipment_id: str) -> None:
         """The goods did not leave: final."""
-        body = {"status": self._profile.statuses.shipment_void}
-        await self._api.call("PATCH", _fill(self._profile.routes.shipment, shipment_id), body=body)
+        await self._patch_shipment(shipment_id, {"status": self._profile.statuses.shipment_void})
+
+    async def _patch_shipment(self, shipment_id: str, change: Mapping[str, Any]) -> None:
+        await self._api.call(
+            self._profile.methods.shipment,
+            _fill(self._profile.routes.shipment, shipment_id),
+            body=from_contract(change, Kind.SHIPMENT, self._profile),
+        )
 
     async def patch_customer(self, customer_id: str, *, external_reference: str) -> None:
         """Store the cross-reference (division-number)."""
         await self._api.call(
-            "PATCH", _fill(self._profile.routes.customer, customer_id), body={"externalReference": external_reference}
+            self._profile.methods.customer,
+            _fill(self._profile.routes.customer, customer_id),
+            body=from_contract({"externalReference": external_reference}, Kind.CUSTOMER, self._profile),
         )
 
 
@@ -170,41 +201,20 @@ def shipment_body(shipment: ClarityShipment) -> dict[str, Any]:
     return body
 
 
-def sign_in_of(profile: ClarityProfile, settings: ClaritySettings) -> SignIn:
-    """OAuth 2.0 client credentials (RFC 6749, 4.4), or a key."""
-    if profile.auth is AuthScheme.API_KEY:
-        return ApiKey("X-API-Key", settings.api_key)
+def explain_errors(names: ErrorAnswer) -> Callable[[Json], tuple[str, str]]:
+    """Reads an error answer, `{"error": {message, details: [{field, message}]}}`, into message and first field."""
 
-    def request() -> httpx.Request:
-        return httpx.Request(
-            "POST",
-            settings.url.rstrip("/") + profile.routes.token,
-            data={
-                "grant_type": "client_credentials",
-                "client_id": settings.client_id,
-                "client_secret": settings.client_secret.get_secret_value(),
-                **({"scope": profile.scope} if profile.scope else {}),
-            },
-            headers={"Accept": "application/json"},
-        )
+    def explain(body: Json) -> tuple[str, str]:
+        try:
+            details = value_at(body, names.details) or []
+        except KeyError:
+            details = []
+        told = [(str(value_at(detail, names.field)), value_at(detail, names.text)) for detail in details]
+        text = "; ".join(f"{field}: {message}" for field, message in told)
+        return f"{value_at(body, names.message)}{f' ({text})' if text else ''}", told[0][0] if told else ""
 
-    return BearerToken(SYSTEM, request, lambda body: (str(body["access_token"]), float(body["expires_in"])))
-
-
-def explain_error(body: Json) -> tuple[str, str]:
-    """`{"error": {code, message, details: [{field, message}]}}` → message and the first field."""
-    error = body["error"]
-    details = error.get("details") or []
-    text = "; ".join(f"{detail['field']}: {detail['message']}" for detail in details)
-    return f"{error['message']}{f' ({text})' if text else ''}", str(details[0]["field"]) if details else ""
+    return explain
 
 
 def _fill(route: str, id_: str) -> str:
     return route.replace("{id}", quote(id_, safe=""))
-
-
-def _receipt(body: Json, call: str) -> ShipmentReceipt:
-    try:
-        return ShipmentReceipt.model_validate(body)
-    except ValidationError:
-        raise RetryLater(SYSTEM, call, "an answer that is no shipment") from None

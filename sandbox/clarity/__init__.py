@@ -3,6 +3,7 @@
 `create_app(ClaritySettings(...))` is the store; its state is a SQLite file, so that a restart resumes.
 """
 
-from sandbox.clarity.app import ClaritySettings, create_app
+from sandbox.clarity.app import create_app
+from sandbox.clarity.side import ClaritySettings, Dialect
 
-__all__ = ["ClaritySettings", "create_app"]
+__all__ = ["ClaritySettings", "Dialect", "create_app"]

@@ -2,14 +2,9 @@
 
 import asyncio
 import contextlib
-import hmac
-import json
-import secrets
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
@@ -19,27 +14,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from sandbox.clarity.sender import Sender
-from sandbox.clarity.store import Document, Rejection, Store, invalid
+from sandbox.clarity import module_entity
+from sandbox.clarity.sender import write_standard
+from sandbox.clarity.side import Clarity, ClaritySettings, Dialect, body_of, instant
+from sandbox.clarity.store import Document, Rejection, invalid
 from sandbox.faults import Faults, add_fault_controls
 
-RETRY_SCHEDULE = [5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0]
-"""Seconds between attempts, as senders of Standard Webhooks do."""
-
-
-class ClaritySettings(BaseModel):
-    """How this store behaves."""
-
-    database: Path
-    client_id: str = "clarity-integration"
-    client_secret: str = "clarity-sandbox-secret"
-    api_key: str = "clarity-sandbox-key"
-    token_lifetime_seconds: float = 600.0
-    webhook_url: str = "http://127.0.0.1:8080/webhooks/clarity/demo"
-    webhook_secrets: list[str] = Field(
-        default_factory=lambda: ["whsec_c2FuZGJveC13ZWJob29rLXNpZ25pbmctc2VjcmV0LTAwMQ=="]
-    )
-    webhook_schedule: list[float] = Field(default_factory=lambda: list(RETRY_SCHEDULE))
+__all__ = ["ClaritySettings", "create_app"]
 
 
 class SendWebhooks(BaseModel):
@@ -51,55 +32,9 @@ class SendWebhooks(BaseModel):
     sameId: bool = False
 
 
-class Clarity:
-    """Tokens, store and sender."""
-
-    def __init__(self, settings: ClaritySettings) -> None:
-        self.settings = settings
-        self.store = Store(settings.database)
-        self.sender = Sender(self.store, settings.webhook_url, settings.webhook_secrets, settings.webhook_schedule)
-        self.tokens: dict[str, float] = {}
-
-    def token(self, form: dict[str, list[str]]) -> Document:
-        """OAuth 2.0 client credentials."""
-        fields = {name: values[0] for name, values in form.items()}
-        if fields.get("grant_type") != "client_credentials":
-            raise Rejection(400, "unsupported_grant_type", "grant_type must be client_credentials.")
-        good = hmac.compare_digest(fields.get("client_id", "").encode(), self.settings.client_id.encode())
-        good &= hmac.compare_digest(fields.get("client_secret", "").encode(), self.settings.client_secret.encode())
-        if not good:
-            raise Rejection(401, "invalid_client", "client_id or client_secret is wrong.")
-        token = secrets.token_urlsafe(24)
-        self.tokens[token] = time.monotonic() + self.settings.token_lifetime_seconds
-        return {
-            "access_token": token,
-            "token_type": "Bearer",
-            "expires_in": int(self.settings.token_lifetime_seconds),
-        }
-
-    def authorize(self, request: Request) -> None:
-        """By key or token."""
-        key = request.headers.get("x-api-key", "")
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        by_key = bool(key) and hmac.compare_digest(key.encode(), self.settings.api_key.encode())
-        if not by_key and not (scheme.lower() == "bearer" and self.tokens.get(token, 0.0) > time.monotonic()):
-            raise Rejection(401, "unauthorized", "Send a bearer token or X-API-Key.")
-
-
-async def body_of(request: Request) -> Document:
-    """The request's JSON object."""
-    try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError):
-        raise Rejection(400, "bad_request", "The request is not JSON.") from None
-    if not isinstance(body, dict):
-        raise Rejection(400, "bad_request", "The request is not a JSON object.")
-    return body
-
-
-def error_body(status: int) -> Document:
-    """The store's error answer for a fault on demand."""
-    return {"error": {"code": f"sandbox_{status}", "message": f"Fault on demand: {status}", "details": []}}
+def error_body(code: str, message: str, details: list[Document]) -> Document:
+    """`{"error": {code, message, details}}`."""
+    return {"error": {"code": code, "message": message, "details": details}}
 
 
 def page_of(documents: list[Document], page_index: int, page_size: int) -> JSONResponse:
@@ -117,7 +52,8 @@ def page_of(documents: list[Document], page_index: int, page_size: int) -> JSONR
 
 def create_app(settings: ClaritySettings) -> Faults:
     """The Clarity side of the sandbox, behind its faults."""
-    clarity = Clarity(settings)
+    other = settings.dialect is Dialect.MODULE_ENTITY
+    clarity = Clarity(settings, module_entity.write if other else write_standard)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -127,26 +63,30 @@ def create_app(settings: ClaritySettings) -> Faults:
         clarity.store.close()
 
     app = FastAPI(title="Clarity (sandbox)", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    faults = Faults(app, error_body, clarity.tokens.clear)
-    add_error_answers(app)
-    add_routes(app, clarity)
+    error = module_entity.error if other else error_body
+    faults = Faults(
+        app, lambda status: error(f"sandbox_{status}", f"Fault on demand: {status}", []), clarity.tokens.clear
+    )
+    add_error_answers(app, error)
+    if other:
+        module_entity.add_routes(app, clarity)
+    else:
+        add_routes(app, clarity)
     add_controls(app, clarity)
     add_fault_controls(app, faults)
     return faults
 
 
-def add_error_answers(app: FastAPI) -> None:
-    """Every error as `{"error": {code, message, details}}`."""
+def add_error_answers(app: FastAPI, error_of: Callable[[str, str, list[Document]], Document]) -> None:
+    """Every error in the shape of the dialect."""
 
     @app.exception_handler(Rejection)
     async def rejected(_: Request, error: Rejection) -> JSONResponse:
-        body = {"code": error.code, "message": error.message, "details": error.details}
-        return JSONResponse({"error": body}, error.status)
+        return JSONResponse(error_of(error.code, error.message, error.details), error.status)
 
     @app.exception_handler(HTTPException)
     async def no_route(_: Request, error: HTTPException) -> JSONResponse:
-        body = {"code": "no_route", "message": str(error.detail), "details": []}
-        return JSONResponse({"error": body}, error.status_code)
+        return JSONResponse(error_of("no_route", str(error.detail), []), error.status_code)
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -154,8 +94,7 @@ def add_error_answers(app: FastAPI) -> None:
             {"field": ".".join(str(part) for part in entry["loc"]), "message": str(entry["msg"])}
             for entry in error.errors()
         ]
-        body = {"code": "validation_failed", "message": "The request is not valid.", "details": details}
-        return JSONResponse({"error": body}, 422)
+        return JSONResponse(error_of("validation_failed", "The request is not valid.", details), 422)
 
 
 def add_routes(app: FastAPI, clarity: Clarity) -> None:
@@ -179,12 +118,7 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         if pageIndex < 0 or not 1 <= pageSize <= 200:
             raise invalid("pageSize", "pageIndex starts at 0, pageSize is 1 to 200")
         earliest, latest = instant("updatedDateMin", updatedDateMin), instant("updatedDateMax", updatedDateMax)
-        orders = [
-            order
-            for order in await run_in_threadpool(store.all, "order")
-            if (earliest is None or updated(order) >= earliest) and (latest is None or updated(order) <= latest)
-        ]
-        orders.sort(key=lambda order: (updated(order), str(order["id"])))
+        orders = await run_in_threadpool(clarity.orders_updated, earliest, latest)
         return page_of(orders, pageIndex, pageSize)
 
     @app.get("/api/v1/orders/{id_}")
@@ -230,23 +164,6 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         clarity.authorize(request)
         body = await body_of(request)
         return JSONResponse(await run_in_threadpool(store.patch_customer, id_, body))
-
-
-def instant(name: str, text: str) -> datetime | None:
-    """An ISO 8601 instant with offset; empty is None."""
-    if not text:
-        return None
-    try:
-        value = datetime.fromisoformat(text)
-        return value.astimezone() if value.tzinfo is None else value
-    except (ValueError, OverflowError):
-        raise invalid(name, "is not an ISO 8601 date and time") from None
-
-
-def updated(order: Document) -> datetime:
-    """When an order changed last."""
-    text = str(order.get("updatedDate") or order.get("createdDate"))
-    return datetime.fromisoformat(text).astimezone()
 
 
 def check_out_body(event: Document) -> Document:

@@ -1,4 +1,4 @@
-"""The store's webhook sender: Standard Webhooks 1.0, a durable queue, retries as real senders do them.
+"""The store's webhook sender: a durable queue, retries as real senders do them; Standard Webhooks 1.0 by default.
 
 The id of a delivery stays over its retries; the timestamp and the signature are made anew for each attempt.
 """
@@ -11,6 +11,7 @@ import hmac
 import json
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,14 +31,33 @@ def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(digest).decode()
 
 
+def write_standard(
+    event: dict[str, Any], webhook_id: str, timestamp: int, secrets: list[str]
+) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of Standard Webhooks 1.0; a signature per secret while secrets rotate."""
+    body = json.dumps(event, ensure_ascii=False).encode()
+    return body, {
+        "webhook-id": webhook_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(sign(secret, webhook_id, timestamp, body) for secret in secrets),
+    }
+
+
+Writer = Callable[[dict[str, Any], str, int, list[str]], tuple[bytes, dict[str, str]]]
+"""Event, id, timestamp and secrets → the raw body and its headers."""
+
+
 class Sender:
     """Delivers what is queued; `schedule` are the seconds between attempts."""
 
-    def __init__(self, store: Store, url: str, secrets: list[str], schedule: list[float]) -> None:
+    def __init__(
+        self, store: Store, url: str, secrets: list[str], schedule: list[float], write: Writer = write_standard
+    ) -> None:
         self.store = store
         self.url = url
         self.secrets = secrets
         self.schedule = schedule
+        self.write = write
         self.in_flight: set[str] = set()
 
     def queue(self, event: dict[str, Any], webhook_id: str | None = None) -> str:
@@ -99,16 +119,7 @@ class Sender:
     async def send(
         self, client: httpx.AsyncClient, webhook_id: str, event: dict[str, Any], *, timestamp: int | None = None
     ) -> httpx.Response:
-        """One signed attempt; a signature per secret while secrets rotate."""
-        body = json.dumps(event, ensure_ascii=False).encode()
+        """One signed attempt."""
         at = int(time.time()) if timestamp is None else timestamp
-        return await client.post(
-            self.url,
-            content=body,
-            headers={
-                "Content-Type": "application/json",
-                "webhook-id": webhook_id,
-                "webhook-timestamp": str(at),
-                "webhook-signature": " ".join(sign(secret, webhook_id, at, body) for secret in self.secrets),
-            },
-        )
+        body, headers = self.write(event, webhook_id, at, self.secrets)
+        return await client.post(self.url, content=body, headers={"Content-Type": "application/json", **headers})

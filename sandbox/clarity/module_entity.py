@@ -1,0 +1,332 @@
+"""Another release of the store: routes `/{module}/{entity}`, login → JWT, PascalCase names, filters by `…Contains`.
+
+The same store beneath (its documents are in the contract's words); this layer has the other release's words for them.
+docs/openapi/clarity-module-entity.yaml describes it. The names are this project's invention: they show that a profile
+can carry such differences, not what any shop's release is called inside.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
+
+from sandbox.clarity.side import Clarity, body_of, instant
+from sandbox.clarity.store import Document, Rejection, invalid
+
+ITEM = {
+    "id": "ID",
+    "sku": "ProductSku",
+    "name": "ProductName",
+    "discount": "DiscountAmount",
+    "tax": "TaxAmount",
+    "taxable": "IsTaxable",
+}
+CUSTOMER = {"id": "ID", "company": "CompanyName", "taxExemptNo": "TaxExemptionNo", "externalReference": "ErpKey"}
+ADDRESS = {
+    "name": "FullName",
+    "company": "CompanyName",
+    "line1": "Street1",
+    "line2": "Street2",
+    "line3": "Street3",
+    "region": "RegionCode",
+    "country": "CountryCode",
+    "residential": "IsResidential",
+}
+SHIPPING = {"method": "Name", "amount": "Cost"}
+FEE = {"taxable": "IsTaxable"}
+TOTALS = {
+    "items": "ItemsTotal",
+    "discount": "DiscountTotal",
+    "shipping": "ShippingTotal",
+    "tax": "TaxTotal",
+    "fees": "FeeTotal",
+    "grand": "GrandTotal",
+}
+PAYMENT = {
+    "gateway": "Provider",
+    "transactionId": "TransactionNumber",
+    "type": "PaymentType",
+    "currency": "CurrencyKey",
+    "last4": "LastFour",
+    "date": "PaymentDate",
+}
+INVOICE = {"invoiceNo": "Number", "invoiceDate": "Date"}
+CANCELLED = {"orderItemId": "SalesItemID"}
+SHIPMENT = {
+    "id": "ID",
+    "orderId": "SalesOrderID",
+    "externalReference": "ErpKey",
+    "status": "StatusName",
+    "carrier": "CarrierName",
+    "service": "ServiceName",
+    "shippedDate": "ShipDate",
+    "items": "ShippedItems",
+}
+SHIPPED_ITEM = {"orderItemId": "SalesItemID"}
+ORDER = {
+    "id": "ID",
+    "status": "StatusName",
+    "currency": "CurrencyKey",
+    "customer": "Account",
+    "billingAddress": "BillingContact",
+    "shippingAddress": "ShippingContact",
+    "items": "SalesItems",
+    "shipping": "ShippingMethod",
+    "notes": "BuyerNotes",
+    "invoiceReferences": "Invoices",
+    "cancelledItems": "CancelledLines",
+}
+INSIDE = {
+    "customer": CUSTOMER,
+    "billingAddress": ADDRESS,
+    "shippingAddress": ADDRESS,
+    "items": ITEM,
+    "shipping": SHIPPING,
+    "discounts": {},
+    "fees": FEE,
+    "payments": PAYMENT,
+    "invoiceReferences": INVOICE,
+    "cancelledItems": CANCELLED,
+}
+REFERENCES = {"externalReference": "Erp", "purchaseOrderNumber": "PurchaseOrder"}
+STATUSES = {
+    "Pending": "Open",
+    "Processing": "In Process",
+    "Shipped": "Dispatched",
+    "Completed": "Closed",
+    "Cancelled": "Withdrawn",
+}
+SHIPMENT_STATUSES = {"Shipped": "Dispatched", "Void": "Recalled"}
+PAYMENT_TYPES = {"authorize": "Authorization", "capture": "Sale", "refund": "Credit", "void": "Reversal"}
+EVENTS = {
+    "order.created": "Ordering.SalesOrder.Created",
+    "order.updated": "Ordering.SalesOrder.Updated",
+    "order.cancelled": "Ordering.SalesOrder.Withdrawn",
+}
+
+
+def theirs(document: Mapping[str, Any], names: Mapping[str, str]) -> Document:
+    """A document with the release's names; a name that has no entry only gets its capital."""
+    return {names.get(name, name[:1].upper() + name[1:]): value for name, value in document.items()}
+
+
+def ours(document: Any, names: Mapping[str, str]) -> Any:
+    """The way back."""
+    if not isinstance(document, dict):
+        return document
+    back = {name: field for field, name in names.items()}
+    return {back.get(name, name[:1].lower() + name[1:]): value for name, value in document.items()}
+
+
+def word(value: object, words: Mapping[str, str]) -> object:
+    """The release's word for a value of the contract, or the value."""
+    return words.get(value, value) if isinstance(value, str) else value
+
+
+def status_of(value: object, words: Mapping[str, str]) -> str:
+    """The contract's status behind the release's name for it."""
+    for status, name in words.items():
+        if value == name:
+            return status
+    raise invalid("status", f"is not one of {', '.join(words.values())}")
+
+
+def order_out(order: Document) -> Document:
+    """An order as this release shows it: totals stand beside the other fields, references in an object."""
+    fields = dict(order)
+    totals, references = fields.pop("totals", None), {}
+    for field, name in REFERENCES.items():
+        if field in fields:
+            references[name] = fields.pop(field)
+    if "status" in fields:
+        fields["status"] = word(fields["status"], STATUSES)
+    for field, names in INSIDE.items():
+        value = fields.get(field)
+        if isinstance(value, list):
+            fields[field] = [theirs(one, names) if isinstance(one, dict) else one for one in value]
+        elif isinstance(value, dict):
+            fields[field] = theirs(value, names)
+    if isinstance(fields.get("payments"), list):
+        fields["payments"] = [
+            {**one, "PaymentType": word(one.get("PaymentType"), PAYMENT_TYPES)} if isinstance(one, dict) else one
+            for one in fields["payments"]
+        ]
+    shown = theirs(fields, ORDER)
+    if isinstance(totals, dict):
+        shown |= theirs(totals, TOTALS)
+    return {**shown, "References": references}
+
+
+def order_change_in(body: Document) -> Document:
+    """A change of an order in the contract's words."""
+    change = ours({name: value for name, value in body.items() if name != "References"}, ORDER)
+    if "References" in body:
+        if not isinstance(body["References"], dict):
+            raise invalid("References", "is not an object")
+        change |= ours(body["References"], REFERENCES)
+    if "status" in change:
+        change["status"] = status_of(change["status"], STATUSES)
+    for field, names in (("invoiceReferences", INVOICE), ("cancelledItems", CANCELLED)):
+        if isinstance(change.get(field), list):
+            change[field] = [ours(one, names) for one in change[field]]
+    return dict(change)
+
+
+def shipment_out(shipment: Document) -> Document:
+    """A shipment as this release shows it."""
+    items = [theirs(item, SHIPPED_ITEM) for item in shipment["items"]]
+    return theirs({**shipment, "status": word(shipment["status"], SHIPMENT_STATUSES), "items": items}, SHIPMENT)
+
+
+def shipment_in(body: Document) -> Document:
+    """A new shipment, or a change of one, in the contract's words."""
+    shipment = dict(ours(body, SHIPMENT))
+    if "status" in shipment:
+        shipment["status"] = status_of(shipment["status"], SHIPMENT_STATUSES)
+    if isinstance(shipment.get("items"), list):
+        shipment["items"] = [ours(item, SHIPPED_ITEM) for item in shipment["items"]]
+    return shipment
+
+
+def error(code: str, message: str, details: list[Document]) -> Document:
+    """`{"Code", "Message", "Errors": [{"Field", "Text"}]}`."""
+    return {
+        "Code": code,
+        "Message": message,
+        "Errors": [{"Field": field_out(str(one["field"])), "Text": one["message"]} for one in details],
+    }
+
+
+def field_out(path: str) -> str:
+    """`items[0].quantity` → `ShippedItems[0].Quantity`."""
+    names = {**ORDER, **SHIPMENT, **CANCELLED, **REFERENCES}
+    return re.sub(r"[A-Za-z_]\w*", lambda match: next(iter(theirs({match[0]: 0}, names))), path)
+
+
+def write(event: Document, _: str, timestamp: int, keys: list[str]) -> tuple[bytes, dict[str, str]]:
+    """A webhook of this release: hex HMAC-SHA256 of `{timestamp}.{body}` per secret, and no id."""
+    entity = event.get("data")
+    kind = event.get("type")
+    shown = {
+        "Event": word(kind, EVENTS),
+        "Occurred": event.get("timestamp"),
+        "Entity": order_out(entity) if isinstance(entity, dict) and kind in EVENTS else entity,
+    }
+    body = json.dumps(shown, ensure_ascii=False).encode()
+    signed = f"{timestamp}.".encode() + body
+    signatures = [hmac.new(key.encode(), signed, hashlib.sha256).hexdigest() for key in keys]
+    return body, {
+        "X-Store-Timestamp": str(timestamp),
+        "X-Store-Signature": ",".join(f"sha256={signature}" for signature in signatures),
+    }
+
+
+def jwt(claims: Document, key: bytes) -> str:
+    """A JWT signed with HS256 (RFC 7519)."""
+
+    def part(content: bytes) -> str:
+        return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+    head = f"{part(json.dumps({'alg': 'HS256', 'typ': 'JWT'}).encode())}.{part(json.dumps(claims).encode())}"
+    return f"{head}.{part(hmac.new(key, head.encode(), hashlib.sha256).digest())}"
+
+
+def page_of(documents: list[Document], page: int, size: int) -> JSONResponse:
+    """The list envelope; pages count from 0."""
+    return JSONResponse(
+        {
+            "Results": documents[page * size : (page + 1) * size],
+            "Paging": {"Page": page, "Size": size, "Total": len(documents)},
+        }
+    )
+
+
+def check_paging(page: int, size: int) -> None:
+    """Refuse pages that there cannot be."""
+    if page < 0 or not 1 <= size <= 100:
+        raise invalid("size", "page starts at 0, size is 1 to 100")
+
+
+def add_routes(app: FastAPI, clarity: Clarity) -> None:
+    """The routes of docs/openapi/clarity-module-entity.yaml."""
+    store = clarity.store
+    key = secrets.token_bytes(32)
+
+    def authorize(request: Request) -> None:
+        if not clarity.by_token(request):
+            raise Rejection(401, "unauthorized", "Log in first.")
+
+    @app.post("/auth/login")
+    async def log_in(request: Request) -> JSONResponse:
+        body = await body_of(request)
+        user, password = body.get("userName"), body.get("password")
+        if not (isinstance(user, str) and isinstance(password, str) and clarity.knows(user, password)):
+            raise Rejection(401, "unauthorized", "userName or password is wrong.")
+        now = time.time()
+        expires = now + clarity.settings.token_lifetime_seconds
+        token = jwt({"sub": user, "iat": now, "exp": expires, "jti": secrets.token_hex(8)}, key)
+        clarity.remember(token)
+        return JSONResponse({"token": token})
+
+    @app.get("/Ordering/SalesOrder")
+    async def list_orders(request: Request, modifiedSince: str = "", page: int = 0, size: int = 50) -> JSONResponse:
+        authorize(request)
+        check_paging(page, size)
+        orders = await run_in_threadpool(clarity.orders_updated, instant("modifiedSince", modifiedSince))
+        return page_of([order_out(order) for order in orders], page, size)
+
+    @app.get("/Ordering/SalesOrder/{id_}")
+    async def get_order(request: Request, id_: str) -> JSONResponse:
+        authorize(request)
+        return JSONResponse(order_out(await run_in_threadpool(store.order, id_)))
+
+    @app.put("/Ordering/SalesOrder/{id_}")
+    async def put_order(request: Request, id_: str) -> JSONResponse:
+        authorize(request)
+        change = order_change_in(await body_of(request))
+        return JSONResponse(order_out(await run_in_threadpool(store.patch_order, id_, change)))
+
+    @app.post("/Shipping/Shipment")
+    async def post_shipment(request: Request) -> JSONResponse:
+        authorize(request)
+        status, shipment = await run_in_threadpool(store.add_shipment, shipment_in(await body_of(request)))
+        return JSONResponse(shipment_out(shipment), status)
+
+    @app.get("/Shipping/Shipment")
+    async def list_shipments(
+        request: Request, salesOrderIdContains: str = "", erpKeyContains: str = "", page: int = 0, size: int = 50
+    ) -> JSONResponse:
+        authorize(request)
+        check_paging(page, size)
+        found = [
+            shipment_out(shipment)
+            for shipment in await run_in_threadpool(store.shipments)
+            if salesOrderIdContains in shipment["orderId"] and erpKeyContains in shipment["externalReference"]
+        ]
+        return page_of(found, page, size)
+
+    @app.put("/Shipping/Shipment/{id_}")
+    async def put_shipment(request: Request, id_: str) -> JSONResponse:
+        authorize(request)
+        change = shipment_in(await body_of(request))
+        return JSONResponse(shipment_out(await run_in_threadpool(store.patch_shipment, id_, change)))
+
+    @app.get("/Contacts/Customer/{id_}")
+    async def get_customer(request: Request, id_: str) -> JSONResponse:
+        authorize(request)
+        return JSONResponse(theirs(await run_in_threadpool(store.customer, id_), CUSTOMER))
+
+    @app.put("/Contacts/Customer/{id_}")
+    async def put_customer(request: Request, id_: str) -> JSONResponse:
+        authorize(request)
+        change = ours(await body_of(request), CUSTOMER)
+        return JSONResponse(theirs(await run_in_threadpool(store.patch_customer, id_, change), CUSTOMER))

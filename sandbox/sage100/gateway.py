@@ -27,6 +27,7 @@ from sandbox.faults import FaultKind, Faults, add_fault_controls
 from sandbox.sage100 import odbc_faults
 from sandbox.sage100.changes import ChangeOrder, Changes
 from sandbox.sage100.company import Company, Refusal, Row
+from sandbox.sage100.masters import ChangeCustomer, ChangeItem, Masters
 from sandbox.sage100.orders import Orders
 from sandbox.sage100.posting import Office
 from sandbox.sage100.warehouse import Warehouse
@@ -339,7 +340,7 @@ def add_routes(app: FastAPI, gateway: Gateway) -> None:
 
 def add_controls(app: FastAPI, gateway: Gateway) -> None:
     """What only a sandbox has: people in the warehouse and the office, a clock."""
-    warehouse, office = gateway.warehouse, gateway.office
+    warehouse, office, masters = gateway.warehouse, gateway.office, Masters(gateway.company)
 
     @app.post("/_control/ship")
     async def ship(order: ShipOrder) -> JSONResponse:
@@ -400,6 +401,14 @@ def add_controls(app: FastAPI, gateway: Gateway) -> None:
     @app.post("/_control/order")
     async def change_order(change: ChangeOrder) -> JSONResponse:
         return JSONResponse(await run_in_threadpool(gateway.changes.change, change))
+
+    @app.post("/_control/item")
+    async def change_item(change: ChangeItem) -> JSONResponse:
+        return JSONResponse(await run_in_threadpool(masters.change_item, change))
+
+    @app.post("/_control/customer")
+    async def change_customer(change: ChangeCustomer) -> JSONResponse:
+        return JSONResponse(await run_in_threadpool(masters.change_customer, change))
 
     @app.post("/_control/company")
     async def options(wanted: CompanyOptions) -> JSONResponse:

@@ -101,7 +101,7 @@ def add_serving_flags(target: argparse.ArgumentParser, *, only_when_given: bool 
                 flag,
                 type=kind,
                 default=argparse.SUPPRESS if only_when_given else from_environment,
-                choices=list(Dialect) if flag == "--clarity-dialect" else None,
+                choices=[one.value for one in Dialect] if flag == "--clarity-dialect" else None,
                 help=text,
             )
 

@@ -82,16 +82,17 @@ class ClarityClient:
     async def list_orders(self, updated_date_min: datetime, page: int = 0) -> OrderPage:
         """Orders updated since, one page; `page` counts from 0 whatever the profile counts from."""
         since = {self._profile.filters.updatedDateMin: updated_date_min.isoformat()}
-        entries, total = await self._page("GET orders", self._profile.routes.orders, since, page)
+        entries, body = await self._page("GET orders", self._profile.routes.orders, since, page)
         try:
             return OrderPage(
-                items=[to_contract(entry, Kind.ORDER, self._profile) for entry in entries], totalCount=total
+                items=[to_contract(entry, Kind.ORDER, self._profile) for entry in entries],
+                totalCount=value_at(body, self._profile.paging.total_field),
             )
-        except ValidationError:
+        except (KeyError, ValidationError):
             raise RetryLater(SYSTEM, "GET orders", "an answer that is no list of orders") from None
 
-    async def _page(self, call: str, route: str, filters: Mapping[str, str], page: int) -> tuple[list[Json], Any]:
-        """The entries of one page of a list, and how many there are in all."""
+    async def _page(self, call: str, route: str, filters: Mapping[str, str], page: int) -> tuple[list[Json], Json]:
+        """The entries of one page of a list, and the whole answer."""
         paging = self._profile.paging
         query = {
             **filters,
@@ -100,12 +101,12 @@ class ClarityClient:
         }
         _, body = await self._api.call("GET", route, query=query)
         try:
-            entries, total = value_at(body, paging.items_field), value_at(body, paging.total_field)
+            entries = value_at(body, paging.items_field)
         except KeyError:
             raise RetryLater(SYSTEM, call, "an answer that is no list") from None
         if not isinstance(entries, list):
             raise RetryLater(SYSTEM, call, "an answer that is no list")
-        return entries, total
+        return entries, body
 
     async def patch_order(
         self,

@@ -219,7 +219,9 @@ def write(event: Document, _: str, timestamp: int, keys: list[str]) -> tuple[byt
     shown = {
         "Event": word(kind, EVENTS),
         "Occurred": event.get("timestamp"),
-        "Entity": order_out(entity) if isinstance(entity, dict) and kind in EVENTS else entity,
+        "Entity": order_out(entity)
+        if isinstance(entity, dict) and isinstance(kind, str) and kind in EVENTS
+        else entity,
     }
     body = json.dumps(shown, ensure_ascii=False).encode()
     signed = f"{timestamp}.".encode() + body

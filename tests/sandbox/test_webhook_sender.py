@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,3 +77,34 @@ def test_undelivered_webhooks_survive_a_restart_of_the_store(tmp_path: Path) -> 
     with receiver([]) as (url, received), running_sandbox(tmp_path, "--webhook-url", url, *flags) as sandbox:
         wait_until("it is delivered after the restart", lambda: len(received) == 1 and undelivered(sandbox) == 0, 20)
         assert received[0]["genuine"] == "True"
+
+
+def test_the_other_dialect_signs_in_hex_and_gives_no_id(tmp_path: Path) -> None:
+    received: list[tuple[dict[str, str], bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(202)
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+            """Silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    flags = ("--webhook-url", f"http://127.0.0.1:{server.server_port}/", "--clarity-dialect", "module_entity")
+    try:
+        with running_sandbox(tmp_path, *flags) as sandbox:
+            sandbox.control("clarity", "orders", EVENT)
+            wait_until("the delivery arrives", lambda: bool(received), 20)
+    finally:
+        server.shutdown()
+        server.server_close()
+    headers, body = received[0]
+    assert json.loads(body)["Event"] == "Ordering.SalesOrder.Created"
+    assert (json.loads(body)["Entity"]["ID"], "né" in json.loads(body)["Entity"]) == ("1", False)
+    secret = "whsec_" + base64.b64encode(KEY).decode()
+    signed = headers["X-Store-Timestamp"].encode() + b"." + body
+    assert headers["X-Store-Signature"] == "sha256=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+    assert not [name for name in headers if name.lower().startswith("webhook")]

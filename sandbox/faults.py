@@ -34,6 +34,8 @@ class FaultKind(StrEnum):
     MAINTENANCE = "maintenance"
     """503 to every call of the route for `seconds` from the first one on, with Retry-After to the end."""
     IN_USE = "423"
+    REFUSED = "refused"
+    """422, a final answer: nothing is done."""
     TOKEN_EXPIRED = "token_expired"
     """401: the token is forgotten."""
     TIMEOUT_BEFORE_WRITE = "timeout_before_write"
@@ -58,6 +60,7 @@ STATUS = {
     FaultKind.UNAVAILABLE: 503,
     FaultKind.MAINTENANCE: 503,
     FaultKind.IN_USE: 423,
+    FaultKind.REFUSED: 422,
     FaultKind.TOKEN_EXPIRED: 401,
 }
 

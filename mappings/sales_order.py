@@ -155,13 +155,16 @@ class CustomerSearch(Frozen):
     """Normalised: lower case, trimmed; empty when the order has none or it is not an address."""
     bill_to_name: str = ""
     bill_to_line1: str = ""
+    bill_to_line2: str = ""
     bill_to_postal_code: str = ""
+    bill_to_country: str = ""
+    """ISO 3166-1 alpha-2; a phone number without a country code is read as one of this country."""
     phone: str = ""
     fully_captured: bool = False
     decided_new: bool = False
     """A person decided that this buyer is new: nothing is matched."""
     match_key: str
-    """What simultaneous first orders of one person share (the e-mail, else Clarity's id, else name and postal code)."""
+    """What simultaneous first orders of one person share (`mappings.customer_match.match_key`)."""
     new_customer: NewCustomer
 
 
@@ -246,6 +249,8 @@ class CustomerCandidate(Frozen):
 
     customer: CustomerKey
     reasons: list[str]
+    score: int = 0
+    """How much speaks for it, 0 to 100: what the list is sorted by. It decides nothing."""
 
 
 class CustomerDecision(StrEnum):

@@ -3,17 +3,28 @@
 In: messages of `contracts.messages`. Out: models of `mappings`. Runs on `sage-read-{pair}`; one instance per pair.
 """
 
+from datetime import UTC, datetime, timedelta
+
 from temporalio import activity
 
 from connectors.sage100.match_index import MatchIndex
 from connectors.sage100.odbc import SageReader
 from contracts.messages import CustomerFound, FactsRequest, FindCustomer, ReadShipments, ShipmentsRead
+from mappings.checks import basket_minutes
 from mappings.customer_match import CustomerRecord, match_customer
 from mappings.facts import facts_from
 from mappings.items import wanted_codes
 from mappings.pair import Pair
 from mappings.readiness import without_waiting
 from mappings.sales_order import CustomerDecision, CustomerMatch, CustomerSearch, SageFacts
+
+
+def recent_since(pair: Pair) -> datetime | None:
+    """From when an order of the same account counts for `same_basket` (company time, naive as Sage's stamps)."""
+    minutes = basket_minutes(pair)
+    if not minutes:
+        return None
+    return (datetime.now(UTC) - timedelta(minutes=minutes)).astimezone(pair.company.zone).replace(tzinfo=None)
 
 
 class SageReadActivities:
@@ -39,6 +50,12 @@ class SageReadActivities:
         chosen = request.decisions.customer
         if chosen is not None and (record := await self._reader.customer(chosen)) is not None:
             candidates = [*(one for one in candidates if one.key != chosen), record]
+        facts = facts_from(
+            draft, existing, items, aliases, candidates, self._pair, invoiced=invoiced, decisions=request.decisions
+        )
+        since, customer = recent_since(self._pair), facts.match.customer
+        if since is None or customer is None or facts.existing is not None or facts.findings:
+            return facts
         return facts_from(
             draft,
             existing,
@@ -48,6 +65,7 @@ class SageReadActivities:
             self._pair,
             invoiced=invoiced,
             decisions=request.decisions,
+            recent=await self._reader.recent_baskets(customer, since),
         )
 
     @activity.defn

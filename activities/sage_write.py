@@ -7,10 +7,12 @@ for a poll of Temporal (design, processes).
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Protocol
 
 from temporalio import activity
 
+from activities.sage_read import recent_since
 from connectors.errors import AlreadyExists, Refused
 from connectors.sage100.gateway import AliasWriter, CustomerWriter, SalesOrderWriter
 from contracts.messages import (
@@ -22,6 +24,7 @@ from contracts.messages import (
     ReserveRequest,
     SalesOrderCreated,
 )
+from mappings.baskets import RecentBasket
 from mappings.checks import back_ordered, balanced, compare_totals, run_checks, same_order
 from mappings.customer_match import CustomerRecord
 from mappings.items import ItemFacts
@@ -30,7 +33,7 @@ from mappings.problems import HoldReason, Problem
 from mappings.sales_order import CustomerKey, SalesOrder, SalesOrderOnSage
 
 
-class StockAndCreditReader(Protocol):
+class FactsReader(Protocol):
     """What is looked at once more, inside the write lock."""
 
     async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
@@ -39,6 +42,10 @@ class StockAndCreditReader(Protocol):
 
     async def customer(self, key: CustomerKey) -> CustomerRecord | None:
         """The account."""
+        ...
+
+    async def recent_baskets(self, key: CustomerKey, since: datetime) -> list[RecentBasket]:
+        """The account's live orders created since."""
         ...
 
 
@@ -51,7 +58,7 @@ class SageWriteActivities:
         sales_orders: SalesOrderWriter,
         customers: CustomerWriter,
         aliases: AliasWriter,
-        reader: StockAndCreditReader,
+        reader: FactsReader,
     ) -> None:
         self._pair = pair
         self._sales_orders = sales_orders
@@ -97,7 +104,13 @@ class SageWriteActivities:
         customer = CustomerKey(ARDivisionNo=wanted.ARDivisionNo, CustomerNo=wanted.CustomerNo)
         items = await self._reader.items(dict.fromkeys(line.ItemCode for line in wanted.Lines))
         findings = run_checks(
-            wanted, request.expected, await self._reader.customer(customer), items, self._pair, request.decisions
+            wanted,
+            request.expected,
+            await self._reader.customer(customer),
+            items,
+            self._pair,
+            request.decisions,
+            await self._reader.recent_baskets(customer, since) if (since := recent_since(self._pair)) else (),
         )
         if findings:
             return SalesOrderCreated(

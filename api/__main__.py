@@ -31,7 +31,7 @@ def read_edges(settings: Settings) -> dict[str, PairEdge]:
         if not secrets:
             raise SettingsError(f"{variable} is not set. Set it in the environment or in .env (see .env.example).")
         try:
-            keys = tuple(decode_secret(secret.get_secret_value()) for secret in secrets)
+            keys = tuple(decode_secret(secret.get_secret_value(), pair.clarity.webhook) for secret in secrets)
         except ValueError as error:
             raise SettingsError(f"{variable}: {error}.") from None
         edges[name] = PairEdge(pair=pair, webhook_keys=keys)

@@ -25,6 +25,7 @@ from connectors.clarity.webhooks import BadSignature, verify
 from contracts import ids
 from contracts.messages import OrderView, Release, ReleaseAccepted
 from mappings.card_numbers import mask_card_numbers
+from mappings.clarity_profile import Kind, to_contract
 from mappings.pair import Pair
 
 log = logging.getLogger(__name__)
@@ -169,12 +170,14 @@ def add_webhooks(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) ->
         body = await read_body(request)
         tolerance = timedelta(seconds=edge.pair.clarity.webhook_tolerance_seconds)
         try:
-            webhook_id = verify(request.headers, body, edge.webhook_keys, datetime.now(UTC), tolerance)
+            webhook_id = verify(
+                request.headers, body, edge.webhook_keys, datetime.now(UTC), tolerance, edge.pair.clarity.webhook
+            )
         except BadSignature as error:
             log.warning("A webhook for pair %s was refused: %s", pair, error)
             raise EdgeError(401, str(error), "Sign the raw body with the pair's webhook secret.") from None
         try:
-            payload = parse_payload(body)
+            payload = to_contract(parse_payload(body), Kind.EVENT, edge.pair.clarity)
         except NotJson as error:
             log.error("A signed webhook for pair %s is not JSON (%d bytes)", pair, len(body))
             raise EdgeError(400, str(error)) from None

@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from mappings.clarity_profile import Kind, to_contract
 from mappings.pair import Pair, PairFileError, load_pair, load_pairs
 from mappings.sales_order import Transformed
 from mappings.transform import transform
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{name}: ok (mapping version {pair.version})")
             return 0
         pair = pair_named(options.pairs_dir, options.pair)
-        result = transform(read_order(options.order), pair)
+        result = transform(to_contract(read_order(options.order), Kind.EVENT, pair.clarity), pair)
     except PairFileError as error:
         print(error, file=sys.stderr)
         return 1 if options.command == "check" else 2

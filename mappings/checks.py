@@ -4,9 +4,10 @@ In: what is to be created and what Sage said. Out: findings (each asks for a hol
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
 
+from mappings.baskets import RecentBasket, same_basket
 from mappings.customer_match import CustomerRecord
 from mappings.decisions import UNDECIDED, Decisions, Side, StockDecision
 from mappings.items import ItemFacts
@@ -29,6 +30,7 @@ def run_checks(
     items: Mapping[str, ItemFacts],
     pair: Pair,
     decisions: Decisions = UNDECIDED,
+    recent: Sequence[RecentBasket] = (),
 ) -> list[Finding]:
     """The pair's checks in the pair's order; `items` by ItemCode, `customer` None for one yet to be created.
 
@@ -47,7 +49,31 @@ def run_checks(
                 finding = _stock(order, items, check, decisions, pair)
                 if finding is not None:
                     findings.append(finding)
+            case CheckName.SAME_BASKET:
+                if twins := same_basket(order, recent):
+                    findings.append(_twins(twins, check))
     return findings
+
+
+def basket_minutes(pair: Pair) -> float:
+    """How far back the pair looks for the same basket; 0 when it does not."""
+    return next((check.minutes for check in pair.checks if check.name is CheckName.SAME_BASKET), 0.0)
+
+
+def _twins(twins: Sequence[RecentBasket], check: Check) -> Finding:
+    return Finding(
+        reason=check.on_fail,
+        problems=[
+            Problem(
+                field=f"SO_SalesOrder.{one.SalesOrderNo}",
+                message=f"Sales order {one.SalesOrderNo} of the same account holds the same items"
+                + (f" (web order {one.UDF_WEB_ORDER_ID})" if one.UDF_WEB_ORDER_ID else "")
+                + f", not {check.minutes:g} minutes before.",
+                suggestion="Ask the buyer. Two orders: release with approve. One too many: cancel.",
+            )
+            for one in twins[:5]
+        ],
+    )
 
 
 def _credit(order: SalesOrder, expected: ExpectedTotals, customer: CustomerRecord | None, pair: Pair) -> list[Problem]:

@@ -5,6 +5,7 @@ In: the draft and what ODBC read. Out: `SageFacts`. Pure.
 
 from collections.abc import Mapping, Sequence
 
+from mappings.baskets import RecentBasket
 from mappings.checks import run_checks
 from mappings.customer_match import CustomerRecord, match_customer
 from mappings.decisions import UNDECIDED, Decisions
@@ -35,6 +36,7 @@ def facts_from(
     *,
     invoiced: Sequence[str] = (),
     decisions: Decisions = UNDECIDED,
+    recent: Sequence[RecentBasket] = (),
 ) -> SageFacts:
     """Findings stand in this order: items, customer, then the pair's checks. An existing order has none.
 
@@ -59,7 +61,7 @@ def facts_from(
         # Rules 5: prepaid orders carry the prepaid TermsCode; a new web customer has no other.
         order = order.model_copy(update={"TermsCode": pair.customers.terms_code})
     if unknown is None:
-        findings += run_checks(order, draft.expected, customer, items, pair, decisions)
+        findings += run_checks(order, draft.expected, customer, items, pair, decisions, recent)
     return SageFacts(sales_order=order, match=match, findings=findings)
 
 

@@ -157,6 +157,7 @@ class CheckName(StrEnum):
 
     CREDIT = "credit"
     STOCK = "stock"
+    SAME_BASKET = "same_basket"
 
 
 class Check(Section):
@@ -164,6 +165,8 @@ class Check(Section):
 
     name: CheckName
     on_fail: HoldReason
+    minutes: float = Field(default=10, gt=0, le=1440)
+    """With `same_basket`: an order of the account that is not older counts."""
 
 
 class Credit(Section):

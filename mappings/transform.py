@@ -12,6 +12,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from mappings.canonical import Address, Order, PaymentType
 from mappings.clarity_order import order_title, parse_order
+from mappings.clarity_profile import with_release_names
 from mappings.customer_match import match_key
 from mappings.pair import Pair, ShipVia
 from mappings.places import POSTAL_COUNTRIES, REGION_COUNTRIES, country_code, region_code, sage_country
@@ -35,7 +36,7 @@ PAYMENT_REFERENCE_LENGTH = 24
 
 def transform(payload: Mapping[str, Any], pair: Pair) -> Transformed:
     """Problems or a draft, never both."""
-    order = parse_order(payload, pair.max_lines)
+    order = parse_order(payload, pair.max_lines, pair.clarity)
     if isinstance(order, list):
         return Transformed(mapping_version=pair.version, problems=order)
     problems: list[Problem] = []
@@ -45,7 +46,7 @@ def transform(payload: Mapping[str, Any], pair: Pair) -> Transformed:
         title=order_title(order),
         mapping_version=pair.version,
         draft=None if problems else draft,
-        problems=problems,
+        problems=with_release_names(problems, pair.clarity),
         warnings=list(arithmetic_warnings(order)),
     )
 

@@ -21,6 +21,7 @@ from connectors.errors import RetryLater
 from connectors.sage100 import queries
 from connectors.sage100.driver import OdbcDriverMissing, import_pyodbc, sqlite_driver
 from connectors.sage100.queries import Statement
+from mappings.baskets import RecentBasket
 from mappings.customer_match import CustomerRecord, EmailSource, split_emails
 from mappings.frozen import Frozen
 from mappings.items import AliasFacts, ItemFacts, WarehouseStock
@@ -162,6 +163,28 @@ class SageReader:
             return customer_record(rows[0], {}) if rows else None
 
         return await self._run("customer", read)
+
+    async def recent_baskets(self, key: CustomerKey, since: datetime) -> list[RecentBasket]:
+        """What an account's live orders hold that were created since (company time, naive as Sage's stamps)."""
+
+        def read() -> list[RecentBasket]:
+            found = []
+            for row in self._rows(queries.CUSTOMERS_ORDERS, key.ARDivisionNo, key.CustomerNo):
+                created = stamp(row[2], row[3])
+                if created is None or created < since:
+                    continue
+                basket: dict[str, Decimal] = {}
+                for line in self._rows(queries.BASKET, text(row[0])):
+                    if text(line[1]) in ("1", "2") and text(line[3]) in ("", text(line[4])):
+                        basket[text(line[0])] = basket.get(text(line[0]), Decimal(0)) + number(line[2])
+                found.append(
+                    RecentBasket(
+                        SalesOrderNo=text(row[0]), UDF_WEB_ORDER_ID=text(row[1]), created=created, basket=basket
+                    )
+                )
+            return found
+
+        return await self._run("recent orders of a customer", read)
 
     async def customers_page(self, division: str, after: str, limit: int) -> list[CustomerRecord]:
         """A page of a division's customers in key order, with the e-mails of contacts and ship-to addresses."""

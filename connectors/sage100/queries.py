@@ -70,6 +70,17 @@ SHIP_TO_EMAILS = _statement(
     sweep=True,
 )
 
+CUSTOMERS_ORDERS = _statement(
+    "customers_orders",
+    """SELECT SalesOrderNo, UDF_WEB_ORDER_ID, DateCreated, TimeCreated FROM SO_SalesOrderHeader
+       WHERE ARDivisionNo = ? AND CustomerNo = ?""",
+)
+BASKET = _statement(
+    "basket",
+    """SELECT ItemCode, ItemType, QuantityOrdered, SalesKitLineKey, LineKey
+       FROM SO_SalesOrderDetail WHERE SalesOrderNo = ?""",
+)
+
 LIVE_ORDER = _statement(
     "live_order",
     """SELECT SalesOrderNo, OrderStatus, ARDivisionNo, CustomerNo, CustomerPONo, TaxableAmt, NonTaxableAmt, FreightAmt,

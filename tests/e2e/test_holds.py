@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -377,6 +378,25 @@ def test_deleted_in_sage(support: House) -> None:
         wait_until("it is gone still", lambda: (gone["retry"].view().get("hold") or {}).get("hold") == 3, 40)
     finally:
         support.sandbox.control("sage", "company", {"keep_order_history": "Y", "keep_deleted_history": "Y"})
+
+
+def test_the_same_basket_again(support: House, tmp_path: Path) -> None:
+    """In a house of its own: everywhere else the check would hold every second test."""
+    pairs = pairs_with_pace(tmp_path / "pairs", **QUICK, same_basket=1)
+    flags = ("--no-orders", "--ship-after", "off", "--post-after", "off")
+    with running_house(tmp_path, *flags, environment={"PAIRS_DIR": str(pairs)}) as house:
+        assert order_of(house, DESK).sales_order_no
+        approved, retried, ended = (order_of(house, DESK) for _ in range(3))
+        for order in (approved, retried, ended):
+            assert "holds the same items" in held(order, "anomaly")["problems"][0]["message"]
+        update(house, approved, action="approve")
+        approved.post(approved.ship())
+        approved.until_state("complete")
+        update(house, retried, action="retry")
+        wait_until("it is the same basket still", lambda: (retried.view().get("hold") or {}).get("hold") == 2, 20)
+        signal(house, ended, action="cancel")
+        cancelled(ended)
+        assert order_of(house, LAMP).sales_order_no
 
 
 # ---- in bulk --------------------------------------------------------------------------------------------------------

@@ -111,6 +111,7 @@ class SageWriteActivities:
             self._pair,
             request.decisions,
             await self._reader.recent_baskets(customer, since) if (since := recent_since(self._pair)) else (),
+            request.checks,
         )
         if findings:
             return SalesOrderCreated(

@@ -14,7 +14,7 @@ from pydantic import Field
 from contracts.search_attributes import OrderState
 from mappings.decisions import Decisions, Side
 from mappings.frozen import Frozen
-from mappings.pair import Pace
+from mappings.pair import Check, Pace
 from mappings.problems import Finding, HoldReason, Problem, Shortage
 from mappings.sales_order import (
     CreatedLine,
@@ -237,6 +237,7 @@ class CreateSalesOrder(Frozen):
     sales_order: SalesOrder
     expected: ExpectedTotals
     decisions: Decisions = Decisions()
+    checks: list[Check] | None = None
 
 
 class SalesOrderCreated(Frozen):

@@ -61,7 +61,7 @@ def facts_from(
         # Rules 5: prepaid orders carry the prepaid TermsCode; a new web customer has no other.
         order = order.model_copy(update={"TermsCode": pair.customers.terms_code})
     if unknown is None:
-        findings += run_checks(order, draft.expected, customer, items, pair, decisions, recent)
+        findings += run_checks(order, draft.expected, customer, items, pair, decisions, recent, draft.checks)
     return SageFacts(sales_order=order, match=match, findings=findings)
 
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mappings.clarity_profile import AuthScheme, ClarityProfile, Section
+from mappings.conditions import LineCondition, LineExpression, OrderCondition, OrderExpression
 from mappings.pair_file import PairFileError, explain, read_yaml
 from mappings.problems import HoldReason
 from mappings.shipments import ShipsOn
@@ -78,6 +79,20 @@ class ShipVia(Section):
     """Template with `{tracking}`."""
 
 
+class WarehouseRule(Section):
+    """Lines for which `when` holds ship from this warehouse; the first rule that holds counts."""
+
+    when: LineCondition
+    warehouse: str = Field(min_length=1, max_length=3)
+
+
+class HeaderRule(Section):
+    """Header columns of orders for which `when` holds (SalespersonNo, CycleCode, …); later rules override earlier."""
+
+    when: OrderCondition
+    header: dict[str, str] = Field(min_length=1)
+
+
 class OrderRules(Section):
     """Header and comment rules."""
 
@@ -88,6 +103,13 @@ class OrderRules(Section):
     """The buyer's notes become a comment line."""
     header: dict[str, str] = {}
     """Fixed values by Sage column (CycleCode, SalespersonNo, FOB, …)."""
+    header_rules: list[HeaderRule] = []
+    header_values: dict[str, OrderExpression] = {}
+    """Values by Sage column from the order, e.g. `UDF_GIFT: attributes&["gift"]`; an empty value is not sent."""
+    line_values: dict[str, LineExpression] = {}
+    """Likewise for the lines of items, e.g. `UDF_ENGRAVING: line.attributes&["engraving"]`."""
+    warehouses: list[WarehouseRule] = []
+    """Before `warehouse`, line by line."""
     ship_via: list[ShipVia] = []
 
 
@@ -167,6 +189,8 @@ class Check(Section):
     on_fail: HoldReason
     minutes: float = Field(default=10, gt=0, le=1440)
     """With `same_basket`: an order of the account that is not older counts."""
+    when: OrderCondition | None = None
+    """Only orders for which this holds are checked, e.g. `totals.grand > 500`."""
 
 
 class Credit(Section):

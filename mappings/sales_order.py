@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from mappings.frozen import Frozen
+from mappings.pair import Check
 from mappings.problems import Finding, Problem
 
 
@@ -59,6 +60,8 @@ class SalesOrderLine(Frozen):
     TaxClass: str = ""
     CommentText: str = ""
     UDF_WEB_LINE_ID: str = ""
+    extra: dict[str, str] = {}
+    """Further columns of the pair's `line_values`, by Sage column."""
 
 
 class SalesOrder(Frozen):
@@ -174,6 +177,8 @@ class Draft(Frozen):
     sales_order: SalesOrder
     customer: CustomerSearch
     expected: ExpectedTotals
+    checks: list[Check] | None = None
+    """The pair's checks that this order has to pass, in their order: the list of its mapping version."""
 
 
 class Transformed(Frozen):

@@ -10,11 +10,12 @@ from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 
-from mappings.canonical import Address, Order, PaymentType
+from mappings.canonical import Address, Order, OrderLine, PaymentType
 from mappings.clarity_order import order_title, parse_order
 from mappings.clarity_profile import with_release_names
+from mappings.conditions import Condition, ConditionFailed, Context, Expression, line_context, order_context
 from mappings.customer_match import match_key
-from mappings.pair import Pair, ShipVia
+from mappings.pair import Check, Pair, ShipVia
 from mappings.places import POSTAL_COUNTRIES, REGION_COUNTRIES, country_code, region_code, sage_country
 from mappings.problems import Problem
 from mappings.sales_order import (
@@ -116,7 +117,7 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
         PaymentTypeCategory="D" if deposit[1] else "",
         DepositAmt=deposit[1],
         OtherPaymentTypeRefNo=deposit[2],
-        extra=pair.order.header,
+        extra=_header(order, pair, problems),
         Lines=[
             *lines,
             *(
@@ -140,7 +141,71 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
             grand=order.totals.grand,
             tolerance=pair.tax.tolerance,
         ),
+        checks=_checks(order, pair, problems),
     )
+
+
+def _checks(order: Order, pair: Pair, problems: list[Problem]) -> list[Check]:
+    """The checks that concern this order, in the pair's order."""
+    context = order_context(order)
+    return [
+        check
+        for index, check in enumerate(pair.checks)
+        if check.when is None or _holds(check.when, context, f"pair.checks[{index}].when", problems)
+    ]
+
+
+def _header(order: Order, pair: Pair, problems: list[Problem]) -> dict[str, str]:
+    """Fixed columns, then those of the rules that hold, then values from the order; empty ones are left to Sage."""
+    context, rules = order_context(order), pair.order
+    header = dict(rules.header)
+    for index, rule in enumerate(rules.header_rules):
+        if _holds(rule.when, context, f"pair.order.header_rules[{index}].when", problems):
+            header |= rule.header
+    header |= _values(rules.header_values, context, "pair.order.header_values", pair, problems)
+    return header
+
+
+def _values(
+    expressions: Mapping[str, Expression], context: Context, path: str, pair: Pair, problems: list[Problem]
+) -> dict[str, str]:
+    found = {}
+    for column, expression in expressions.items():
+        try:
+            value = expression.evaluate(context)
+        except ConditionFailed as error:
+            problems.append(_failed(f"{path}.{column}", error))
+            continue
+        if value:
+            found[column] = _fits(column, value, f"{path}.{column}", pair, problems)
+    return found
+
+
+def _holds(condition: Condition, context: Context, path: str, problems: list[Problem]) -> bool:
+    try:
+        return condition.evaluate(context)
+    except ConditionFailed as error:
+        problems.append(_failed(path, error))
+        return False
+
+
+def _failed(path: str, error: ConditionFailed) -> Problem:
+    return Problem(
+        field=path,
+        message=f"{error.text!r} has no answer for this order: {error.why}",
+        suggestion="Correct the rule in the pair file, or the field of the order that it reads.",
+    )
+
+
+def _warehouse(order: Order, line: OrderLine, pair: Pair, problems: list[Problem]) -> str:
+    """The first rule that holds for the line, else the pair's warehouse."""
+    if not pair.order.warehouses:
+        return pair.order.warehouse
+    context = line_context(order, line)
+    for index, rule in enumerate(pair.order.warehouses):
+        if _holds(rule.when, context, f"pair.order.warehouses[{index}].when", problems):
+            return rule.warehouse
+    return pair.order.warehouse
 
 
 def ship_via_of(carrier: str, method: str, pair: Pair) -> ShipVia | None:
@@ -224,6 +289,7 @@ def _lines(order: Order, pair: Pair, problems: list[Problem]) -> list[SalesOrder
     step = Decimal(1).scaleb(-pair.company.price_decimals)
     items: list[SalesOrderLine] = []
     charges: list[SalesOrderLine] = []
+    rules = pair.order
     rounding = Decimal(0)
     for index, line in enumerate(order.lines):
         field = f"data.items[{index}]"
@@ -246,9 +312,12 @@ def _lines(order: Order, pair: Pair, problems: list[Problem]) -> list[SalesOrder
                 ItemType=SageItemType.REGULAR,
                 QuantityOrdered=line.quantity,
                 UnitPrice=price,
-                WarehouseCode=pair.order.warehouse,
+                WarehouseCode=_warehouse(order, line, pair, problems),
                 TaxClass=tax_class,
                 UDF_WEB_LINE_ID=line.item_id,
+                extra=_values(rules.line_values, line_context(order, line), "pair.order.line_values", pair, problems)
+                if rules.line_values
+                else {},
             )
         )
         if line.discount:
@@ -394,11 +463,13 @@ def _customer(
         clarity_id=order.buyer.clarity_id,
         email=email,
         bill_to_name=bill_to["Name"],
-        bill_to_line1=order.billing.line1 or order.shipping.line1,
+        bill_to_line1=(order.billing if order.billing.line1 else order.shipping).line1,
+        bill_to_line2=(order.billing if order.billing.line1 else order.shipping).line2,
         bill_to_postal_code=bill_to["ZipCode"],
+        bill_to_country=bill_to["Country2"],
         phone=phone,
         fully_captured=order.captured >= order.totals.grand,
-        match_key=match_key(email, order.buyer.clarity_id, bill_to["Name"], bill_to["ZipCode"]),
+        match_key=match_key(bill_to["Name"], bill_to["ZipCode"]),
         new_customer=new_customer,
     )
 

@@ -344,6 +344,7 @@ class OrderFulfillmentWorkflow:
                         sales_order=sales_order,
                         expected=draft.expected,
                         decisions=self.decisions,
+                        checks=draft.checks,
                     ),
                     queues.sage_write(self.pair),
                     f"Preview, compare, create {self.reserved_number} for {customer}",

@@ -43,9 +43,10 @@ ALIASES = _statement(
 )
 
 CUSTOMER_COLUMNS: Final = (
-    "ARDivisionNo, CustomerNo, CustomerName, AddressLine1, City, ZipCode, EmailAddress, CustomerStatus, "
-    "InactiveReasonCode, TermsCode, PriceLevel, TaxExemptNo, CustomerType, CreditHold, CreditLimit, CurrentBalance, "
-    "AgingCategory1, AgingCategory2, AgingCategory3, AgingCategory4, OpenOrderAmt, UDF_WEB_CUSTOMER_ID"
+    "ARDivisionNo, CustomerNo, CustomerName, AddressLine1, AddressLine2, AddressLine3, City, ZipCode, CountryCode, "
+    "TelephoneNo, EmailAddress, CustomerStatus, InactiveReasonCode, TermsCode, PriceLevel, TaxExemptNo, CustomerType, "
+    "CreditHold, CreditLimit, CurrentBalance, AgingCategory1, AgingCategory2, AgingCategory3, AgingCategory4, "
+    "OpenOrderAmt, UDF_WEB_CUSTOMER_ID"
 )
 CUSTOMER = _statement(
     "customer",

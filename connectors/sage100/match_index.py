@@ -1,75 +1,181 @@
-"""Customers in memory, by the keys that Sage has no index for: e-mail and web customer id (rules 8).
+"""Customers in memory, by the keys that Sage has no index for (rules 8): e-mail, web customer id, phone, name.
 
-In: a reader and the divisions to look at. Out: the accounts that share a key with a buyer. Filled by sweeps in key
-order; a refresh reads everything again.
+In: a reader and the divisions to look at. Out: the accounts that may be a buyer's, each read from Sage again. Filled by
+sweeps in key order; a refresh reads everything again.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Sequence
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from time import monotonic
+from typing import Final
 
 from connectors.sage100.odbc import SageReader
-from mappings.customer_match import CustomerRecord
+from mappings.customer_match import CustomerRecord, EmailSource
 from mappings.sales_order import CustomerKey, CustomerSearch
+from mappings.similarity import name_of, nicknames, phone_tail, postal_key
 
 PAGE = 1_000
 FRESH_SECONDS = 60.0
+APPEARED_SECONDS = 600.0
+"""How long an account counts as new after a sweep that did not find it yet."""
+CERTAIN_READS = 20
+"""Accounts read because of an e-mail or a web customer id; more of them decide nothing."""
+LIKELY_READS = 12
+"""Accounts read because of a phone or a name."""
+PLACE_BITS: Final = 24
+"""Of an entry's 64 bits; the other 40 are the key's hash. 16 million customers."""
+
+
+class KeyTable:
+    """Key → places of accounts, eight bytes for each entry: 100,000 accounts with six keys take 5 MB.
+
+    Keys are hashed to 40 bits: a wrong hit in ten million lookups costs one reading, as every account is read again.
+    """
+
+    def __init__(self) -> None:
+        self._entries = array("Q")
+
+    def add(self, kind: str, key: str, place: int) -> None:
+        """`kind` keeps the keys of one kind apart from the others'."""
+        self._entries.append(self._hash(kind, key) << PLACE_BITS | place)
+
+    def sort(self) -> None:
+        """Once, after the last `add` and before the first `places`."""
+        self._entries = array("Q", sorted(self._entries))
+
+    def places(self, kind: str, key: str) -> Iterator[int]:
+        """The accounts with this key, in key order."""
+        first = self._hash(kind, key) << PLACE_BITS
+        at = bisect_left(self._entries, first)
+        while at < len(self._entries) and self._entries[at] >> PLACE_BITS == first >> PLACE_BITS:
+            yield self._entries[at] & ((1 << PLACE_BITS) - 1)
+            at += 1
+
+    @staticmethod
+    def _hash(kind: str, key: str) -> int:
+        return hash((kind, key)) & 0xFF_FFFF_FFFF
+
+
+class Sweep:
+    """All customers as one sweep found them."""
+
+    def __init__(self) -> None:
+        self.began = monotonic()
+        self.keys: list[str] = []
+        """`02W000001`: division and number, by place."""
+        self.table = KeyTable()
+
+    def add(self, record: CustomerRecord) -> None:
+        """Take the keys of one account."""
+        place = len(self.keys)
+        self.keys.append(record.ARDivisionNo + record.CustomerNo)
+        for email in record.emails:
+            self.table.add("email", email, place)
+        for email, source in record.other_emails.items():
+            self.table.add(source, email, place)
+        if record.UDF_WEB_CUSTOMER_ID:
+            self.table.add("web id", record.UDF_WEB_CUSTOMER_ID, place)
+        if tail := phone_tail(record.TelephoneNo):
+            self.table.add("phone", tail, place)
+        postal = postal_key(record.ZipCode)
+        for token in set(name_of.__wrapped__(record.CustomerName).tokens):
+            self.table.add("name", f"{token} {postal}", place)
+
+    def key(self, place: int) -> CustomerKey:
+        """The account at a place."""
+        return CustomerKey(ARDivisionNo=self.keys[place][:2], CustomerNo=self.keys[place][2:])
 
 
 class MatchIndex:
-    """One company's customers. A buyer's certain keys are always read from Sage itself."""
+    """One company's customers. What an index says is read again from Sage itself before it counts."""
 
     def __init__(self, reader: SageReader, divisions: Sequence[str]) -> None:
         self._reader = reader
         self._divisions = tuple(divisions)
-        self._by_email: dict[str, set[CustomerKey]] = {}
-        self._by_web_id: dict[str, set[CustomerKey]] = {}
-        self._suggested: dict[CustomerKey, CustomerRecord] = {}
-        self._read_at = float("-inf")
+        self._sweep: Sweep | None = None
+        self._appeared: dict[str, float] = {}
+        """Account → when it was not there yet."""
         self._lock = asyncio.Lock()
 
     async def refresh(self, *, force: bool) -> None:
         """Sweep all customers unless that was done within the last minute; `force` sweeps in any case."""
         asked = monotonic()
         async with self._lock:
+            last = self._sweep
             # Whoever waited for a sweep that began after it asked needs no other one.
-            if self._read_at >= asked or (not force and monotonic() - self._read_at < FRESH_SECONDS):
+            if last is not None and (last.began >= asked or (not force and monotonic() - last.began < FRESH_SECONDS)):
                 return
-            began = monotonic()
-            by_email: dict[str, set[CustomerKey]] = defaultdict(set)
-            by_web_id: dict[str, set[CustomerKey]] = defaultdict(set)
-            suggested: dict[CustomerKey, CustomerRecord] = {}
+            sweep = Sweep()
             for division in self._divisions:
                 after = ""
                 while page := await self._reader.customers_page(division, after, PAGE):
                     for record in page:
-                        for email in (*record.emails, *record.other_emails):
-                            by_email[email].add(record.key)
-                        if record.UDF_WEB_CUSTOMER_ID:
-                            by_web_id[record.UDF_WEB_CUSTOMER_ID].add(record.key)
-                        if record.other_emails:
-                            suggested[record.key] = record
+                        sweep.add(record)
                     after = page[-1].CustomerNo
-            self._by_email, self._by_web_id, self._suggested = by_email, by_web_id, suggested
-            self._read_at = began
+            sweep.table.sort()
+            if last is not None:
+                self._note_new(last, sweep)
+            self._sweep = sweep
 
-    async def candidates(self, search: CustomerSearch) -> list[CustomerRecord]:
-        """Accounts that share a key with the buyer, read from Sage now."""
-        keys: dict[CustomerKey, None] = {}
-        for reference in (search.account_no, search.customer_reference):
-            division, dash, customer_no = reference.partition("-")
-            if dash and customer_no:
-                keys[CustomerKey(ARDivisionNo=division, CustomerNo=customer_no)] = None
-        for key in sorted(self._by_email.get(search.email, ()), key=str):
-            keys[key] = None
-        for key in sorted(self._by_web_id.get(search.clarity_id, ()), key=str):
-            keys[key] = None
+    def _note_new(self, last: Sweep, sweep: Sweep) -> None:
+        recent = monotonic() - APPEARED_SECONDS
+        self._appeared = {key: since for key, since in self._appeared.items() if since >= recent}
+        if last.began >= recent:
+            self._appeared.update(dict.fromkeys(set(sweep.keys).difference(last.keys), last.began))
+
+    async def candidates(self, search: CustomerSearch, also: Sequence[CustomerKey] = ()) -> list[CustomerRecord]:
+        """Accounts that may be the buyer's, read from Sage now; `also` are read in any case."""
+        keys = dict.fromkeys([*also, *self._named(search), *self._found(search)])
+        others = self._other_emails(search)
+        recent = monotonic() - APPEARED_SECONDS
         records = []
         for key in keys:
             record = await self._reader.customer(key)
             if record is not None:
-                known = self._suggested.get(key)
-                emails = known.other_emails if known is not None else {}
-                records.append(record.model_copy(update={"other_emails": emails}))
+                new = self._appeared.get(key.ARDivisionNo + key.CustomerNo, recent - 1) >= recent
+                records.append(record.model_copy(update={"other_emails": others.get(key, {}), "just_appeared": new}))
         return records
+
+    @staticmethod
+    def _named(search: CustomerSearch) -> Iterator[CustomerKey]:
+        for reference in (search.account_no, search.customer_reference):
+            division, dash, customer_no = reference.partition("-")
+            if dash and customer_no:
+                yield CustomerKey(ARDivisionNo=division, CustomerNo=customer_no)
+
+    def _found(self, search: CustomerSearch) -> list[CustomerKey]:
+        """By e-mail and web customer id first; then by phone and name, those with most keys in common first."""
+        sweep = self._sweep
+        if sweep is None:
+            return []
+        places = sweep.table.places
+        certain: dict[int, None] = {}
+        for kind, key in (
+            ("web id", search.clarity_id),
+            ("email", search.email),
+            (EmailSource.CONTACT, search.email),
+            (EmailSource.SHIP_TO, search.email),
+        ):
+            if key:
+                certain |= dict.fromkeys(places(kind, key))
+        likely: Counter[int] = Counter()
+        postal = postal_key(search.bill_to_postal_code)
+        for token in set(name_of(search.bill_to_name).tokens):
+            likely.update({place for word in nicknames(token) for place in places("name", f"{word} {postal}")})
+        if tail := phone_tail(search.phone):
+            likely.update(dict.fromkeys(places("phone", tail), 2))
+        best = sorted(likely.items(), key=lambda entry: (-entry[1], entry[0]))[:LIKELY_READS]
+        return [sweep.key(place) for place in [*list(certain)[:CERTAIN_READS], *(place for place, _ in best)]]
+
+    def _other_emails(self, search: CustomerSearch) -> dict[CustomerKey, dict[str, EmailSource]]:
+        """Accounts that have the buyer's e-mail on a ship-to or a contact; the contact says more."""
+        if self._sweep is None or not search.email:
+            return {}
+        return {
+            self._sweep.key(place): {search.email: source}
+            for source in (EmailSource.SHIP_TO, EmailSource.CONTACT)
+            for place in self._sweep.table.places(source, search.email)
+        }

@@ -16,7 +16,7 @@ from mappings.facts import facts_from
 from mappings.items import wanted_codes
 from mappings.pair import Pair
 from mappings.readiness import without_waiting
-from mappings.sales_order import CustomerDecision, CustomerMatch, CustomerSearch, SageFacts
+from mappings.sales_order import CustomerSearch, SageFacts
 
 
 def recent_since(pair: Pair) -> datetime | None:
@@ -70,11 +70,16 @@ class SageReadActivities:
 
     @activity.defn
     async def find_customer(self, request: FindCustomer) -> CustomerFound:
-        """Look for the buyer in Sage as it is now: the match index is refreshed first."""
-        if request.search.decided_new:
-            return CustomerFound(match=CustomerMatch(decision=CustomerDecision.CREATE))
+        """Look for the buyer in Sage as it is now: the match index is refreshed first.
+
+        Accounts that the same resolution has just created are looked at by key.
+        """
         candidates = await self._candidates(request.search, force=True)
-        return CustomerFound(match=match_customer(request.search, candidates, self._pair))
+        known = {candidate.key for candidate in candidates}
+        for key in request.just_created:
+            if key not in known and (record := await self._reader.customer(key)) is not None:
+                candidates.append(record)
+        return CustomerFound(match=match_customer(request.search, candidates, self._pair, request.just_created))
 
     @activity.defn
     async def read_shipments(self, request: ReadShipments) -> ShipmentsRead:

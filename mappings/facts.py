@@ -159,8 +159,9 @@ def review_problems(match: CustomerMatch) -> list[Problem]:
     return [
         Problem(
             field=f"AR_Customer.{candidate.customer}",
-            message="; ".join(candidate.reasons),
-            suggestion="Correct the order or the account so that one match is certain, then release with retry.",
+            message="; ".join(candidate.reasons) + (f" (likeness {candidate.score})" if candidate.score else ""),
+            suggestion=f'Release with use_customer ("customer_no": "{candidate.customer}"), create_customer, or cancel; '
+            "or make one match certain, then retry.",
         )
         for candidate in match.candidates
     ]

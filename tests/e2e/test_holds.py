@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -475,3 +476,41 @@ def test_thirty_orders_for_the_last_ten_pieces(support: House) -> None:
     assert Decimal(str(packed[0]["shipped"])) == 10
     waiting = [order for order in orders if order.view()["state"] in ("held", "open")]
     assert len(waiting) == 20
+
+
+# ---- customers ------------------------------------------------------------------------------------------------------
+
+
+def test_forty_first_orders_of_one_person_make_one_account(support: House) -> None:
+    """At the same moment, some with an e-mail, some with a phone, some with both."""
+    address = {
+        "name": "Wilhelmina Quist",
+        "line1": "71 Alder Road",
+        "city": "Salem",
+        "region": "OR",
+        "postalCode": "97301",
+        "country": "US",
+    }
+    keys = (
+        {"email": "mina.quist@example.com"},
+        {"phone": "+1 503 555 0142"},
+        {"email": "mina.quist@example.com", "phone": "+1 503 555 0142"},
+    )
+    orders = [
+        PlacedOrder(
+            support.sandbox,
+            support.api_url,
+            LAMP,
+            customer={"firstName": "Wilhelmina", "lastName": "Quist", **keys[number % 3]},
+            billingAddress=address,
+            shippingAddress=address,
+        )
+        for number in range(40)
+    ]
+    with ThreadPoolExecutor(max_workers=40) as threads:
+        list(threads.map(lambda order: order.check_out(), orders))
+    for order in orders:
+        order.until_state("complete", deadline=120)
+    accounts = support.sandbox.rows("SELECT CustomerNo FROM AR_Customer WHERE CustomerName = 'Wilhelmina Quist'")
+    assert len(accounts) == 1
+    assert {in_sage(support, order)["CustomerNo"] for order in orders} == {accounts[0]["CustomerNo"]}

@@ -1,6 +1,6 @@
 """Every fault of the sandbox, one by one, at every call of an order's life: each hits an order of its own.
 
-`make test` takes every second pair of fault and call, so that each fault and each call come several times; `make
+`make test` takes every third pair of fault and call, so that each fault and each call come several times; `make
 test-all` takes all pairs.
 """
 
@@ -62,6 +62,12 @@ def new_order(house: House) -> PlacedOrder:
     order = PlacedOrder(house.sandbox, house.api_url, DESK, PEN)
     buyer = {"id": f"c{order.id}", "email": f"buyer{order.id}@example.com", "firstName": "Bea", "lastName": "Buyer"}
     order.event["data"]["customer"] = buyer
+    # Another place for each: the same name at the same address would be asked about.
+    order.event["data"]["billingAddress"] = {
+        **order.event["data"]["billingAddress"],
+        "name": "Bea Buyer",
+        "postalCode": f"97{int(order.id) % 1000:03d}",
+    }
     return order
 
 
@@ -89,7 +95,7 @@ def cases(house: House) -> list[Case]:
                 ("clarity", "invoices", "PATCH /api/v1/orders/{id}", "invoiceReferences"),
             )
         ):
-            if not every and (row + column) % 2:
+            if not every and (row + column) % 3:
                 continue
             order = new_order(house)
             case = Case(side, call, fault, order, route.format(id=order.id), contains.format(id=order.id))

@@ -160,8 +160,8 @@ def review_problems(match: CustomerMatch) -> list[Problem]:
         Problem(
             field=f"AR_Customer.{candidate.customer}",
             message="; ".join(candidate.reasons) + (f" (likeness {candidate.score})" if candidate.score else ""),
-            suggestion=f'Release with use_customer ("customer_no": "{candidate.customer}"), create_customer, or cancel; '
-            "or make one match certain, then retry.",
+            suggestion=f'Release with use_customer ("customer_no": "{candidate.customer}") or create_customer; or make '
+            "one match certain, then retry.",
         )
         for candidate in match.candidates
     ]

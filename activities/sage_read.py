@@ -74,11 +74,8 @@ class SageReadActivities:
 
         Accounts that the same resolution has just created are looked at by key.
         """
-        candidates = await self._candidates(request.search, force=True)
-        known = {candidate.key for candidate in candidates}
-        for key in request.just_created:
-            if key not in known and (record := await self._reader.customer(key)) is not None:
-                candidates.append(record)
+        await self._index.refresh(force=True)
+        candidates = await self._index.candidates(request.search, also=request.just_created)
         return CustomerFound(match=match_customer(request.search, candidates, self._pair, request.just_created))
 
     @activity.defn

@@ -36,9 +36,15 @@ def deliver(house: House, body: bytes, *, delivery: str | None = None, **changes
 
 
 def an_order(order_id: Any, number: str = "W-TEST") -> dict[str, Any]:
+    """An order of a buyer whom nobody knows: a name of letters drawn at random, at a house of its own."""
     event: dict[str, Any] = json.loads((ROOT / "sandbox/orders/12-new-buyer-first-order.json").read_text("utf-8"))
     event["data"] |= {"id": order_id, "number": number}
-    event["data"]["customer"] = {"id": None, "email": f"{uuid.uuid4().hex[:10]}@example.com"}
+    drawn = uuid.uuid4().hex
+    letters = "".join(chr(ord("a") + int(digit, 16)) for digit in drawn)
+    own = {"name": f"{letters[:8]} {letters[8:20]}".title(), "line1": f"{int(drawn[:4], 16)} {letters[20:30]} Street"}
+    event["data"]["customer"] = {"id": None, "email": f"{drawn[:10]}@example.com"}
+    for address in ("billingAddress", "shippingAddress"):
+        event["data"][address] |= own
     return event
 
 

@@ -91,7 +91,7 @@ def _credit(order: SalesOrder, expected: ExpectedTotals, customer: CustomerRecor
                 suggestion="Clear the hold in Sage, then release with retry; or approve; or cancel.",
             )
         ]
-    open_amount = expected.grand - order.DepositAmt
+    open_amount = expected.grand - expected.paid
     if open_amount <= 0 or (customer.CreditLimit == 0 and pair.credit.limit_zero == "unlimited"):
         return []
     exposure = customer.exposure + open_amount
@@ -265,7 +265,7 @@ def same_order(wanted: SalesOrder, stored: SalesOrderOnSage) -> list[str]:
             differences.append(
                 f"line {number} ({line.ItemCode}) has quantity {line.QuantityOrdered}, sent {sent.QuantityOrdered}"
             )
-        elif sent.origin is not LineOrigin.COMMENT and line.UnitPrice != sent.UnitPrice:
+        elif sent.origin is not LineOrigin.COMMENT and sent.UnitPrice not in (None, line.UnitPrice):
             differences.append(f"line {number} ({line.ItemCode}) costs {line.UnitPrice}, sent {sent.UnitPrice}")
     if stored.FreightAmt != wanted.FreightAmt:
         differences.append(f"freight {stored.FreightAmt}, sent {wanted.FreightAmt}")

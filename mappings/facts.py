@@ -55,9 +55,9 @@ def facts_from(
     customer = next((candidate for candidate in candidates if candidate.key == match.customer), None)
     if match.customer is not None:
         order = order.for_customer(match.customer)
-        if customer is not None and draft.sales_order.DepositAmt <= 0:
+        if customer is not None and draft.expected.paid <= 0:
             order = order.model_copy(update={"TermsCode": customer.TermsCode})
-    if draft.sales_order.DepositAmt > 0 or match.decision is CustomerDecision.CREATE:
+    if draft.expected.paid > 0 or match.decision is CustomerDecision.CREATE:
         # Rules 5: prepaid orders carry the prepaid TermsCode; a new web customer has no other.
         order = order.model_copy(update={"TermsCode": pair.customers.terms_code})
     if unknown is None:

@@ -10,7 +10,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -24,15 +24,21 @@ from mappings.shipments import ShipsOn
 __all__ = ["AuthScheme", "ClarityProfile", "Pace", "Pair", "PairFileError", "load_pair", "load_pairs"]
 
 
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+"""ISO 4217."""
+
+
 class Company(Section):
     """The Sage company."""
 
     code: str = Field(pattern=r"^[A-Z0-9]{3}$")
-    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    currency: Currency
     time_zone: str
     """IANA name; Sage's dates and stamps are in it."""
     price_decimals: int = Field(ge=0, le=6)
     quantity_decimals: int = Field(ge=0, le=6)
+    other_currencies: dict[Currency, str] = {}
+    """Currency → the pair whose company keeps it and gets those orders; one not named here is held."""
 
     @field_validator("time_zone")
     @classmethod
@@ -93,6 +99,22 @@ class HeaderRule(Section):
     header: dict[str, str] = Field(min_length=1)
 
 
+class PriceSource(StrEnum):
+    """Whose prices stand on the lines of items."""
+
+    WEB = "web"
+    SAGE = "sage"
+
+
+class Prices(Section):
+    """Prices of items (rules 5)."""
+
+    source: PriceSource = PriceSource.WEB
+    """`web`: Clarity's, which override Sage's. `sage`: no price is sent, Sage's own pricing counts."""
+    tolerance: Decimal = Field(default=Decimal(0), ge=0)
+    """With `sage`: allowed difference of the order totals beside `tax.tolerance`, in the company's currency."""
+
+
 class OrderRules(Section):
     """Header and comment rules."""
 
@@ -100,6 +122,7 @@ class OrderRules(Section):
     warehouse: str = Field(default="", max_length=3)
     comment_item: str = "/C"
     notes: bool = True
+    prices: Prices = Prices()
     """The buyer's notes become a comment line."""
     header: dict[str, str] = {}
     """Fixed values by Sage column (CycleCode, SalespersonNo, FOB, …)."""
@@ -113,44 +136,166 @@ class OrderRules(Section):
     ship_via: list[ShipVia] = []
 
 
+class DiscountAs(StrEnum):
+    """Where a line's discount goes in the ledger."""
+
+    CHARGE_LINE = "charge_line"
+    NET_PRICE = "net_price"
+
+
+class FreightTo(StrEnum):
+    """Where shipping stands on the order."""
+
+    FREIGHT_AMT = "freight_amt"
+    CHARGE_LINE = "charge_line"
+
+
+class FreightAmount(StrEnum):
+    """Who decides what shipping costs."""
+
+    CHARGED = "charged"
+    ACTUAL = "actual"
+
+
+class Freight(Section):
+    """Shipping (rules 5): `charged` is what the buyer was told, `actual` what Sage's shipping writes back."""
+
+    to: FreightTo = FreightTo.FREIGHT_AMT
+    amount: FreightAmount = FreightAmount.CHARGED
+    """With `actual` FreightAmt is left to Sage, and the totals are compared without shipping."""
+    item: str = ""
+    """With `charge_line`: the charge or miscellaneous item that posts to the freight account."""
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> "Freight":
+        if self.to is FreightTo.CHARGE_LINE and not self.item:
+            raise ValueError("to: charge_line needs item, the charge item that posts to the freight account")
+        if self.to is FreightTo.FREIGHT_AMT and self.item:
+            raise ValueError("item is used with to: charge_line only")
+        if self.to is FreightTo.CHARGE_LINE and self.amount is FreightAmount.ACTUAL:
+            raise ValueError("amount: actual needs to: freight_amt, where Sage's shipping writes it back")
+        return self
+
+
 class Charges(Section):
     """Item codes of the lines that are no goods (SO_SalesOrderDetail.ItemType 5)."""
 
     line_discount: str
+    line_discount_as: DiscountAs = DiscountAs.CHARGE_LINE
+    """A line of its own, or a lower price of the item."""
     order_discount: str
     rounding: str
     fees: dict[str, str] = {}
     """Clarity's fee code → item code."""
+    freight: Freight = Freight()
     tax_class: str = "TX"
     non_taxable_class: str = "NT"
 
 
 class TaxRule(Section):
-    """Ship-to country (ISO-2) and region → TaxSchedule."""
+    """Ship-to country (ISO-2), region and condition → TaxSchedule; what is left out fits every order."""
 
-    country: str = Field(pattern=r"^[A-Z]{2}$")
+    country: str = Field(default="", pattern=r"^([A-Z]{2})?$")
     region: str = ""
+    when: OrderCondition | None = None
     schedule: str = Field(min_length=1, max_length=9)
+
+    @model_validator(mode="after")
+    def _says_when(self) -> "TaxRule":
+        if not self.country and self.when is None:
+            raise ValueError("a rule needs country or when; the schedule of every other order is tax.default")
+        if self.region and not self.country:
+            raise ValueError("region needs country")
+        return self
+
+
+class TaxPolicy(StrEnum):
+    """Who works out the tax (rules 5)."""
+
+    SAGE = "sage"
+    ENGINE = "engine"
+    LINE = "line"
+
+
+class TaxCommitter(StrEnum):
+    """The side that commits to the tax engine."""
+
+    CLARITY = "clarity"
+    SAGE = "sage"
 
 
 class Tax(Section):
-    """Tax policy `sage`: Sage computes from schedule, class and exemption; its preview is compared (rules 5)."""
+    """Tax (rules 5); SalesTaxAmt is never written, as Sage recalculates it.
 
-    policy: Literal["sage"] = "sage"
+    `sage`: Sage computes from schedule, class and exemption. `engine`: Sage asks the tax engine that Clarity asks; its
+    schedule is `default`. Both are compared on Sage's preview. `line`: Clarity's tax is a charge line.
+    """
+
+    policy: TaxPolicy = TaxPolicy.SAGE
+    commits: TaxCommitter | None = None
+    """With `engine`: which side commits; the other one must be switched to quotes only, or tax is filed twice."""
+    item: str = ""
+    """With `line`: the charge item that posts to the tax-liability account."""
+    controller_consent: bool = False
+    """With `line`: the controller knows that Sage's tax reports will not show this tax."""
     tolerance: Decimal = Field(default=Decimal(0), ge=0)
     """Allowed difference of the order totals, in the company's currency."""
     schedules: list[TaxRule] = []
     default: str
     exempt: str
 
+    @model_validator(mode="after")
+    def _belongs_together(self) -> "Tax":
+        if self.policy is TaxPolicy.LINE:
+            if not self.item:
+                raise ValueError("policy: line needs item, the charge item that posts to the tax-liability account")
+            if not self.controller_consent:
+                raise ValueError(
+                    "policy: line needs controller_consent: true, as Sage's tax reports will not show this tax"
+                )
+        elif self.item or self.controller_consent:
+            raise ValueError("item and controller_consent belong to policy: line")
+        if (self.policy is TaxPolicy.ENGINE) is not (self.commits is not None):
+            raise ValueError("policy: engine needs commits (clarity or sage); the other policies take none")
+        if self.policy is not TaxPolicy.SAGE and self.schedules:
+            raise ValueError(f"schedules belong to policy: sage; {self.policy} uses default, and exempt for the exempt")
+        return self
+
+
+class PaymentRoute(StrEnum):
+    """How captured money comes into the ledger (rules 5); signed off by the controller."""
+
+    CLEARING = "clearing"
+    """DepositAmt, with a payment type whose asset account is the gateway's clearing account."""
+    DEPOSIT_LIABILITY = "deposit_liability"
+    """DepositAmt, and one cash receipt to Customer Deposits."""
+    PREPAYMENT = "prepayment"
+    """A cash receipt to an open PP invoice, no DepositAmt."""
+    ON_INVOICE = "on_invoice"
+    """A cash receipt against the posted invoice, no DepositAmt."""
+    LIST = "list"
+    """Accounting books it by hand."""
+
 
 class PaymentRule(Section):
-    """Gateway (and method) → AR_PaymentType and cash route."""
+    """Gateway (and method) → AR_PaymentType and cash route, or for gift cards the item of their line."""
 
     gateway: str
     method: str = ""
-    payment_type: str = Field(min_length=1, max_length=5)
-    route: Literal["clearing"] = "clearing"
+    payment_type: str = Field(default="", max_length=5)
+    """AR_PaymentType of PaymentMethod O or C; Sage would charge a card again."""
+    route: PaymentRoute = PaymentRoute.CLEARING
+    charge_item: str = ""
+    """For gift cards: they reduce the order by a line of this item, which posts to the gift-card liability."""
+
+    @model_validator(mode="after")
+    def _type_or_item(self) -> "PaymentRule":
+        if self.charge_item:
+            if self.payment_type or self.route is not PaymentRoute.CLEARING:
+                raise ValueError("charge_item stands alone: a gift card's line takes no payment_type and no route")
+        elif not self.payment_type:
+            raise ValueError("needs payment_type (or charge_item for gift cards)")
+        return self
 
 
 class Customers(Section):
@@ -298,6 +443,8 @@ class Pair(Section):
     charges: Charges
     tax: Tax
     payments: list[PaymentRule]
+    mixed_payment_type: str = Field(default="", max_length=5)
+    """PaymentType of orders whose money came through several; without, they are held."""
     customers: Customers
     credit: Credit
     stock: Stock = Stock()

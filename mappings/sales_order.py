@@ -29,6 +29,9 @@ class LineOrigin(StrEnum):
     ITEM = "item"
     DISCOUNT = "discount"
     FEE = "fee"
+    FREIGHT = "freight"
+    TAX = "tax"
+    GIFT_CARD = "gift_card"
     ROUNDING = "rounding"
     COMMENT = "comment"
 
@@ -54,7 +57,8 @@ class SalesOrderLine(Frozen):
     QuantityOrdered: Decimal = Decimal(0)
     QuantityBackordered: Decimal = Decimal(0)
     """Of that, what waits for stock from the start."""
-    UnitPrice: Decimal = Decimal(0)
+    UnitPrice: Decimal | None = Decimal(0)
+    """None: Sage's own price."""
     UnitOfMeasure: str = ""
     WarehouseCode: str = ""
     TaxClass: str = ""
@@ -117,12 +121,17 @@ class SalesOrder(Frozen):
 
 
 class ExpectedTotals(Frozen):
-    """Clarity's side of the comparison with Sage's preview; `tolerance` is per order, in the currency."""
+    """Clarity's side of the comparison with Sage's preview; `tolerance` is per order, in the currency.
+
+    `grand` is what Sage's order must come to: the buyer's total, less what by the pair's choice is not on the order.
+    """
 
     currency: str
     tax: Decimal
     freight: Decimal
     grand: Decimal
+    paid: Decimal = Decimal(0)
+    """Of that, captured."""
     tolerance: Decimal = Decimal(0)
 
 

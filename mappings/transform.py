@@ -1,27 +1,29 @@
 """The transform: Clarity's payload → canonical order → Sage draft, or problems.
 
-In: the webhook body and the pair. Out: `Transformed`. Pure; never raises for what a payload holds. The lines stand in
-this order: items as ordered, one discount line per discounted item, order discounts, fees, rounding, comments.
+In: the webhook body and the pair. Out: `Transformed`. Pure; never raises for what a payload holds.
 """
 
 from collections.abc import Iterator, Mapping
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 
-from mappings.canonical import Address, Order, OrderLine, PaymentType
+from mappings.amounts import cents
+from mappings.canonical import Address, Order
 from mappings.clarity_order import order_title, parse_order
 from mappings.clarity_profile import with_release_names
-from mappings.conditions import Condition, ConditionFailed, Context, Expression, line_context, order_context
+from mappings.conditions import order_context
 from mappings.customer_match import match_key
-from mappings.pair import Check, Pair, ShipVia
+from mappings.order_lines import expected_totals, freight_amt, sales_order_lines
+from mappings.pair import Check, Pair, ShipVia, TaxPolicy
+from mappings.pair_rules import fits, holds, values
+from mappings.payments import translate_payments
 from mappings.places import POSTAL_COUNTRIES, REGION_COUNTRIES, country_code, region_code, sage_country
 from mappings.problems import Problem
 from mappings.sales_order import (
     CustomerSearch,
     Draft,
-    ExpectedTotals,
     LineOrigin,
     NewCustomer,
     SageItemType,
@@ -29,10 +31,6 @@ from mappings.sales_order import (
     SalesOrderLine,
     Transformed,
 )
-
-CENT = Decimal("0.01")
-PAYMENT_REFERENCE_LENGTH = 24
-"""SO_SalesOrderHeader.OtherPaymentTypeRefNo."""
 
 
 def transform(payload: Mapping[str, Any], pair: Pair) -> Transformed:
@@ -63,18 +61,14 @@ def arithmetic_warnings(order: Order) -> Iterator[str]:
         yield f"totals.grand is {totals.grand}, its parts add up to {grand}"
 
 
-def cents(amount: Decimal) -> Decimal:
-    """Amounts have two decimals in Sage (N 12.2); halves round away from zero."""
-    return amount.quantize(CENT, rounding=ROUND_HALF_UP)
-
-
 def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
     if order.currency != pair.company.currency:
         problems.append(
             Problem(
                 field="data.currency",
                 message=f"is {order.currency}, company {pair.company.code} keeps {pair.company.currency}",
-                suggestion="Sell in the company's currency, or map this store to another company.",
+                suggestion="Sell in the company's currency, or name the pair whose company keeps this one "
+                f"(company.other_currencies in {pair.name}.yaml).",
             )
         )
     ship_to = _address(order.shipping, "data.shippingAddress", pair, problems)
@@ -89,11 +83,10 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
             )
         )
     exempt = order.buyer.tax_exempt_no
-    schedule = tax_schedule(ship_to["Country2"], ship_to["State"], exempt, pair)
-    lines = _lines(order, pair, problems)
-    deposit = _deposit(order, pair, problems)
+    schedule = tax_schedule(order, ship_to["Country2"], ship_to["State"], pair, problems)
+    money = translate_payments(order, pair, problems)
     customer_po_no, po_comment = _purchase_order(order, pair)
-    comments = [*([po_comment] if po_comment else []), *_payment_comments(order)]
+    comments = [*([po_comment] if po_comment else []), *money.comments]
     if order.notes and pair.order.notes:
         comments.append(order.notes)
     warehouse = pair.order.warehouse
@@ -107,19 +100,19 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
         ShipVia=via.ship_via if via else "",
         CustomerPONo=customer_po_no,
         WarehouseCode=warehouse,
-        ConfirmTo=_fits("ConfirmTo", _person(order), "data.customer", pair, problems),
+        ConfirmTo=fits("ConfirmTo", _person(order), "data.customer", pair, problems),
         EmailAddress=order.buyer.email,
         ResidentialAddress="" if order.shipping.residential is None else "Y" if order.shipping.residential else "N",
         TaxSchedule=schedule,
-        TaxExemptNo=_fits("TaxExemptNo", exempt, "data.customer.taxExemptNo", pair, problems),
-        FreightAmt=cents(order.totals.shipping),
-        PaymentType=deposit[0],
-        PaymentTypeCategory="D" if deposit[1] else "",
-        DepositAmt=deposit[1],
-        OtherPaymentTypeRefNo=deposit[2],
+        TaxExemptNo=fits("TaxExemptNo", exempt, "data.customer.taxExemptNo", pair, problems),
+        FreightAmt=freight_amt(order, pair),
+        PaymentType=money.PaymentType,
+        PaymentTypeCategory="D" if money.DepositAmt else "",
+        DepositAmt=money.DepositAmt,
+        OtherPaymentTypeRefNo=money.OtherPaymentTypeRefNo,
         extra=_header(order, pair, problems),
         Lines=[
-            *lines,
+            *sales_order_lines(order, money, pair, problems),
             *(
                 SalesOrderLine(
                     origin=LineOrigin.COMMENT,
@@ -134,13 +127,7 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
     return Draft(
         sales_order=sales_order,
         customer=_customer(order, pair, bill_to, schedule, problems),
-        expected=ExpectedTotals(
-            currency=order.currency,
-            tax=order.totals.tax,
-            freight=cents(order.totals.shipping),
-            grand=order.totals.grand,
-            tolerance=pair.tax.tolerance,
-        ),
+        expected=expected_totals(order, money, pair),
         checks=_checks(order, pair, problems),
     )
 
@@ -151,7 +138,7 @@ def _checks(order: Order, pair: Pair, problems: list[Problem]) -> list[Check]:
     return [
         check
         for index, check in enumerate(pair.checks)
-        if check.when is None or _holds(check.when, context, f"pair.checks[{index}].when", problems)
+        if check.when is None or holds(check.when, context, f"pair.checks[{index}].when", problems)
     ]
 
 
@@ -160,52 +147,10 @@ def _header(order: Order, pair: Pair, problems: list[Problem]) -> dict[str, str]
     context, rules = order_context(order), pair.order
     header = dict(rules.header)
     for index, rule in enumerate(rules.header_rules):
-        if _holds(rule.when, context, f"pair.order.header_rules[{index}].when", problems):
+        if holds(rule.when, context, f"pair.order.header_rules[{index}].when", problems):
             header |= rule.header
-    header |= _values(rules.header_values, context, "pair.order.header_values", pair, problems)
+    header |= values(rules.header_values, context, "pair.order.header_values", pair, problems)
     return header
-
-
-def _values(
-    expressions: Mapping[str, Expression], context: Context, path: str, pair: Pair, problems: list[Problem]
-) -> dict[str, str]:
-    found = {}
-    for column, expression in expressions.items():
-        try:
-            value = expression.evaluate(context)
-        except ConditionFailed as error:
-            problems.append(_failed(f"{path}.{column}", error))
-            continue
-        if value:
-            found[column] = _fits(column, value, f"{path}.{column}", pair, problems)
-    return found
-
-
-def _holds(condition: Condition, context: Context, path: str, problems: list[Problem]) -> bool:
-    try:
-        return condition.evaluate(context)
-    except ConditionFailed as error:
-        problems.append(_failed(path, error))
-        return False
-
-
-def _failed(path: str, error: ConditionFailed) -> Problem:
-    return Problem(
-        field=path,
-        message=f"{error.text!r} has no answer for this order: {error.why}",
-        suggestion="Correct the rule in the pair file, or the field of the order that it reads.",
-    )
-
-
-def _warehouse(order: Order, line: OrderLine, pair: Pair, problems: list[Problem]) -> str:
-    """The first rule that holds for the line, else the pair's warehouse."""
-    if not pair.order.warehouses:
-        return pair.order.warehouse
-    context = line_context(order, line)
-    for index, rule in enumerate(pair.order.warehouses):
-        if _holds(rule.when, context, f"pair.order.warehouses[{index}].when", problems):
-            return rule.warehouse
-    return pair.order.warehouse
 
 
 def ship_via_of(carrier: str, method: str, pair: Pair) -> ShipVia | None:
@@ -219,12 +164,15 @@ def ship_via_of(carrier: str, method: str, pair: Pair) -> ShipVia | None:
     return None
 
 
-def tax_schedule(country: str, state: str, exempt_no: str, pair: Pair) -> str:
-    """TaxSchedule by exemption, then by ship-to country and region (the pair's list), else the default."""
-    if exempt_no:
+def tax_schedule(order: Order, country: str, state: str, pair: Pair, problems: list[Problem]) -> str:
+    """TaxSchedule by exemption, then the pair's first rule that fits the ship-to and the order, else the default."""
+    if order.buyer.tax_exempt_no or pair.tax.policy is TaxPolicy.LINE:
         return pair.tax.exempt
-    for rule in pair.tax.schedules:
-        if rule.country == country and rule.region in ("", state):
+    for index, rule in enumerate(pair.tax.schedules):
+        if rule.country not in ("", country) or rule.region not in ("", state):
+            continue
+        path = f"pair.tax.schedules[{index}].when"
+        if rule.when is None or holds(rule.when, order_context(order), path, problems):
             return rule.schedule
     return pair.tax.default
 
@@ -263,96 +211,12 @@ def _address(address: Address, path: str, pair: Pair, problems: list[Problem]) -
         "ZipCode": address.postal_code.upper(),
     }
     for part, value in parts.items():
-        _fits(f"{prefix}{part}", value, path, pair, problems)
+        fits(f"{prefix}{part}", value, path, pair, problems)
     return {**parts, "State": state, "CountryCode": sage_country(country), "Country2": country}
-
-
-def _fits(column: str, value: str, field: str, pair: Pair, problems: list[Problem]) -> str:
-    """`value`, after a problem when it is longer than the column: nothing is cut silently."""
-    limit = pair.columns.get(column)
-    if limit is not None and len(value) > limit:
-        problems.append(
-            Problem(
-                field=field,
-                message=f"{column} has {len(value)} characters, Sage takes {limit}",
-                suggestion="Shorten it in Clarity.",
-            )
-        )
-    return value
 
 
 def _person(order: Order) -> str:
     return f"{order.buyer.first_name} {order.buyer.last_name}".strip() or order.shipping.name
-
-
-def _lines(order: Order, pair: Pair, problems: list[Problem]) -> list[SalesOrderLine]:
-    step = Decimal(1).scaleb(-pair.company.price_decimals)
-    items: list[SalesOrderLine] = []
-    charges: list[SalesOrderLine] = []
-    rules = pair.order
-    rounding = Decimal(0)
-    for index, line in enumerate(order.lines):
-        field = f"data.items[{index}]"
-        exponent = line.quantity.normalize().as_tuple().exponent
-        if isinstance(exponent, int) and -exponent > pair.company.quantity_decimals:
-            problems.append(
-                Problem(
-                    field=f"{field}.quantity",
-                    message=f"has more decimals than the company's {pair.company.quantity_decimals}",
-                    suggestion="Order a quantity that Sage can store.",
-                )
-            )
-        price = line.unit_price.quantize(step, rounding=ROUND_HALF_UP)
-        rounding += cents(line.quantity * line.unit_price) - cents(line.quantity * price)
-        tax_class = "" if line.taxable else pair.charges.non_taxable_class
-        items.append(
-            SalesOrderLine(
-                origin=LineOrigin.ITEM,
-                sku=line.sku,
-                ItemType=SageItemType.REGULAR,
-                QuantityOrdered=line.quantity,
-                UnitPrice=price,
-                WarehouseCode=_warehouse(order, line, pair, problems),
-                TaxClass=tax_class,
-                UDF_WEB_LINE_ID=line.item_id,
-                extra=_values(rules.line_values, line_context(order, line), "pair.order.line_values", pair, problems)
-                if rules.line_values
-                else {},
-            )
-        )
-        if line.discount:
-            charges.append(_charge(LineOrigin.DISCOUNT, pair.charges.line_discount, -line.discount, line.taxable, pair))
-    charges += [
-        _charge(LineOrigin.DISCOUNT, pair.charges.order_discount, -discount.amount, True, pair)
-        for discount in order.discounts
-        if discount.amount
-    ]
-    for index, fee in enumerate(order.fees):
-        item_code = pair.charges.fees.get(fee.code)
-        if item_code is None:
-            problems.append(
-                Problem(
-                    field=f"data.fees[{index}].code",
-                    message=f"{fee.code!r} has no item code",
-                    suggestion=f"Add it to charges.fees in {pair.name}.yaml.",
-                )
-            )
-        elif fee.amount:
-            charges.append(_charge(LineOrigin.FEE, item_code, fee.amount, fee.taxable, pair))
-    if rounding:
-        charges.append(_charge(LineOrigin.ROUNDING, pair.charges.rounding, rounding, True, pair))
-    return [*items, *charges]
-
-
-def _charge(origin: LineOrigin, item_code: str, amount: Decimal, taxable: bool, pair: Pair) -> SalesOrderLine:
-    return SalesOrderLine(
-        origin=origin,
-        ItemCode=item_code,
-        ItemType=SageItemType.MISCELLANEOUS,
-        QuantityOrdered=Decimal(1),
-        UnitPrice=cents(amount),
-        TaxClass=pair.charges.tax_class if taxable else pair.charges.non_taxable_class,
-    )
 
 
 def _purchase_order(order: Order, pair: Pair) -> tuple[str, str]:
@@ -364,65 +228,6 @@ def _purchase_order(order: Order, pair: Pair) -> tuple[str, str]:
     if len(number) <= limit:
         return number, ""
     return order.number[:limit], f"Purchase order {number}"
-
-
-def _deposit(order: Order, pair: Pair, problems: list[Problem]) -> tuple[str, Decimal, str]:
-    """PaymentType, DepositAmt and OtherPaymentTypeRefNo of the captured money (rules 5)."""
-    captures = [
-        (index, payment)
-        for index, payment in enumerate(order.payments)
-        if payment.type in (PaymentType.CAPTURE, PaymentType.REFUND)
-    ]
-    if not captures or order.captured <= 0:
-        return "", Decimal(0), ""
-    types: set[str] = set()
-    for index, payment in captures:
-        if payment.currency not in ("", order.currency):
-            problems.append(
-                Problem(field=f"data.payments[{index}].currency", message=f"differs from the order's {order.currency}")
-            )
-        payment_type = next(
-            (
-                rule.payment_type
-                for rule in pair.payments
-                if rule.gateway.casefold() == payment.gateway.casefold()
-                and rule.method.casefold() in ("", payment.method.casefold())
-            ),
-            None,
-        )
-        if payment_type is None:
-            problems.append(
-                Problem(
-                    field=f"data.payments[{index}].gateway",
-                    message=f"{payment.gateway} {payment.method} has no PaymentType".replace("  ", " "),
-                    suggestion=f"Add it to payments in {pair.name}.yaml, with the controller's consent.",
-                )
-            )
-        else:
-            types.add(payment_type)
-    if len(types) > 1:
-        problems.append(
-            Problem(
-                field="data.payments",
-                message=f"money came through {len(types)} payment types; an order takes one",
-                suggestion="Record one of them by hand in Sage, then correct the order.",
-            )
-        )
-    reference = captures[0][1].transaction_id
-    return (
-        next(iter(types), ""),
-        cents(order.captured),
-        reference if len(reference) <= PAYMENT_REFERENCE_LENGTH else reference[:PAYMENT_REFERENCE_LENGTH],
-    )
-
-
-def _payment_comments(order: Order) -> list[str]:
-    """References that do not fit OtherPaymentTypeRefNo are kept whole in a comment."""
-    return [
-        f"Payment reference {payment.transaction_id}"
-        for payment in order.payments
-        if payment.type is PaymentType.CAPTURE and len(payment.transaction_id) > PAYMENT_REFERENCE_LENGTH
-    ]
 
 
 def _customer(
@@ -448,8 +253,8 @@ def _customer(
         State=bill_to["State"],
         ZipCode=bill_to["ZipCode"],
         CountryCode=bill_to["CountryCode"],
-        TelephoneNo=_fits("TelephoneNo", phone, "data.customer.phone", pair, problems),
-        EmailAddress=_fits("EmailAddress", email, "data.customer.email", pair, problems),
+        TelephoneNo=fits("TelephoneNo", phone, "data.customer.phone", pair, problems),
+        EmailAddress=fits("EmailAddress", email, "data.customer.email", pair, problems),
         TermsCode=pair.customers.terms_code,
         TaxSchedule=schedule,
         TaxExemptNo=order.buyer.tax_exempt_no,

@@ -187,8 +187,11 @@ def _line_body(line: SalesOrderLine) -> dict[str, Any]:
     columns = {**line.model_dump(exclude={"origin", "sku", "extra"}), **line.extra}
     if line.origin is LineOrigin.COMMENT:
         return {name: _wire(columns[name]) for name in ("ItemCode", "ItemType", "CommentText")}
-    # A price of zero is a price: without it Sage would take the item's own.
-    return {name: _wire(value) for name, value in columns.items() if _is_set(value) or name == "UnitPrice"}
+    # A price of zero is a price: without one Sage takes its own.
+    by_sage = line.UnitPrice is None
+    return {
+        name: _wire(value) for name, value in columns.items() if _is_set(value) or (name == "UnitPrice" and not by_sage)
+    }
 
 
 def _is_set(value: object) -> bool:

@@ -153,7 +153,7 @@ def test_lines_add_up_to_claritys_line_totals_to_the_penny(lines: list[tuple[Dec
     assert draft is not None
     sage = Decimal(0)
     for line in draft.sales_order.Lines:
-        extension = line.QuantityOrdered * line.UnitPrice
+        extension = line.QuantityOrdered * (line.UnitPrice or Decimal(0))
         sage += -cents(-extension) if extension < 0 else cents(extension)
     assert sage == sum((cents(quantity * price) for quantity, price in lines), Decimal(0))
 

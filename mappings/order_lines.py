@@ -1,0 +1,185 @@
+"""The lines of a Sage order and what its total must be (rules 5, precision, tax, freight).
+
+In: the canonical order and the pair. Out: `SalesOrderLine`s and `ExpectedTotals`. Pure; problems are collected. The
+lines stand in this order: items as ordered, one discount per discounted item, order discounts, fees, freight, tax, gift
+cards, rounding. Every charge is its own line of quantity 1, so that no amount hides in a percentage or a price.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal
+
+from mappings.amounts import cents
+from mappings.canonical import Order, OrderLine
+from mappings.conditions import line_context
+from mappings.pair import DiscountAs, FreightAmount, FreightTo, Pair, PriceSource, TaxPolicy
+from mappings.pair_rules import holds, values
+from mappings.payments import Money
+from mappings.problems import Problem
+from mappings.sales_order import ExpectedTotals, LineOrigin, SageItemType, SalesOrderLine
+
+
+def freight_amt(order: Order, pair: Pair) -> Decimal:
+    """FreightAmt: what the buyer was charged, unless it stands on a line or Sage's shipping decides."""
+    freight = pair.charges.freight
+    if freight.to is FreightTo.CHARGE_LINE or freight.amount is FreightAmount.ACTUAL:
+        return Decimal(0)
+    return cents(order.totals.shipping)
+
+
+def expected_totals(order: Order, money: Money, pair: Pair) -> ExpectedTotals:
+    """What Sage's preview must say: Clarity's grand total, less what by the pair's choice is not on Sage's order.
+
+    That is freight that Sage's shipping works out (`actual`), and gift cards that stand as a line.
+    """
+    absent = sum((card.amount for card in money.gift_cards), Decimal(0))
+    if pair.charges.freight.amount is FreightAmount.ACTUAL:
+        absent += cents(order.totals.shipping) + cents(order.delivery.tax)
+    by_sage = pair.order.prices.source is PriceSource.SAGE
+    return ExpectedTotals(
+        currency=order.currency,
+        tax=Decimal(0) if pair.tax.policy is TaxPolicy.LINE else order.totals.tax,
+        freight=freight_amt(order, pair),
+        grand=order.totals.grand - absent,
+        paid=money.captured - sum((card.amount for card in money.gift_cards), Decimal(0)),
+        tolerance=pair.tax.tolerance + (pair.order.prices.tolerance if by_sage else Decimal(0)),
+    )
+
+
+def sales_order_lines(order: Order, money: Money, pair: Pair, problems: list[Problem]) -> list[SalesOrderLine]:
+    """Every line but the comments."""
+    rounding: dict[bool, Decimal] = defaultdict(Decimal)
+    items = [_item(order, index, line, pair, problems, rounding) for index, line in enumerate(order.lines)]
+    charges = [
+        *_line_discounts(order, pair),
+        *_order_discounts(order, pair),
+        *_fees(order, pair, problems),
+        *_freight(order, pair),
+        *_tax(order, pair),
+    ]
+    charges += [
+        _charge(LineOrigin.GIFT_CARD, card.charge_item, -card.amount, taxable=False, pair=pair)
+        for card in money.gift_cards
+    ]
+    charges += [
+        _charge(LineOrigin.ROUNDING, pair.charges.rounding, amount, taxable=taxable, pair=pair)
+        for taxable, amount in sorted(rounding.items(), reverse=True)
+        if amount
+    ]
+    return [*items, *charges]
+
+
+def _item(
+    order: Order, index: int, line: OrderLine, pair: Pair, problems: list[Problem], rounding: dict[bool, Decimal]
+) -> SalesOrderLine:
+    """One item. What its rounded price cannot say goes to `rounding`, by taxability."""
+    exponent = line.quantity.normalize().as_tuple().exponent
+    if isinstance(exponent, int) and -exponent > pair.company.quantity_decimals:
+        problems.append(
+            Problem(
+                field=f"data.items[{index}].quantity",
+                message=f"has more decimals than the company's {pair.company.quantity_decimals}",
+                suggestion="Order a quantity that Sage can store.",
+            )
+        )
+    total = cents(line.quantity * line.unit_price)
+    if line.discount > total:
+        problems.append(
+            Problem(
+                field=f"data.items[{index}].discount",
+                message=f"is {line.discount}, the line costs {total}",
+                suggestion="A discount takes no more than the line costs: correct the order in Clarity.",
+            )
+        )
+    price = line.unit_price
+    if pair.charges.line_discount_as is DiscountAs.NET_PRICE and line.discount and line.quantity:
+        total -= cents(line.discount)
+        price = max(total, Decimal(0)) / line.quantity
+    price = price.quantize(Decimal(1).scaleb(-pair.company.price_decimals), rounding=ROUND_HALF_UP)
+    by_sage = pair.order.prices.source is PriceSource.SAGE
+    if not by_sage:
+        rounding[line.taxable] += total - cents(line.quantity * price)
+    context = line_context(order, line)
+    return SalesOrderLine(
+        origin=LineOrigin.ITEM,
+        sku=line.sku,
+        ItemType=SageItemType.REGULAR,
+        QuantityOrdered=line.quantity,
+        UnitPrice=None if by_sage else price,
+        WarehouseCode=_warehouse(order, line, pair, problems),
+        TaxClass="" if line.taxable else pair.charges.non_taxable_class,
+        UDF_WEB_LINE_ID=line.item_id,
+        extra=values(pair.order.line_values, context, "pair.order.line_values", pair, problems),
+    )
+
+
+def _warehouse(order: Order, line: OrderLine, pair: Pair, problems: list[Problem]) -> str:
+    """The first rule that holds for the line, else the pair's warehouse."""
+    if not pair.order.warehouses:
+        return pair.order.warehouse
+    context = line_context(order, line)
+    for index, rule in enumerate(pair.order.warehouses):
+        if holds(rule.when, context, f"pair.order.warehouses[{index}].when", problems):
+            return rule.warehouse
+    return pair.order.warehouse
+
+
+def _line_discounts(order: Order, pair: Pair) -> Iterator[SalesOrderLine]:
+    if pair.charges.line_discount_as is DiscountAs.NET_PRICE and pair.order.prices.source is PriceSource.WEB:
+        return
+    for line in order.lines:
+        if line.discount:
+            yield _charge(
+                LineOrigin.DISCOUNT, pair.charges.line_discount, -line.discount, taxable=line.taxable, pair=pair
+            )
+
+
+def _order_discounts(order: Order, pair: Pair) -> Iterator[SalesOrderLine]:
+    """Over taxable and exempt items an order's discount is shared by their amounts, as tax is."""
+    shares: dict[bool, Decimal] = defaultdict(Decimal)
+    for line in order.lines:
+        shares[line.taxable] += cents(line.quantity * line.unit_price) - cents(line.discount)
+    total = shares[True] + shares[False]
+    for discount in order.discounts:
+        amount = cents(discount.amount)
+        taxable = cents(amount * shares[True] / total) if total > 0 and shares[False] > 0 else amount
+        for share, is_taxable in ((taxable, True), (amount - taxable, False)):
+            if share:
+                yield _charge(LineOrigin.DISCOUNT, pair.charges.order_discount, -share, taxable=is_taxable, pair=pair)
+
+
+def _fees(order: Order, pair: Pair, problems: list[Problem]) -> Iterator[SalesOrderLine]:
+    for index, fee in enumerate(order.fees):
+        item_code = pair.charges.fees.get(fee.code)
+        if item_code is None:
+            problems.append(
+                Problem(
+                    field=f"data.fees[{index}].code",
+                    message=f"{fee.code!r} has no item code",
+                    suggestion=f"Add it to charges.fees in {pair.name}.yaml.",
+                )
+            )
+        elif fee.amount:
+            yield _charge(LineOrigin.FEE, item_code, fee.amount, taxable=fee.taxable, pair=pair)
+
+
+def _freight(order: Order, pair: Pair) -> Iterator[SalesOrderLine]:
+    if pair.charges.freight.to is FreightTo.CHARGE_LINE and order.totals.shipping:
+        item, taxed = pair.charges.freight.item, order.delivery.tax > 0
+        yield _charge(LineOrigin.FREIGHT, item, order.totals.shipping, taxable=taxed, pair=pair)
+
+
+def _tax(order: Order, pair: Pair) -> Iterator[SalesOrderLine]:
+    if pair.tax.policy is TaxPolicy.LINE and order.totals.tax:
+        yield _charge(LineOrigin.TAX, pair.tax.item, order.totals.tax, taxable=False, pair=pair)
+
+
+def _charge(origin: LineOrigin, item_code: str, amount: Decimal, *, taxable: bool, pair: Pair) -> SalesOrderLine:
+    return SalesOrderLine(
+        origin=origin,
+        ItemCode=item_code,
+        ItemType=SageItemType.MISCELLANEOUS,
+        QuantityOrdered=Decimal(1),
+        UnitPrice=cents(amount),
+        TaxClass=pair.charges.tax_class if taxable else pair.charges.non_taxable_class,
+    )

@@ -83,7 +83,7 @@ def translate_payments(order: Order, pair: Pair, problems: list[Problem]) -> Mon
         problems.append(
             Problem(
                 field="data.payments",
-                message=f"{order.captured} was captured, the order costs {order.totals.grand}",
+                message=f"{order.captured:,.2f} was captured, the order costs {order.totals.grand:,.2f}",
                 suggestion="Refund the rest at the gateway, or correct the order; then retry.",
             )
         )

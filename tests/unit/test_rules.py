@@ -15,7 +15,7 @@ def pair_with(folder: Path, **sections: object) -> Pair:
     """The demo pair with keys added to its sections, through a file."""
     content = yaml.safe_load(DEMO_FILE.read_text("utf-8"))
     for name, value in sections.items():
-        if isinstance(content[name], dict):
+        if isinstance(content.get(name), dict):
             content[name] |= value
         else:
             content[name] = value

@@ -17,9 +17,14 @@ from contracts.messages import (
     ShipmentPosted,
     VoidShipment,
 )
+from mappings.clarity_profile import ClarityOrderState
 from mappings.packages import Create, Update, plan_shipments, reference_prefix, steps_towards
 from mappings.pair import Pair
 from mappings.shipments import ClarityShipment, InvoiceReference
+from mappings.statuses import clarity_state
+
+WAY = (ClarityOrderState.PROCESSING, ClarityOrderState.SHIPPED, ClarityOrderState.COMPLETED)
+"""How an order goes forward at Clarity."""
 
 
 class ClarityActivities:
@@ -48,9 +53,9 @@ class ClarityActivities:
             await self._clarity.patch_order(order_id, status=status, external_reference=external_reference)
         except AlreadyExists:
             statuses = self._pair.clarity.statuses
-            ways = [statuses.processing, statuses.shipped, statuses.completed]
-            stands = str((await self._clarity.get_order(order_id)).get("status"))
-            if stands not in ways or ways.index(stands) < ways.index(status):
+            stands = clarity_state(str((await self._clarity.get_order(order_id)).get("status")), statuses)
+            wanted = clarity_state(status, statuses)
+            if stands not in WAY or wanted not in WAY or WAY.index(stands) < WAY.index(wanted):
                 raise
             if external_reference is not None:
                 await self._clarity.patch_order(order_id, external_reference=external_reference)

@@ -3,16 +3,20 @@
 In: messages of `contracts.messages`. Out: models of `mappings`. Runs on `sage-read-{pair}`; one instance per pair.
 """
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 
+from connectors.errors import ConnectorError
+from connectors.sage100.item_catalogue import ItemCatalogue
 from connectors.sage100.match_index import MatchIndex
 from connectors.sage100.odbc import SageReader
 from contracts.messages import CustomerFound, FactsRequest, FindCustomer, ReadShipments, ShipmentsRead
 from mappings.checks import basket_minutes
 from mappings.customer_match import CustomerRecord, match_customer
-from mappings.facts import facts_from
+from mappings.facts import facts_from, unknown_codes
+from mappings.item_candidates import ItemCandidate, nearest_items
 from mappings.items import wanted_codes
 from mappings.pair import Pair
 from mappings.readiness import without_waiting
@@ -30,10 +34,11 @@ def recent_since(pair: Pair) -> datetime | None:
 class SageReadActivities:
     """Reads of one company."""
 
-    def __init__(self, pair: Pair, reader: SageReader, index: MatchIndex) -> None:
+    def __init__(self, pair: Pair, reader: SageReader, index: MatchIndex, catalogue: ItemCatalogue) -> None:
         self._pair = pair
         self._reader = reader
         self._index = index
+        self._catalogue = catalogue
 
     @activity.defn
     async def read_sage_facts(self, request: FactsRequest) -> SageFacts:
@@ -53,6 +58,18 @@ class SageReadActivities:
         facts = facts_from(
             draft, existing, items, aliases, candidates, self._pair, invoiced=invoiced, decisions=request.decisions
         )
+        if unknown := unknown_codes(draft, facts, request.decisions):
+            return facts_from(
+                draft,
+                existing,
+                items,
+                aliases,
+                candidates,
+                self._pair,
+                invoiced=invoiced,
+                decisions=request.decisions,
+                nearest=await self._nearest(unknown),
+            )
         since, customer = recent_since(self._pair), facts.match.customer
         if since is None or customer is None or facts.existing is not None or facts.findings:
             return facts
@@ -89,6 +106,24 @@ class SageReadActivities:
             added_lines=[line for line in reading.lines if line.LineKey not in set(request.known_lines)],
             reasons=reading.reasons,
         )
+
+    async def _nearest(self, unknown: dict[str, str]) -> dict[str, list[ItemCandidate]]:
+        """Code → the items that it may mean, as Sage knows them now; empty when Sage does not tell in time."""
+        catalogue = await self._catalogue.catalogue()
+        if catalogue is None:
+            return {}
+
+        def search() -> dict[str, list[ItemCandidate]]:
+            return {code: nearest_items(code, name, catalogue) for code, name in unknown.items()}
+
+        found = await asyncio.to_thread(search)
+        try:
+            items = await self._reader.items({one.ItemCode for candidates in found.values() for one in candidates})
+        except ConnectorError as error:
+            activity.logger.warning("No suggestions for unknown items: %s", error)
+            return {}
+        active = {code for code, item in items.items() if not item.InactiveItem}
+        return {code: [one for one in candidates if one.ItemCode in active] for code, candidates in found.items()}
 
     async def _candidates(self, search: CustomerSearch, *, force: bool) -> list[CustomerRecord]:
         await self._index.refresh(force=force)

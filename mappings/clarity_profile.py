@@ -145,19 +145,57 @@ class Webhook(Section):
 # ---- words ----------------------------------------------------------------------------------------------------------
 
 
+class ClarityOrderState(StrEnum):
+    """What an order's status at Clarity means."""
+
+    PROCESSING = "processing"
+    """To be fulfilled: the order goes to Sage."""
+    PENDING_PAYMENT = "pending_payment"
+    ON_HOLD = "on_hold"
+    SHIPPED = "shipped"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class AlsoCalled(Section):
+    """Further names that a store uses for a state, besides the one that this integration writes."""
+
+    processing: tuple[str, ...] = ("Pending",)
+    pending_payment: tuple[str, ...] = ()
+    on_hold: tuple[str, ...] = ()
+    shipped: tuple[str, ...] = ()
+    completed: tuple[str, ...] = ()
+    cancelled: tuple[str, ...] = ()
+
+
 class ClarityStatuses(Section):
     """Clarity's names for the states that this integration sets or reads."""
 
     processing: str = "Processing"
+    pending_payment: str = "Pending Payment"
+    on_hold: str = "On Hold"
     shipped: str = "Shipped"
     completed: str = "Completed"
     cancelled: str = "Cancelled"
     shipment_void: str = "Void"
+    also: AlsoCalled = AlsoCalled()
 
     @property
-    def finished(self) -> tuple[str, ...]:
-        """States in which nothing is left to do for us."""
-        return (self.shipped, self.completed, self.cancelled)
+    def states(self) -> dict[str, ClarityOrderState]:
+        """Every known name, in small letters → what it means."""
+        return {name: state for state in ClarityOrderState for name in self._names(state)}
+
+    def _names(self, state: ClarityOrderState) -> set[str]:
+        return {name.strip().casefold() for name in (getattr(self, state), *getattr(self.also, state))}
+
+    @model_validator(mode="after")
+    def _a_name_means_one_state(self) -> "ClarityStatuses":
+        meanings: dict[str, ClarityOrderState] = {}
+        for state in ClarityOrderState:
+            for name in self._names(state):
+                if meanings.setdefault(name, state) is not state:
+                    raise ValueError(f"{name!r} stands for both {meanings[name].value} and {state.value}")
+        return self
 
 
 class Words(Section):

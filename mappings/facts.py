@@ -4,11 +4,13 @@ In: the draft and what ODBC read. Out: `SageFacts`. Pure.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from mappings.baskets import RecentBasket
 from mappings.checks import run_checks
 from mappings.customer_match import CustomerRecord, match_customer
 from mappings.decisions import UNDECIDED, Decisions
+from mappings.item_candidates import ItemCandidate, suggestion_for
 from mappings.items import AliasFacts, ItemFacts, resolve_item
 from mappings.pair import Pair
 from mappings.problems import Finding, HoldReason, Problem
@@ -25,6 +27,21 @@ from mappings.sales_order import (
     SalesOrderOnSage,
 )
 
+NOTHING_NEAR: Final[Mapping[str, Sequence[ItemCandidate]]] = {}
+SEARCHED_LINES: Final = 20
+"""Unknown lines for which candidates are looked for; a hold shows few more."""
+
+
+def unknown_codes(draft: Draft, facts: SageFacts, decisions: Decisions) -> dict[str, str]:
+    """Of the first unknown lines, the code that is none, and the product's name in the store."""
+    unknown = {sku for one in facts.findings if one.reason is HoldReason.UNKNOWN_ITEM for sku in one.items}
+    codes = {
+        decisions.item_for(line.UDF_WEB_LINE_ID, line.sku) or line.sku: line.name
+        for line in draft.sales_order.Lines
+        if line.origin is LineOrigin.ITEM and line.sku in unknown
+    }
+    return dict(list(codes.items())[:SEARCHED_LINES])
+
 
 def facts_from(
     draft: Draft,
@@ -37,18 +54,20 @@ def facts_from(
     invoiced: Sequence[str] = (),
     decisions: Decisions = UNDECIDED,
     recent: Sequence[RecentBasket] = (),
+    nearest: Mapping[str, Sequence[ItemCandidate]] = NOTHING_NEAR,
 ) -> SageFacts:
     """Findings stand in this order: items, customer, then the pair's checks. An existing order has none.
 
     `invoiced` names orders of this purchase order number that only invoices know; `decisions` is what people decided
-    on this order: it stands in for what the rules cannot know, never for what Sage says.
+    on this order: it stands in for what the rules cannot know, never for what Sage says. `nearest` has what unknown
+    codes may mean.
     """
     match = decided_customer(decisions, candidates, pair) or match_customer(draft.customer, candidates, pair)
     if existing is not None:
         return SageFacts(existing=existing, sales_order=draft.sales_order, match=match)
     if invoiced and HoldReason.ANOMALY not in decisions.approved:
         return SageFacts(sales_order=draft.sales_order, match=match, findings=[_invoiced_before(draft, invoiced)])
-    order, unknown = _resolve_lines(draft.sales_order, match, items, aliases, decisions, pair)
+    order, unknown = _resolve_lines(draft.sales_order, match, items, aliases, decisions, pair, nearest)
     findings = [unknown] if unknown is not None else []
     if match.decision is CustomerDecision.REVIEW:
         findings.append(_review(match))
@@ -92,6 +111,7 @@ def _resolve_lines(
     aliases: Sequence[AliasFacts],
     decisions: Decisions,
     pair: Pair,
+    nearest: Mapping[str, Sequence[ItemCandidate]],
 ) -> tuple[SalesOrder, Finding | None]:
     lines: list[SalesOrderLine] = []
     problems: list[Problem] = []
@@ -109,12 +129,13 @@ def _resolve_lines(
         chosen = decisions.item_for(line.UDF_WEB_LINE_ID, line.sku) if line.origin is LineOrigin.ITEM else ""
         item = resolve_item(chosen or sku, match.customer, items, aliases, pair)
         if isinstance(item, str):
+            near = nearest.get(chosen or sku, ()) if line.origin is LineOrigin.ITEM else ()
             unknown.append(sku)
             problems.append(
                 Problem(
                     field=field,
-                    message=item,
-                    suggestion="Create the item or an alias in Sage (or in the pair file), then release with retry.",
+                    message=item + (f"; nearest: {', '.join(map(str, near))}" if near else ""),
+                    suggestion=suggestion_for(line.UDF_WEB_LINE_ID, near),
                 )
             )
             continue

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mappings.pair import Pair
+from mappings.statuses import reason_not_to_start
 
 ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -69,15 +70,13 @@ def _updated(payload: Mapping[str, Any]) -> datetime | None:
 
 
 def reason_to_ignore(payload: Mapping[str, Any], pair: Pair) -> str:
-    """Why nothing starts for this order (before go-live, finished at Clarity on arrival); empty when it may start."""
+    """Why nothing starts for this order (before go-live; finished, unpaid or on hold at Clarity); empty when it may."""
     body = payload.get("data")
     if not isinstance(body, Mapping):
         return ""
     status = body.get("status")
-    if isinstance(status, str) and status.strip().casefold() in {
-        name.casefold() for name in pair.clarity.statuses.finished
-    }:
-        return f"it is already {status.strip()[:30]} at Clarity"
+    if isinstance(status, str) and (reason := reason_not_to_start(status, pair.clarity.statuses)):
+        return reason
     created = body.get("createdDate")
     if isinstance(created, str):
         try:

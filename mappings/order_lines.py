@@ -18,6 +18,8 @@ from mappings.payments import Money
 from mappings.problems import Problem
 from mappings.sales_order import ExpectedTotals, LineOrigin, SageItemType, SalesOrderLine
 
+NAME_LENGTH = 60
+
 
 def freight_amt(order: Order, pair: Pair) -> Decimal:
     """FreightAmt: what the buyer was charged, unless it stands on a line or Sage's shipping decides."""
@@ -103,6 +105,7 @@ def _item(
     return SalesOrderLine(
         origin=LineOrigin.ITEM,
         sku=line.sku,
+        name=line.name[:NAME_LENGTH],
         ItemType=SageItemType.REGULAR,
         QuantityOrdered=line.quantity,
         UnitPrice=None if by_sage else price,

@@ -53,7 +53,8 @@ class SalesOrderLine(Frozen):
     sku: str = ""
     ItemCode: str = ""
     ItemType: SageItemType
-    ItemCodeDesc: str = ""
+    name: str = ""
+    """Clarity's product name, to find what an unknown SKU may stand for; Sage has its own description."""
     QuantityOrdered: Decimal = Decimal(0)
     QuantityBackordered: Decimal = Decimal(0)
     """Of that, what waits for stock from the start."""

@@ -31,6 +31,7 @@ from mappings.sales_order import (
     SalesOrderLine,
     Transformed,
 )
+from mappings.statuses import status_problem
 
 
 def transform(payload: Mapping[str, Any], pair: Pair) -> Transformed:
@@ -62,6 +63,8 @@ def arithmetic_warnings(order: Order) -> Iterator[str]:
 
 
 def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
+    if (unknown := status_problem(order.status, pair.clarity)) is not None:
+        problems.append(unknown)
     if order.currency != pair.company.currency:
         problems.append(
             Problem(

@@ -21,6 +21,7 @@ from activities.sage_read import SageReadActivities
 from activities.sage_write import SageWriteActivities
 from connectors.clarity.client import ClarityClient, ClaritySettings
 from connectors.sage100.gateway import SageGateway, SageGatewaySettings
+from connectors.sage100.item_catalogue import ItemCatalogue
 from connectors.sage100.match_index import MatchIndex
 from connectors.sage100.odbc import SageReader
 from contracts import queues
@@ -123,8 +124,9 @@ class Fleet:
         )
         # One connection and thread per source: a long poll never waits for an order's look-up.
         reader, poll_reader = SageReader(own.sage_odbc, pair.sage), SageReader(own.sage_odbc, pair.sage)
-        self.closers += [gateway.close, reader.close, poll_reader.close]
-        reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions))
+        catalogue = ItemCatalogue(reader)
+        self.closers += [gateway.close, catalogue.close, reader.close, poll_reader.close]
+        reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions), catalogue)
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
         writes = SageWriteActivities(pair, gateway, gateway, gateway, reader)
         self.workers += [

@@ -184,7 +184,7 @@ def order_body(order: SalesOrder) -> dict[str, Any]:
 
 
 def _line_body(line: SalesOrderLine) -> dict[str, Any]:
-    columns = {**line.model_dump(exclude={"origin", "sku", "extra"}), **line.extra}
+    columns = {**line.model_dump(exclude={"origin", "sku", "name", "extra"}), **line.extra}
     if line.origin is LineOrigin.COMMENT:
         return {name: _wire(columns[name]) for name in ("ItemCode", "ItemType", "CommentText")}
     # A price of zero is a price: without one Sage takes its own.

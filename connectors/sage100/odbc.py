@@ -24,6 +24,7 @@ from connectors.sage100.queries import Statement
 from mappings.baskets import RecentBasket
 from mappings.customer_match import CustomerRecord, EmailSource, split_emails
 from mappings.frozen import Frozen
+from mappings.item_candidates import CatalogueItem
 from mappings.items import AliasFacts, ItemFacts, WarehouseStock
 from mappings.packages import share_packages
 from mappings.pair import Sage
@@ -134,6 +135,22 @@ class SageReader:
                 for stock in self._rows(queries.ITEM_WAREHOUSES, code)
             },
         )
+
+    async def items_page(self, after: str, limit: int) -> list[CatalogueItem]:
+        """A page of CI_Item in key order, inactive items too."""
+
+        def read() -> list[CatalogueItem]:
+            return [
+                CatalogueItem(
+                    ItemCode=text(row[0]),
+                    ItemCodeDesc=text(row[1]),
+                    ItemType=text(row[2]) or "1",
+                    InactiveItem=text(row[3]) == "Y",
+                )
+                for row in self._rows(queries.ITEMS_PAGE, after, limit=limit)
+            ]
+
+        return await self._run("items_page", read)
 
     async def aliases(self, codes: Iterable[str]) -> list[AliasFacts]:
         """IM_AliasItem rows whose AliasItemNo is one of the codes."""

@@ -32,6 +32,11 @@ ITEM = _statement(
     """SELECT ItemCode, ItemType, InactiveItem, AllowBackOrders, SalesUnitOfMeasure, SalesUMConvFctr, TaxClass,
        DefaultWarehouseCode, DropShip FROM CI_Item WHERE ItemCode = ?""",
 )
+ITEMS_PAGE = _statement(
+    "items_page",
+    "SELECT ItemCode, ItemCodeDesc, ItemType, InactiveItem FROM CI_Item WHERE ItemCode > ? ORDER BY ItemCode",
+    sweep=True,
+)
 ITEM_WAREHOUSES = _statement(
     "item_warehouses",
     """SELECT WarehouseCode, QuantityOnHand, QuantityOnSalesOrder, QuantityOnBackOrder, QuantityRequiredForWO

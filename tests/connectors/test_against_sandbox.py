@@ -15,9 +15,11 @@ from pydantic import SecretStr
 from connectors.clarity.client import ClarityClient, ClaritySettings
 from connectors.errors import AlreadyExists, Ambiguous, NotFound, Refused, RetryLater, SignedOut
 from connectors.sage100.gateway import SageGateway, SageGatewaySettings
+from connectors.sage100.item_catalogue import ItemCatalogue
 from connectors.sage100.match_index import MatchIndex
 from connectors.sage100.odbc import SageReader
 from connectors.sage100.queries import Statement
+from mappings.item_candidates import nearest_items
 from mappings.pair import ClarityProfile
 from mappings.sales_order import (
     CustomerKey,
@@ -265,6 +267,27 @@ async def test_odbc_reads_items_aliases_and_lengths_exactly(reader: SageReader) 
     customer = await reader.customer(CustomerKey(ARDivisionNo="01", CustomerNo="ABF"))
     assert customer is not None
     assert (customer.CreditLimit, customer.CurrentBalance) == (Decimal(50_000), Decimal("1200.5"))
+
+
+async def test_unknown_item_meets_the_nearest_of_sages_own(reader: SageReader) -> None:
+    catalogue = ItemCatalogue(reader)
+    items = await catalogue.catalogue()
+    assert items is not None
+    nearest = nearest_items("MON-ARM-9", "", items)
+    assert [str(one) for one in nearest] == [
+        'MON-ARM-1 "Monitor arm single" (code differs by one character)',
+        'MON-ARM-2 "Monitor arm double" (code differs by one character)',
+    ]
+    assert nearest_items("NO-SUCH-SKU", "Garden gnome", items) == []
+    assert "LAMP-OLD" not in {one.ItemCode for one in nearest_items("LAMP-OLD-2", "Old lamp", items)}
+    # Fresh: no other sweep.
+    assert await catalogue.catalogue() is items
+    pages, after = [], ""
+    while page := await reader.items_page(after, 5):
+        pages += page
+        after = page[-1].ItemCode
+    assert pages == await reader.items_page("", 1_000)
+    await catalogue.close()
 
 
 async def test_shipment_is_read_the_same_before_and_after_posting(

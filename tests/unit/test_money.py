@@ -47,7 +47,8 @@ def orders(draw: st.DrawFn) -> dict[str, Any]:
     """A web order in Texas whose totals Clarity added up itself: cents per line, tax on what is taxable and freight."""
     payload = sample("01-consumer-new")
     body = payload["data"]
-    items, base, exempt = [], Decimal(0), Decimal(0)
+    items: list[dict[str, Any]] = []
+    base, exempt = Decimal(0), Decimal(0)
     for number in range(draw(st.integers(1, 12))):
         quantity = Decimal(draw(st.integers(1, 5_000))) / draw(st.sampled_from([1, 1, 1, 100]))
         price = Decimal(draw(st.integers(0, 9_999_999))) / draw(st.sampled_from([100, 1_000, 10_000]))
@@ -64,9 +65,11 @@ def orders(draw: st.DrawFn) -> dict[str, Any]:
     sum_of_items = base + exempt
     coupon = cents(sum_of_items * Decimal(draw(st.integers(0, 100))) / 100)
     share = cents(coupon * base / sum_of_items) if exempt and sum_of_items else coupon
-    fees: list[dict[str, Any]] = [{"code": "gift_wrap", "amount": str(draw(money(5_000))), "taxable": draw(st.booleans())}
-            for _ in range(draw(st.integers(0, 2)))]  # fmt: skip
-    shipping = draw(money(20_000))
+    fees: list[dict[str, Any]] = [
+        {"code": "gift_wrap", "amount": str(draw(money(5_000))), "taxable": draw(st.booleans())}
+        for _ in range(draw(st.integers(0, 2)))
+    ]
+    shipping = draw(st.just(Decimal(0)) | st.integers(100, 20_000).map(lambda number: Decimal(number) / 100))
     taxed = base - share + sum((Decimal(fee["amount"]) for fee in fees if fee["taxable"]), shipping)
     tax = cents(taxed * RATE)
     discounts = coupon + sum((Decimal(item["discount"]) for item in items), Decimal(0))

@@ -5,6 +5,7 @@ In: messages of `contracts.messages`. Out: models of `mappings`. Runs on `sage-r
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from temporalio import activity
 
@@ -13,20 +14,24 @@ from connectors.sage100.item_catalogue import ItemCatalogue
 from connectors.sage100.match_index import MatchIndex
 from connectors.sage100.odbc import SageReader
 from contracts.messages import CustomerFound, FactsRequest, FindCustomer, ReadShipments, ShipmentsRead
+from mappings.accounts import house_account
 from mappings.checks import basket_minutes
 from mappings.customer_match import CustomerRecord, match_customer
 from mappings.facts import facts_from, unknown_codes
 from mappings.item_candidates import ItemCandidate, nearest_items
 from mappings.items import wanted_codes
-from mappings.pair import Pair
+from mappings.pair import Pair, ShipToRule
 from mappings.readiness import without_waiting
-from mappings.sales_order import CustomerSearch, SageFacts
+from mappings.sales_order import CustomerKey, CustomerSearch, SageFacts
 
 
-def recent_since(pair: Pair) -> datetime | None:
-    """From when an order of the same account counts for `same_basket` (company time, naive as Sage's stamps)."""
+def recent_since(pair: Pair, customer: CustomerKey) -> datetime | None:
+    """From when an order of the same account counts for `same_basket` (company time, naive as Sage's stamps).
+
+    On the house account of guests strangers may well buy the same.
+    """
     minutes = basket_minutes(pair)
-    if not minutes:
+    if not minutes or str(customer) == pair.customers.house_account:
         return None
     return (datetime.now(UTC) - timedelta(minutes=minutes)).astimezone(pair.company.zone).replace(tzinfo=None)
 
@@ -52,28 +57,12 @@ class SageReadActivities:
         aliases = await self._reader.aliases(codes)
         items = await self._reader.items(list(dict.fromkeys([*codes, *(alias.ItemCode for alias in aliases)])))
         candidates = await self._candidates(draft.customer, force=False)
-        chosen = request.decisions.customer
-        if chosen is not None and (record := await self._reader.customer(chosen)) is not None:
-            candidates = [*(one for one in candidates if one.key != chosen), record]
-        facts = facts_from(
-            draft, existing, items, aliases, candidates, self._pair, invoiced=invoiced, decisions=request.decisions
-        )
-        if unknown := unknown_codes(draft, facts, request.decisions):
-            return facts_from(
-                draft,
-                existing,
-                items,
-                aliases,
-                candidates,
-                self._pair,
-                invoiced=invoiced,
-                decisions=request.decisions,
-                nearest=await self._nearest(unknown),
-            )
-        since, customer = recent_since(self._pair), facts.match.customer
-        if since is None or customer is None or facts.existing is not None or facts.findings:
-            return facts
-        return facts_from(
+        for key in (request.decisions.customer, house_account(draft.customer, self._pair)):
+            if key is not None and (record := await self._reader.customer(key)) is not None:
+                candidates = [*(one for one in candidates if one.key != key), record]
+        payment_type = draft.sales_order.PaymentType
+        look = partial(
+            facts_from,
             draft,
             existing,
             items,
@@ -82,8 +71,19 @@ class SageReadActivities:
             self._pair,
             invoiced=invoiced,
             decisions=request.decisions,
-            recent=await self._reader.recent_baskets(customer, since),
+            payment_method=await self._reader.payment_method(payment_type) if payment_type else "",
         )
+        facts = look()
+        customer = facts.match.customer
+        if customer is not None and self._pair.customers.ship_to is ShipToRule.KNOWN:
+            look = partial(look, ship_tos=await self._reader.ship_to_addresses(customer))
+            facts = look()
+        if unknown := unknown_codes(draft, facts, request.decisions):
+            return look(nearest=await self._nearest(unknown))
+        if customer is None or facts.existing is not None or facts.findings:
+            return facts
+        since = recent_since(self._pair, customer)
+        return facts if since is None else look(recent=await self._reader.recent_baskets(customer, since))
 
     @activity.defn
     async def find_customer(self, request: FindCustomer) -> CustomerFound:

@@ -25,11 +25,19 @@ from contracts.messages import (
     SalesOrderCreated,
 )
 from mappings.baskets import RecentBasket
-from mappings.checks import back_ordered, balanced, compare_totals, run_checks, same_order
+from mappings.checks import (
+    back_ordered,
+    balanced,
+    below_sages_price,
+    compare_totals,
+    price_check,
+    run_checks,
+    same_order,
+)
 from mappings.customer_match import CustomerRecord
 from mappings.items import ItemFacts
-from mappings.pair import Pair
-from mappings.problems import HoldReason, Problem
+from mappings.pair import Pair, PriceSource
+from mappings.problems import Finding, HoldReason, Problem
 from mappings.sales_order import CustomerKey, SalesOrder, SalesOrderOnSage
 
 
@@ -95,8 +103,20 @@ class SageWriteActivities:
                     problems=mismatch.problems,
                     difference=preview.total - request.expected.grand,
                 )
+            too_cheap = await self._below_sages_price(request, wanted)
+            if too_cheap is not None:
+                return SalesOrderCreated(hold=too_cheap.reason, problems=too_cheap.problems)
             async with self._look_and_create:
                 return await self._create(request, wanted)
+
+    async def _below_sages_price(self, request: CreateSalesOrder, wanted: SalesOrder) -> Finding | None:
+        """Sage's own prices for the account are asked for by a preview without ours."""
+        checks = self._pair.checks if request.checks is None else request.checks
+        if price_check(checks, request.decisions) is None or self._pair.order.prices.source is PriceSource.SAGE:
+            return None
+        return below_sages_price(
+            wanted, await self._sales_orders.preview(wanted.without_prices()), checks, request.decisions
+        )
 
     async def _create(self, request: CreateSalesOrder, wanted: SalesOrder) -> SalesOrderCreated:
         """Look at stock and credit as they are now, then write: nobody else of this company writes in between."""
@@ -110,20 +130,26 @@ class SageWriteActivities:
             items,
             self._pair,
             request.decisions,
-            await self._reader.recent_baskets(customer, since) if (since := recent_since(self._pair)) else (),
+            await self._reader.recent_baskets(customer, since) if (since := recent_since(self._pair, customer)) else (),
             request.checks,
         )
-        if findings:
+        stops = next((finding for finding in findings if not finding.in_sage), None)
+        if stops is not None:
             return SalesOrderCreated(
-                hold=findings[0].reason,
-                problems=findings[0].problems,
-                items=findings[0].items,
-                shortages=findings[0].shortages,
-                no_back_orders=findings[0].no_back_orders,
+                hold=stops.reason,
+                problems=stops.problems,
+                items=stops.items,
+                shortages=stops.shortages,
+                no_back_orders=stops.no_back_orders,
             )
         order = back_ordered(wanted, items, self._pair, request.decisions)
+        held_in_sage = [problem for finding in findings for problem in finding.problems]
+        if held_in_sage:
+            order = order.model_copy(update={"OrderStatus": "H"})
         try:
-            return SalesOrderCreated(created=await self._sales_orders.create_sales_order(number, order))
+            return SalesOrderCreated(
+                created=await self._sales_orders.create_sales_order(number, order), held_in_sage=held_in_sage
+            )
         except AlreadyExists:
             stored = await self._sales_orders.get_sales_order(number)
             return SalesOrderCreated(number_taken=True) if stored is None else self._decide(wanted, stored)

@@ -26,6 +26,7 @@ from contracts import ids
 from contracts.messages import OrderView, Release, ReleaseAccepted
 from mappings.card_numbers import mask_card_numbers
 from mappings.clarity_profile import Kind, to_contract
+from mappings.intake import pair_of_currency
 from mappings.pair import Pair
 
 log = logging.getLogger(__name__)
@@ -162,7 +163,7 @@ def add_webhooks(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) ->
     @app.post(
         "/webhooks/clarity/{pair}",
         status_code=202,
-        summary="A signed event from Clarity (Standard Webhooks 1.0)",
+        summary="A signed event from Clarity (Standard Webhooks 1.0, or the pair's own scheme)",
         responses=errors(400, 401, 404, 413, 422, 503),
     )
     async def clarity_webhook(pair: PairName, request: Request) -> WebhookAnswer:
@@ -181,7 +182,8 @@ def add_webhooks(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) ->
         except NotJson as error:
             log.error("A signed webhook for pair %s is not JSON (%d bytes)", pair, len(body))
             raise EdgeError(400, str(error)) from None
-        result, detail = await Intake(client, edge.pair).take(payload, webhook_id)
+        taker = pair_of_currency(payload, edge.pair, {name: one.pair for name, one in edges.items()})
+        result, detail = await Intake(client, taker).take(payload, webhook_id)
         return WebhookAnswer(result=result, detail=detail)
 
 

@@ -253,6 +253,8 @@ class SalesOrderCreated(Frozen):
     """ItemCodes that the hold is about."""
     shortages: list[Shortage] = []
     no_back_orders: list[str] = []
+    held_in_sage: list[Problem] = []
+    """With `created`: why it has OrderStatus H and waits in Sage."""
 
     @property
     def finding(self) -> Finding:
@@ -367,6 +369,8 @@ class AlertKind(StrEnum):
 
     HOLD = "hold"
     REMINDER = "reminder"
+    HELD_IN_SAGE = "held_in_sage"
+    """Created with OrderStatus H: somebody has to release the order in Sage."""
     ORDER_CHANGED = "order_changed"
     NOT_POSTED = "not_posted"
     REFUND_DUE = "refund_due"

@@ -11,7 +11,7 @@ from mappings.baskets import RecentBasket, same_basket
 from mappings.customer_match import CustomerRecord
 from mappings.decisions import UNDECIDED, Decisions, Side, StockDecision
 from mappings.items import ItemFacts
-from mappings.pair import Check, CheckName, Pair
+from mappings.pair import Check, CheckName, HoldKept, Pair
 from mappings.problems import Finding, HoldReason, Problem, Shortage
 from mappings.sales_order import (
     ExpectedTotals,
@@ -21,6 +21,9 @@ from mappings.sales_order import (
     SalesOrderLine,
     SalesOrderOnSage,
 )
+
+MOST_LINES = 40
+"""Lines that a hold names."""
 
 
 def run_checks(
@@ -46,6 +49,10 @@ def run_checks(
             case CheckName.CREDIT:
                 problems = _credit(order, expected, customer, pair)
                 if problems:
+                    findings.append(Finding(reason=check.on_fail, problems=problems, in_sage=_in_sage(check)))
+            case CheckName.PRICE:
+                problems = _below_cost(order, items, check)
+                if problems:
                     findings.append(Finding(reason=check.on_fail, problems=problems))
             case CheckName.STOCK:
                 finding = _stock(order, items, check, decisions, pair)
@@ -62,9 +69,65 @@ def basket_minutes(pair: Pair) -> float:
     return next((check.minutes for check in pair.checks if check.name is CheckName.SAME_BASKET), 0.0)
 
 
+def _in_sage(check: Check) -> bool:
+    return check.keep is HoldKept.IN_SAGE
+
+
+def _below_cost(order: SalesOrder, items: Mapping[str, ItemFacts], check: Check) -> list[Problem]:
+    """Rules 5: what is sold for less than it costs is looked at."""
+    problems = []
+    for line in order.Lines:
+        item = items.get(line.ItemCode)
+        if line.origin is not LineOrigin.ITEM or item is None or line.UnitPrice is None:
+            continue
+        cost = item.StandardUnitCost * item.SalesUMConvFctr
+        if line.UnitPrice < _lowest(cost, check):
+            problems.append(_too_cheap(line, "the item's cost", cost))
+    return problems[:MOST_LINES]
+
+
+def below_sages_price(
+    order: SalesOrder, by_sage: SalesOrderOnSage, checks: Sequence[Check], decisions: Decisions
+) -> Finding | None:
+    """Web prices below Sage's own for the account (rules 5); `by_sage` is a preview of the order without prices."""
+    check = price_check(checks, decisions)
+    if check is None:
+        return None
+    own = [line for line in by_sage.Lines if not line.is_component]
+    problems = [
+        _too_cheap(line, "Sage's price for the account", stored.UnitPrice)
+        for line, stored in zip(order.Lines, own, strict=False)
+        if line.origin is LineOrigin.ITEM
+        and line.UnitPrice is not None
+        and line.ItemCode == stored.ItemCode
+        and line.UnitPrice < _lowest(stored.UnitPrice, check)
+    ]
+    return Finding(reason=check.on_fail, problems=problems[:MOST_LINES]) if problems else None
+
+
+def price_check(checks: Sequence[Check], decisions: Decisions) -> Check | None:
+    """The check of prices among `checks`, unless a person has approved what it found."""
+    return next(
+        (check for check in checks if check.name is CheckName.PRICE and check.on_fail not in decisions.approved), None
+    )
+
+
+def _lowest(price: Decimal, check: Check) -> Decimal:
+    return price * (100 - check.tolerance_percent) / 100
+
+
+def _too_cheap(line: SalesOrderLine, what: str, price: Decimal) -> Problem:
+    return Problem(
+        field=f"SO_SalesOrder.{line.ItemCode}.UnitPrice",
+        message=f"{line.ItemCode} was sold for {line.UnitPrice:f}, {what} is {price.normalize():f}.",
+        suggestion="Is it a promotion? Then release with approve. A mistake: correct the price, or cancel.",
+    )
+
+
 def _twins(twins: Sequence[RecentBasket], check: Check) -> Finding:
     return Finding(
         reason=check.on_fail,
+        in_sage=_in_sage(check),
         problems=[
             Problem(
                 field=f"SO_SalesOrder.{one.SalesOrderNo}",
@@ -231,7 +294,7 @@ def compare_totals(
             message=f"{line.ItemCode}: {line.QuantityOrdered.normalize():f} × {line.UnitPrice:f} = "
             f"{line.ExtensionAmt:,.2f} in Sage",
         )
-        for number, line in enumerate(own[:40])
+        for number, line in enumerate(own[:MOST_LINES])
     ]
     return Finding(reason=HoldReason.TOTAL_MISMATCH, problems=problems)
 

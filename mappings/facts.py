@@ -3,9 +3,10 @@
 In: the draft and what ODBC read. Out: `SageFacts`. Pure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from mappings.accounts import ShipToAddress, known_ship_to, match_house_account
 from mappings.baskets import RecentBasket
 from mappings.checks import run_checks
 from mappings.customer_match import CustomerRecord, match_customer
@@ -55,33 +56,69 @@ def facts_from(
     decisions: Decisions = UNDECIDED,
     recent: Sequence[RecentBasket] = (),
     nearest: Mapping[str, Sequence[ItemCandidate]] = NOTHING_NEAR,
+    payment_method: str | None = "O",
+    ship_tos: Sequence[ShipToAddress] = (),
 ) -> SageFacts:
-    """Findings stand in this order: items, customer, then the pair's checks. An existing order has none.
+    """Findings stand in this order: payment type, items, customer, then the pair's checks. An existing order has none.
+
+    A finding that the pair keeps in Sage stops nothing here: the create finds it again.
 
     `invoiced` names orders of this purchase order number that only invoices know; `decisions` is what people decided
     on this order: it stands in for what the rules cannot know, never for what Sage says. `nearest` has what unknown
-    codes may mean.
+    codes may mean, `payment_method` is AR_PaymentType's of the draft's PaymentType (None: not on file).
     """
-    match = decided_customer(decisions, candidates, pair) or match_customer(draft.customer, candidates, pair)
+    match = (
+        decided_customer(decisions, candidates, pair)
+        or match_house_account(draft.customer, candidates, pair)
+        or match_customer(draft.customer, candidates, pair)
+    )
     if existing is not None:
         return SageFacts(existing=existing, sales_order=draft.sales_order, match=match)
     if invoiced and HoldReason.ANOMALY not in decisions.approved:
         return SageFacts(sales_order=draft.sales_order, match=match, findings=[_invoiced_before(draft, invoiced)])
     order, unknown = _resolve_lines(draft.sales_order, match, items, aliases, decisions, pair, nearest)
-    findings = [unknown] if unknown is not None else []
+    findings = [*_payment_type(draft.sales_order.PaymentType, payment_method, pair)]
+    findings += [unknown] if unknown is not None else []
     if match.decision is CustomerDecision.REVIEW:
         findings.append(_review(match))
     customer = next((candidate for candidate in candidates if candidate.key == match.customer), None)
     if match.customer is not None:
         order = order.for_customer(match.customer)
+        order = order.model_copy(update={"ShipToCode": known_ship_to(order, ship_tos, pair)})
         if customer is not None and draft.expected.paid <= 0:
             order = order.model_copy(update={"TermsCode": customer.TermsCode})
     if draft.expected.paid > 0 or match.decision is CustomerDecision.CREATE:
         # Rules 5: prepaid orders carry the prepaid TermsCode; a new web customer has no other.
         order = order.model_copy(update={"TermsCode": pair.customers.terms_code})
     if unknown is None:
-        findings += run_checks(order, draft.expected, customer, items, pair, decisions, recent, draft.checks)
+        checked = run_checks(order, draft.expected, customer, items, pair, decisions, recent, draft.checks)
+        findings += [finding for finding in checked if not finding.in_sage]
     return SageFacts(sales_order=order, match=match, findings=findings)
+
+
+CLEARING_METHODS = frozenset({"O", "C"})
+"""AR_PaymentType.PaymentMethod of what a web payment may be: other, check (rules 5)."""
+
+
+def _payment_type(payment_type: str, method: str | None, pair: Pair) -> Iterator[Finding]:
+    if not payment_type or method in CLEARING_METHODS:
+        return
+    why = (
+        "is not on file in Sage"
+        if method is None
+        else f"is of PaymentMethod {method} in Sage: Sage would charge the card or the bank account again"
+    )
+    yield Finding(
+        reason=HoldReason.INVALID_DATA,
+        problems=[
+            Problem(
+                field=f"AR_PaymentType.{payment_type}",
+                message=f"The payment type {payment_type} {why}.",
+                suggestion="Create one of PaymentMethod O for the gateway in Sage (Accounts Receivable, Payment Type "
+                f"Maintenance), name it in {pair.name}.yaml, then release with retry.",
+            )
+        ],
+    )
 
 
 def decided_customer(decisions: Decisions, candidates: Sequence[CustomerRecord], pair: Pair) -> CustomerMatch | None:

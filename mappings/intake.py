@@ -41,6 +41,15 @@ def order_id_of(payload: object) -> str | None:
     return text if ORDER_ID.fullmatch(text) else None
 
 
+def pair_of_currency(payload: Mapping[str, Any], pair: Pair, pairs: Mapping[str, Pair]) -> Pair:
+    """The pair that takes the order: the store's, or the one it names for the order's currency (rules 5)."""
+    body = payload.get("data")
+    currency = body.get("currency") if isinstance(body, Mapping) else None
+    if not isinstance(currency, str):
+        return pair
+    return pairs.get(pair.company.other_currencies.get(currency.strip().upper(), ""), pair)
+
+
 def payload_digest(payload: Mapping[str, Any]) -> str:
     """SHA-256 of the order without `OUR_FIELDS`: equal orders have equal digests, whatever the order of keys."""
     body = payload.get("data")

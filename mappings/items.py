@@ -40,6 +40,8 @@ class ItemFacts(Frozen):
     SalesUnitOfMeasure: str = ""
     SalesUMConvFctr: Decimal = Decimal(1)
     """Standard units per sales unit."""
+    StandardUnitCost: Decimal = Decimal(0)
+    """Per standard unit; 0 where the company keeps none."""
     TaxClass: str = ""
     DefaultWarehouseCode: str = ""
     warehouses: dict[str, WarehouseStock] = {}

@@ -298,6 +298,15 @@ class PaymentRule(Section):
         return self
 
 
+class ShipToRule(StrEnum):
+    """What happens with a ship-to address; a new one is never added to an account (rules 6)."""
+
+    ORDER_ONLY = "order_only"
+    """It stands on the order."""
+    KNOWN = "known"
+    """One that the account has in SO_ShipToAddress gives the order its ShipToCode."""
+
+
 class Customers(Section):
     """Matching and creating customers (rules 6)."""
 
@@ -308,6 +317,9 @@ class Customers(Section):
     new_division: str = Field(min_length=2, max_length=2)
     terms_code: str = Field(max_length=2)
     customer_type: str = Field(default="", max_length=4)
+    house_account: str = Field(default="", pattern=r"^([A-Z0-9]{2}-[A-Z0-9]{1,20})?$")
+    """Account (`02-WEBGUEST`) of buyers without an account at Clarity, if paid; without, each becomes a customer."""
+    ship_to: ShipToRule = ShipToRule.ORDER_ONLY
     role_mailboxes: list[str] = []
     """Local parts that belong to nobody in particular: they never match."""
     header: dict[str, str] = {}
@@ -316,6 +328,8 @@ class Customers(Section):
     def _new_division_is_ours(self) -> "Customers":
         if self.new_division not in self.divisions:
             raise ValueError(f"new_division {self.new_division!r} is not among divisions {self.divisions}")
+        if self.house_account and self.house_account[:2] not in self.divisions:
+            raise ValueError(f"house_account {self.house_account!r} is not of one of the divisions {self.divisions}")
         return self
 
 
@@ -325,6 +339,14 @@ class CheckName(StrEnum):
     CREDIT = "credit"
     STOCK = "stock"
     SAME_BASKET = "same_basket"
+    PRICE = "price"
+
+
+class HoldKept(StrEnum):
+    """Where a hold is kept."""
+
+    OUTSIDE = "outside"
+    IN_SAGE = "in_sage"
 
 
 class Check(Section):
@@ -334,8 +356,21 @@ class Check(Section):
     on_fail: HoldReason
     minutes: float = Field(default=10, gt=0, le=1440)
     """With `same_basket`: an order of the account that is not older counts."""
+    tolerance_percent: Decimal = Field(default=Decimal(0), ge=0, le=100)
+    """With `price`: how far a web price may lie below Sage's price for the account, or below the item's cost."""
+    keep: HoldKept = HoldKept.OUTSIDE
+    """`outside`: the order waits here. `in_sage`: it is created with OrderStatus H, and released in Sage."""
     when: OrderCondition | None = None
     """Only orders for which this holds are checked, e.g. `totals.grand > 500`."""
+
+    @model_validator(mode="after")
+    def _can_be_kept_there(self) -> "Check":
+        if self.keep is HoldKept.IN_SAGE and self.name not in (CheckName.CREDIT, CheckName.SAME_BASKET):
+            raise ValueError(
+                "keep: in_sage is for credit and same_basket; an order that is short of stock or wrongly priced must "
+                "not reach Sage before it is decided (stock.policy: backorder lets Sage back-order)"
+            )
+        return self
 
 
 class Credit(Section):
@@ -481,4 +516,19 @@ def load_pairs(directory: Path) -> dict[str, Pair]:
     """Every `*.yaml` of a directory, by pair name. Raises PairFileError."""
     if not directory.is_dir():
         raise PairFileError(directory, 1, "directory", "does not exist", "Set PAIRS_DIR to the folder of pair files.")
-    return {pair.name: pair for pair in (load_pair(file) for file in sorted(directory.glob("*.yaml")))}
+    pairs = {pair.name: pair for pair in (load_pair(file) for file in sorted(directory.glob("*.yaml")))}
+    for pair in pairs.values():
+        for currency, name in pair.company.other_currencies.items():
+            other = pairs.get(name)
+            if other is None or other.company.currency != currency:
+                file, key = directory / f"{pair.name}.yaml", ("company", "other_currencies", currency)
+                raise PairFileError(
+                    file,
+                    read_yaml(file)[1].get(key, 1),
+                    ".".join(key),
+                    f"there is no pair {name!r} here"
+                    if other is None
+                    else f"{name}'s company keeps {other.company.currency}",
+                    f"Name the pair whose company keeps {currency}.",
+                )
+    return pairs

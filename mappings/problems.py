@@ -52,3 +52,5 @@ class Finding(Frozen):
     shortages: list[Shortage] = []
     no_back_orders: list[str] = []
     """Items among them of which Sage drops what it cannot ship (CI_Item.AllowBackOrders N)."""
+    in_sage: bool = False
+    """By the pair's choice the order is created with OrderStatus H, and waits there."""

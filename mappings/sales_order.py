@@ -89,6 +89,7 @@ class SalesOrder(Frozen):
     BillToState: str = ""
     BillToZipCode: str = ""
     BillToCountryCode: str = ""
+    ShipToCode: str = ""
     ShipToName: str = ""
     ShipToAddress1: str = ""
     ShipToAddress2: str = ""
@@ -119,6 +120,17 @@ class SalesOrder(Frozen):
     def for_customer(self, customer: CustomerKey) -> "SalesOrder":
         """The same order on `customer`'s account."""
         return self.model_copy(update=customer.model_dump())
+
+    def without_prices(self) -> "SalesOrder":
+        """The same order with Sage's own prices of its items."""
+        return self.model_copy(
+            update={
+                "Lines": [
+                    line.model_copy(update={"UnitPrice": None}) if line.origin is LineOrigin.ITEM else line
+                    for line in self.Lines
+                ]
+            }
+        )
 
 
 class ExpectedTotals(Frozen):

@@ -367,6 +367,10 @@ class OrderFulfillmentWorkflow:
             self.adopt(result.created)
             self.note(f"Sales order {self.sales_order_no} created for {customer}")
             self.note_back_orders(result.created)
+            if result.created.OrderStatus == "H":
+                why = "; ".join(problem.message for problem in result.held_in_sage) or "by a rule of the pair"
+                self.note(f"On hold in Sage (OrderStatus H): {why} Release it there: OrderStatus N or O")
+                self.alert(AlertKind.HELD_IN_SAGE, f"sales order {self.sales_order_no} is on hold in Sage")
             await self.remember_items()
             return True
 

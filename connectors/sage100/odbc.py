@@ -21,6 +21,7 @@ from connectors.errors import RetryLater
 from connectors.sage100 import queries
 from connectors.sage100.driver import OdbcDriverMissing, import_pyodbc, sqlite_driver
 from connectors.sage100.queries import Statement
+from mappings.accounts import ShipToAddress
 from mappings.baskets import RecentBasket
 from mappings.customer_match import CustomerRecord, EmailSource, split_emails
 from mappings.frozen import Frozen
@@ -125,6 +126,7 @@ class SageReader:
             TaxClass=text(row[6]),
             DefaultWarehouseCode=text(row[7]),
             DropShip=text(row[8]) == "Y",
+            StandardUnitCost=number(row[9]),
             warehouses={
                 text(stock[0]): WarehouseStock(
                     QuantityOnHand=number(stock[1]),
@@ -180,6 +182,33 @@ class SageReader:
             return customer_record(rows[0], {}) if rows else None
 
         return await self._run("customer", read)
+
+    async def payment_method(self, payment_type: str) -> str | None:
+        """AR_PaymentType.PaymentMethod (O other, C check, R credit card, D COD, …); None when it is not on file."""
+
+        def read() -> str | None:
+            rows = self._rows(queries.PAYMENT_TYPE, payment_type)
+            return text(rows[0][0]) if rows else None
+
+        return await self._run("payment_type", read)
+
+    async def ship_to_addresses(self, key: CustomerKey) -> list[ShipToAddress]:
+        """The account's SO_ShipToAddress rows."""
+
+        def read() -> list[ShipToAddress]:
+            return [
+                ShipToAddress(
+                    ShipToCode=text(row[0]),
+                    ShipToName=text(row[1]),
+                    ShipToAddress1=text(row[2]),
+                    ShipToAddress2=text(row[3]),
+                    ShipToAddress3=text(row[4]),
+                    ShipToZipCode=text(row[5]),
+                )
+                for row in self._rows(queries.SHIP_TO_ADDRESSES, key.ARDivisionNo, key.CustomerNo)
+            ]
+
+        return await self._run("ship_to_addresses", read)
 
     async def recent_baskets(self, key: CustomerKey, since: datetime) -> list[RecentBasket]:
         """What an account's live orders hold that were created since (company time, naive as Sage's stamps)."""

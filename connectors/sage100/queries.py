@@ -30,7 +30,7 @@ def _statement(name: str, sql: str, *, sweep: bool = False) -> Statement:
 ITEM = _statement(
     "item",
     """SELECT ItemCode, ItemType, InactiveItem, AllowBackOrders, SalesUnitOfMeasure, SalesUMConvFctr, TaxClass,
-       DefaultWarehouseCode, DropShip FROM CI_Item WHERE ItemCode = ?""",
+       DefaultWarehouseCode, DropShip, StandardUnitCost FROM CI_Item WHERE ItemCode = ?""",
 )
 ITEMS_PAGE = _statement(
     "items_page",
@@ -45,6 +45,13 @@ ITEM_WAREHOUSES = _statement(
 ALIASES = _statement(
     "aliases",
     "SELECT AliasItemNo, ItemCode, ARDivisionNo, CustomerNo FROM IM_AliasItem WHERE AliasItemNo = ?",
+)
+
+PAYMENT_TYPE = _statement("payment_type", "SELECT PaymentMethod FROM AR_PaymentType WHERE PaymentType = ?")
+SHIP_TO_ADDRESSES = _statement(
+    "ship_to_addresses",
+    """SELECT ShipToCode, ShipToName, ShipToAddress1, ShipToAddress2, ShipToAddress3, ShipToZipCode
+       FROM SO_ShipToAddress WHERE ARDivisionNo = ? AND CustomerNo = ?""",
 )
 
 CUSTOMER_COLUMNS: Final = (

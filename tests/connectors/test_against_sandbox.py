@@ -376,3 +376,17 @@ async def test_clarity_is_told_and_asked_by_its_contract(sandbox: Sandbox, clari
         await clarity.get_order("../orders")
     page = await clarity.list_orders(datetime(2026, 1, 1, tzinfo=UTC))
     assert page.totalCount == 1
+
+
+async def test_payment_types_and_ship_tos_are_read(reader: SageReader) -> None:
+    assert [await reader.payment_method(name) for name in ("STRIP", "CHECK", "VISA", "NOPE")] == ["O", "C", "R", None]
+    [dock] = await reader.ship_to_addresses(CustomerKey(ARDivisionNo="01", CustomerNo="ABF"))
+    assert (dock.ShipToCode, dock.ShipToAddress1, dock.ShipToZipCode) == ("1", "400 Dock Road", "53403")
+    assert await reader.ship_to_addresses(CustomerKey(ARDivisionNo="02", CustomerNo="W000001")) == []
+
+
+async def test_without_a_price_sage_takes_its_own(gateway: SageGateway) -> None:
+    order = an_order("c-price")
+    ours, sages = await gateway.preview(order), await gateway.preview(order.without_prices())
+    assert ours.Lines[0].UnitPrice == Decimal("2.345")
+    assert sages.Lines[0].UnitPrice not in (Decimal(0), Decimal("2.345"))

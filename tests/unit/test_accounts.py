@@ -1,0 +1,154 @@
+"""Ship-tos of an account, the house account of guests, pairs by currency, holds kept in Sage."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mappings.accounts import ShipToAddress, house_account, known_ship_to, match_house_account
+from mappings.checks import below_sages_price, run_checks
+from mappings.decisions import UNDECIDED, Decisions
+from mappings.facts import facts_from
+from mappings.intake import pair_of_currency
+from mappings.items import ItemFacts
+from mappings.pair import Check, CheckName, HoldKept, Pair, PairFileError, load_pairs
+from mappings.problems import HoldReason
+from mappings.sales_order import CreatedLine, CustomerDecision, Draft, ExpectedTotals, SalesOrderOnSage
+from mappings.transform import transform
+from tests.unit.conftest import DEMO_FILE, sample
+from tests.unit.test_matching_and_checks import account, buyer
+from tests.unit.test_rules import pair_with
+
+DOCK = ShipToAddress(ShipToCode="1", ShipToName="Dock", ShipToAddress1="400 Dock Road", ShipToZipCode="53403")
+
+
+def draft_of(name: str, pair: Pair) -> Draft:
+    draft = transform(sample(name), pair).draft
+    assert draft is not None
+    return draft
+
+
+@pytest.mark.parametrize(
+    ("street", "line2", "zip_code", "known", "code"),
+    [
+        ("400 Dock Road", "", "53403", [DOCK], "1"),
+        ("400 dock rd", "", "53403-1234", [DOCK], "1"),
+        ("400 Dock Road", "Suite 2", "53403", [DOCK], ""),
+        ("402 Dock Road", "", "53403", [DOCK], ""),
+        ("400 Dock Road", "", "53404", [DOCK], ""),
+        ("400 Dock Road", "", "53403", [], ""),
+        ("400 Dock Road", "", "53403", [DOCK, DOCK.model_copy(update={"ShipToCode": "2", "ShipToName": "Other"})], "1"),
+        ("400 Dock Road", "", "53403", [DOCK, DOCK.model_copy(update={"ShipToCode": "2"})], ""),
+    ],
+)
+def test_a_ship_to_is_known_by_street_unit_and_postal_code(
+    street: str, line2: str, zip_code: str, known: list[ShipToAddress], code: str, tmp_path: Path
+) -> None:
+    pair = pair_with(tmp_path, customers={"ship_to": "known"})
+    order = draft_of("03-dealer-on-terms", pair).sales_order.model_copy(
+        update={"ShipToName": "DOCK", "ShipToAddress1": street, "ShipToAddress2": line2, "ShipToZipCode": zip_code}
+    )
+    assert known_ship_to(order, known, pair) == code
+
+
+def test_without_the_rule_the_address_stands_on_the_order_only(pair: Pair) -> None:
+    order = draft_of("03-dealer-on-terms", pair).sales_order.model_copy(
+        update={"ShipToAddress1": "400 Dock Road", "ShipToZipCode": "53403"}
+    )
+    assert known_ship_to(order, [DOCK], pair) == ""
+
+
+GUESTS = {"house_account": "02-W1"}
+
+
+@pytest.mark.parametrize("known", [{"clarity_id": "5"}, {"account_no": "01-ABF"}, {"customer_reference": "02-W9"}])
+def test_a_buyer_with_an_account_is_no_guest(known: dict[str, str], tmp_path: Path) -> None:
+    assert house_account(buyer(**known), pair_with(tmp_path, customers=GUESTS)) is None
+
+
+def test_guests_go_to_the_house_account_whatever_their_email_says(pair: Pair, tmp_path: Path) -> None:
+    assert match_house_account(buyer(), [account()], pair) is None
+    guests = pair_with(tmp_path, customers=GUESTS)
+    match = match_house_account(buyer(email="other@example.com"), [account()], guests)
+    assert match is not None
+    assert (match.decision, str(match.customer)) == (CustomerDecision.MATCHED, "02-W1")
+
+
+@pytest.mark.parametrize(
+    ("paid", "status", "there", "why"),
+    [(False, "A", True, "paid in full"), (True, "I", True, "inactive"), (True, "A", False, "not in Sage")],
+)
+def test_a_house_account_that_cannot_be_used_is_for_a_person(
+    paid: bool, status: str, there: bool, why: str, tmp_path: Path
+) -> None:
+    guests = pair_with(tmp_path, customers=GUESTS)
+    records = [account(CustomerStatus=status)] if there else []
+    match = match_house_account(buyer(fully_captured=paid), records, guests)
+    assert match is not None
+    assert match.decision is CustomerDecision.REVIEW
+    assert why in match.candidates[0].reasons[0]
+
+
+@pytest.mark.parametrize(("method", "why"), [("R", "PaymentMethod R"), ("A", "PaymentMethod A"), (None, "not on file")])
+def test_only_check_and_other_take_web_payments(method: str | None, why: str, pair: Pair) -> None:
+    draft = draft_of("01-consumer-new", pair)
+    finding = facts_from(draft, None, {}, [], [], pair, payment_method=method).findings[0]
+    assert finding.reason is HoldReason.INVALID_DATA
+    assert why in finding.problems[0].message
+    for fine in ("O", "C"):
+        findings = facts_from(draft, None, {}, [], [], pair, payment_method=fine).findings
+        assert all(one.reason is not HoldReason.INVALID_DATA for one in findings)
+
+
+def test_what_is_kept_in_sage_stops_nothing_before_the_create(pair: Pair) -> None:
+    draft = draft_of("03-dealer-on-terms", pair)
+    order, dealer = draft.sales_order, account(ARDivisionNo="01", CustomerNo="ABF", CreditHold=True)
+    for keep in HoldKept:
+        check = Check(name=CheckName.CREDIT, on_fail=HoldReason.CREDIT, keep=keep)
+        [finding] = run_checks(order, draft.expected, dealer, {}, pair, checks=[check])
+        assert finding.in_sage is (keep is HoldKept.IN_SAGE)
+        resolved = {line.sku or line.ItemCode: ItemFacts(ItemCode=line.sku or line.ItemCode) for line in order.Lines}
+        facts = facts_from(draft.model_copy(update={"checks": [check]}), None, resolved, [], [dealer], pair)
+        assert [one.reason for one in facts.findings] == ([] if finding.in_sage else [HoldReason.CREDIT])
+
+
+@pytest.mark.parametrize(("price", "held"), [("100", False), ("90.00", False), ("89.99", True), ("0", True)])
+def test_web_prices_below_sages_beyond_tolerance(price: str, held: bool, pair: Pair) -> None:
+    order = draft_of("03-dealer-on-terms", pair).sales_order
+    line = order.Lines[0].model_copy(update={"ItemCode": "A", "UnitPrice": Decimal(price)})
+    order = order.model_copy(update={"Lines": [line]})
+    stored = CreatedLine(LineKey="000001", ItemCode="A", QuantityOrdered=Decimal(1), UnitPrice=Decimal(100))
+    check = Check(name=CheckName.PRICE, on_fail=HoldReason.ANOMALY, tolerance_percent=Decimal(10))
+    by_sage = SalesOrderOnSage(Lines=[stored])
+    assert (below_sages_price(order, by_sage, [check], UNDECIDED) is not None) is held
+    assert below_sages_price(order, by_sage, [check], Decisions(approved=[HoldReason.ANOMALY])) is None
+    cost = {"A": ItemFacts(ItemCode="A", StandardUnitCost=Decimal(50), SalesUMConvFctr=Decimal(2))}
+    expected = ExpectedTotals(currency="USD", tax=Decimal(0), freight=Decimal(0), grand=Decimal(price))
+    assert bool(run_checks(order, expected, None, cost, pair, checks=[check])) is held
+
+
+def two_pairs(folder: Path, target: str = "canada", currency: str = "CAD") -> dict[str, Pair]:
+    content: dict[str, Any] = yaml.safe_load(DEMO_FILE.read_text("utf-8"))
+    content["company"]["other_currencies"] = {"CAD": target}
+    (folder / "demo.yaml").write_text(yaml.safe_dump(content), "utf-8")
+    content["company"] = {**content["company"], "currency": currency, "code": "CAN", "other_currencies": {}}
+    (folder / "canada.yaml").write_text(yaml.safe_dump(content), "utf-8")
+    return load_pairs(folder)
+
+
+def test_an_order_in_another_currency_goes_to_the_pair_that_keeps_it(tmp_path: Path) -> None:
+    pairs = two_pairs(tmp_path)
+    demo = pairs["demo"]
+    for currency, name in (("USD", "demo"), ("cad ", "canada"), ("EUR", "demo"), (None, "demo"), (7, "demo")):
+        assert pair_of_currency({"data": {"currency": currency}}, demo, pairs).name == name
+    assert pair_of_currency({"data": []}, demo, pairs) is demo
+    in_euros = {"data": {**sample("01-consumer-new")["data"], "currency": "EUR"}}
+    assert transform(in_euros, demo).problems[0].field == "data.currency"
+
+
+@pytest.mark.parametrize(("target", "currency"), [("nowhere", "CAD"), ("canada", "EUR")])
+def test_a_pair_for_a_currency_must_be_there_and_keep_it(target: str, currency: str, tmp_path: Path) -> None:
+    with pytest.raises(PairFileError, match=r"demo\.yaml:\d+: company\.other_currencies\.CAD: .*Name the pair"):
+        two_pairs(tmp_path, target, currency)

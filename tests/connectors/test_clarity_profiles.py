@@ -38,7 +38,7 @@ from mappings.clarity_order import parse_order
 from mappings.clarity_profile import CONTRACT, ClarityProfile, Kind, from_contract, release_path, to_contract
 from mappings.intake import order_id_of, payload_digest, reason_to_ignore
 from mappings.pair import Pair, PairFileError, load_pair
-from mappings.shipments import CancelledItem, ClarityShipment, InvoiceReference, ShipmentItem
+from mappings.shipments import CancelledItem, InvoiceReference
 from mappings.transform import transform
 from tests.support.contracts import contract
 from tests.support.processes import ROOT, wait_until
@@ -194,12 +194,12 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> ClarityProfile:
     return load_pair(pair_file(tmp_path_factory.mktemp("other"), PROFILE.read_text("utf-8"))).clarity
 
 
-def a_shipment(order_id: str, package: int = 1, **changes: object) -> ClarityShipment:
-    return ClarityShipment(
-        orderId=order_id,
-        externalReference=f"000{order_id}-1-{package}",
-        shippedDate="2026-11-23",
-        items=[ShipmentItem(orderItemId="1", quantity=Decimal("0.5"))],
+def a_shipment(order_id: str, package: int = 1, **changes: object) -> Shipment:
+    return Shipment(
+        order_id=order_id,
+        reference=f"000{order_id}-1-{package}",
+        shipped_on=date(2026, 11, 23),
+        lines=[ShippedLine(item_id="1", quantity=Decimal("0.5"))],
     ).model_copy(update=changes)
 
 
@@ -249,8 +249,8 @@ async def test_refusals_say_what_and_where(release: Release, clarity: ClarityCli
     assert "is not one of" in str(refusal.value)
     assert refusal.value.field == {"contract": "status", "module_entity": "StatusName"}[release.dialect]
     with pytest.raises(Refused) as strange:
-        items = [ShipmentItem(orderItemId="9", quantity=Decimal(1))]
-        await clarity.post_shipment(a_shipment("902", items=items))
+        lines = [ShippedLine(item_id="9", quantity=Decimal(1))]
+        await clarity.post_shipment(a_shipment("902", lines=lines))
     assert "is no item of this order" in str(strange.value)
     statuses = release.profile.statuses
     await clarity.patch_order("902", status=statuses.cancelled)
@@ -263,15 +263,15 @@ async def test_shipments_are_told_once_changed_and_voided(release: Release, clar
     release.order("903")
     shipment = a_shipment("903")
     first = await clarity.post_shipment(shipment)
-    assert first.externalReference == shipment.externalReference
+    assert first.externalReference == shipment.reference
     assert await clarity.post_shipment(shipment) == first
-    changed = shipment.model_copy(update={"trackingNumber": "1Z", "carrier": "UPS", "service": "Ground"})
+    changed = shipment.model_copy(update={"tracking_number": "1Z", "carrier": "UPS", "service": "Ground"})
     with pytest.raises(AlreadyExists):
         await clarity.post_shipment(changed)
     await clarity.patch_shipment(first.id, changed)
     (known,) = await clarity.shipments_of("903")
-    assert (known.id, known.trackingNumber, known.carrier, known.void) == (first.id, "1Z", "UPS", False)
-    assert known.items == shipment.items
+    assert (known.id, known.tracking_number, known.carrier, known.void) == (first.id, "1Z", "UPS", False)
+    assert known.lines == shipment.lines
     await clarity.void_shipment(first.id)
     assert [one.void for one in await clarity.shipments_of("903")] == [True]
 
@@ -439,8 +439,8 @@ def test_fields_nobody_named_stay_and_never_pass_for_others(other: ClarityProfil
 
 def test_a_field_that_the_release_has_not_is_neither_sent_nor_read() -> None:
     profile = ClarityProfile.model_validate({"fields": {"shipment": {"trackingUrl": None, "carrier": "Carrier.Name"}}})
-    body = {"trackingUrl": "http://x", "carrier": "UPS", "trackingNumber": "1Z"}
-    assert from_contract(body, Kind.SHIPMENT, profile) == {"Carrier": {"Name": "UPS"}, "trackingNumber": "1Z"}
+    body = {"trackingUrl": "http://x", "carrier": "UPS", "tracking_number": "1Z"}
+    assert from_contract(body, Kind.SHIPMENT, profile) == {"Carrier": {"Name": "UPS"}, "tracking_number": "1Z"}
     assert to_contract({"trackingUrl": "http://x"}, Kind.SHIPMENT, profile) == {}
 
 

@@ -13,12 +13,22 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from mappings.clarity_order import parse_order
 from mappings.clarity_profile import Kind, to_contract
+from mappings.frozen import Frozen
 from mappings.pair import Pair, PairFileError, load_pair, load_pairs
+from mappings.provenance import header_sources, line_source
 from mappings.sales_order import Transformed
 from mappings.transform import transform
 
 PAIRS_DIR = Path("mappings/pairs")
+
+
+class Sources(Frozen):
+    """Rule and field behind each header column, by column, and behind each line, in the lines' order."""
+
+    header: dict[str, str] = {}
+    lines: list[str] = []
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,8 +55,19 @@ def read_order(file: Path) -> dict[str, Any]:
     return payload
 
 
-def show(result: Transformed) -> None:
-    """The draft, or the problems, for people."""
+def sources(result: Transformed, payload: dict[str, Any], pair: Pair) -> Sources:
+    """Where the draft's columns and lines come from; empty without a draft."""
+    order = parse_order(payload, pair.max_lines, pair.clarity)
+    if result.draft is None or isinstance(order, list):
+        return Sources()
+    return Sources(
+        header=header_sources(order, pair, result.draft),
+        lines=[line_source(line, order, pair) for line in result.draft.sales_order.Lines],
+    )
+
+
+def show(result: Transformed, found: Sources) -> None:
+    """The draft with its sources, or the problems, for people."""
     print(result.title or "The order cannot be read.")
     for problem in result.problems:
         print(
@@ -60,11 +81,18 @@ def show(result: Transformed) -> None:
     order = result.draft.sales_order
     for name, value in order.model_dump(exclude={"Lines", "extra"}).items():
         if value not in ("", None, Decimal(0)):
-            print(f"  {name:24} {value}")
-    for line in order.Lines:
+            print(f"  {name:24} {value!s:32} ← {found.header.get(name, '')}".rstrip(" ←"))
+    for name, value in order.extra.items():
+        print(f"  {name:24} {value:32} ← {found.header.get(name, '')}".rstrip(" ←"))
+    for line, source in zip(order.Lines, found.lines, strict=True):
         code = line.ItemCode or f"{line.sku} (SKU)"
-        detail = line.CommentText or f"{line.QuantityOrdered:f} × {line.UnitPrice:f}  {line.TaxClass}".rstrip()
-        print(f"    {line.origin.value:9} {code:24} {detail}")
+        price = "Sage's price" if line.UnitPrice is None else f"{line.UnitPrice:f}"
+        detail = line.CommentText or f"{line.QuantityOrdered:f} × {price}  {line.TaxClass}".rstrip()
+        print(f"    {line.origin.value:9} {code:24} {detail:28} ← {source}")
+    expected = result.draft.expected
+    total = f"{expected.grand:,.2f} {expected.currency}, give or take {expected.tolerance:,.2f}"
+    print(f"  Sage's total must be     {total}")
+    print(f"  checks                   {', '.join(check.name for check in result.draft.checks or []) or 'none'}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{name}: ok (mapping version {pair.version})")
             return 0
         pair = pair_named(options.pairs_dir, options.pair)
-        result = transform(to_contract(read_order(options.order), Kind.EVENT, pair.clarity), pair)
+        payload = to_contract(read_order(options.order), Kind.EVENT, pair.clarity)
+        result = transform(payload, pair)
     except PairFileError as error:
         print(error, file=sys.stderr)
         return 1 if options.command == "check" else 2
@@ -85,9 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         if options.json:
-            print(result.model_dump_json(indent=2))
+            content = {**result.model_dump(mode="json"), "sources": sources(result, payload, pair).model_dump()}
+            print(json.dumps(content, indent=2, ensure_ascii=False))
         else:
-            show(result)
+            show(result, sources(result, payload, pair))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (`| head`) has seen enough; Python must not complain about it at exit.

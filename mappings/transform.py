@@ -16,7 +16,7 @@ from mappings.clarity_profile import with_release_names
 from mappings.conditions import order_context
 from mappings.customer_match import match_key
 from mappings.order_lines import expected_totals, freight_amt, sales_order_lines
-from mappings.pair import Check, Pair, ShipVia, TaxPolicy
+from mappings.pair import Check, Pair, ShipVia, TaxPolicy, TaxRule
 from mappings.pair_rules import fits, holds, values
 from mappings.payments import translate_payments
 from mappings.places import POSTAL_COUNTRIES, REGION_COUNTRIES, country_code, region_code, sage_country
@@ -86,7 +86,7 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
             )
         )
     exempt = order.buyer.tax_exempt_no
-    schedule = tax_schedule(order, ship_to["Country2"], ship_to["State"], pair, problems)
+    schedule = tax_schedule(order, pair, problems)
     money = translate_payments(order, pair, problems)
     customer_po_no, po_comment = _purchase_order(order, pair)
     comments = [*([po_comment] if po_comment else []), *money.comments]
@@ -167,17 +167,25 @@ def ship_via_of(carrier: str, method: str, pair: Pair) -> ShipVia | None:
     return None
 
 
-def tax_schedule(order: Order, country: str, state: str, pair: Pair, problems: list[Problem]) -> str:
+def tax_schedule(order: Order, pair: Pair, problems: list[Problem]) -> str:
     """TaxSchedule by exemption, then the pair's first rule that fits the ship-to and the order, else the default."""
     if order.buyer.tax_exempt_no or pair.tax.policy is TaxPolicy.LINE:
         return pair.tax.exempt
+    rule = tax_rule(order, pair, problems)
+    return pair.tax.default if rule is None else rule.schedule
+
+
+def tax_rule(order: Order, pair: Pair, problems: list[Problem]) -> TaxRule | None:
+    """The pair's first rule that fits the ship-to's country and region, and the order."""
+    country = country_code(order.shipping.country) or ""
+    region = region_code(country, order.shipping.region) or "" if country in REGION_COUNTRIES else ""
     for index, rule in enumerate(pair.tax.schedules):
-        if rule.country not in ("", country) or rule.region not in ("", state):
+        if rule.country not in ("", country) or rule.region not in ("", region):
             continue
         path = f"pair.tax.schedules[{index}].when"
         if rule.when is None or holds(rule.when, order_context(order), path, problems):
-            return rule.schedule
-    return pair.tax.default
+            return rule
+    return None
 
 
 def _address(address: Address, path: str, pair: Pair, problems: list[Problem]) -> dict[str, str]:

@@ -17,10 +17,11 @@ from contracts.messages import (
     ShipmentPosted,
     VoidShipment,
 )
+from mappings.canonical import Shipment
 from mappings.clarity_profile import ClarityOrderState
 from mappings.packages import Create, Update, plan_shipments, reference_prefix, steps_towards
 from mappings.pair import Pair
-from mappings.shipments import ClarityShipment, InvoiceReference
+from mappings.shipments import InvoiceReference
 from mappings.statuses import clarity_state
 
 WAY = (ClarityOrderState.PROCESSING, ClarityOrderState.SHIPPED, ClarityOrderState.COMPLETED)
@@ -75,17 +76,17 @@ class ClarityActivities:
             await self._advance(request.order_id, self._pair.clarity.statuses.shipped)
         return ShipmentPosted(references=references)
 
-    async def _bring_in_line(self, order_id: str, prefix: str, wanted: list[ClarityShipment]) -> list[str]:
+    async def _bring_in_line(self, order_id: str, prefix: str, wanted: list[Shipment]) -> list[str]:
         """Make Clarity's shipments with this prefix the wanted ones, a heartbeat each; returns their references."""
         activity.heartbeat()
         shipments = await self._clarity.shipments_of(order_id)
-        known = [shipment for shipment in shipments if shipment.externalReference.startswith(prefix)]
-        references = {shipment.id: shipment.externalReference for shipment in known if not shipment.void}
+        known = [shipment for shipment in shipments if shipment.reference.startswith(prefix)]
+        references = {shipment.id: shipment.reference for shipment in known if not shipment.void}
         for step in steps_towards(wanted, known):
             activity.heartbeat()
             if isinstance(step, Create):
                 receipt = await self._clarity.post_shipment(step.shipment)
-                references[receipt.id] = step.shipment.externalReference
+                references[receipt.id] = step.shipment.reference
             elif isinstance(step, Update):
                 await self._clarity.patch_shipment(step.id, step.shipment)
             else:

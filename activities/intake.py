@@ -32,7 +32,7 @@ from contracts.messages import (
 from contracts.search_attributes import OrderState
 from mappings.card_numbers import mask_card_numbers
 from mappings.clarity_order import to_decimal
-from mappings.intake import order_id_of, payload_digest, reason_to_ignore
+from mappings.intake import is_cancelled, order_id_of, payload_digest, reason_to_ignore
 from mappings.pair import Pair
 
 log = logging.getLogger(__name__)
@@ -82,6 +82,9 @@ class Intake:
                 DeadLetterReason.NO_ORDER_ID,
                 "data.id names no order: an order id has 1 to 64 letters, digits, dots, dashes or underscores.",
             )
+        if is_cancelled(masked, self._pair):
+            # Some releases say it with the status alone, on whatever event.
+            event = EventType.ORDER_CANCELLED
         start = OrderStart(
             pair=self._pair.name,
             order_id=order_id,

@@ -45,7 +45,9 @@ def order_id_of(pair: str, workflow_id: str) -> str | None:
 def customer_workflow_id(pair: str, match_key: str, secret: bytes) -> str:
     """Id of the `CustomerResolutionWorkflow` that all orders with this match key share.
 
-    `match_key` is personal (an e-mail address): the id holds HMAC-SHA256(secret, key), 32 hex digits.
+    `match_key` (`mappings.customer_match`: initials and postal code) is personal: the id holds
+    HMAC-SHA256(secret, key), 32 hex digits. Strangers may share a key: they share the run that looks at them one after
+    the other, never an account.
     """
     digest = hmac.new(secret, match_key.encode(), hashlib.sha256).hexdigest()[:32]
     return f"customer-{pair}-{digest}"

@@ -1,14 +1,21 @@
-"""The canonical order: what a web order is to this project, whichever release of Clarity sent it.
+"""The canonical models: what an order, a shipment, an item, an inventory level and an invoice are to this project,
+whichever release of Clarity and of Sage they come from or go to.
 
-In: nothing (models only). Out: `Order` and its parts, with amounts as `Decimal` in the order's currency, quantities
-in the web shop's unit, instants timezone-aware. The names are plain English; Clarity's field names end at the parser.
+In: nothing (models only). Out: `Order`, `Shipment`, `Item`, `InventoryLevel`, `Invoice` and their parts, with amounts
+as `Decimal` in the document's currency, quantities in the web shop's unit unless a field says otherwise, instants
+timezone-aware. The names are plain English; Clarity's and Sage's field names end at the edges, and stand in the fields'
+descriptions. docs/schema/ has the same as JSON Schema (`mappings.schemas`).
 """
 
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from pydantic import AwareDatetime, Field
+
 from mappings.frozen import Frozen
+
+# ---- the order ------------------------------------------------------------------------------------------------------
 
 
 class Address(Frozen):
@@ -27,15 +34,20 @@ class Address(Frozen):
     residential: bool | None = None
 
 
-class Buyer(Frozen):
-    """Who ordered. `account_no` and `customer_reference` are the only keys that may name an account with terms."""
+class Party(Frozen):
+    """A person or a company, and how to reach them."""
 
-    clarity_id: str = ""
     email: str = ""
     first_name: str = ""
     last_name: str = ""
     company: str = ""
     phone: str = ""
+
+
+class Buyer(Party):
+    """Who ordered. `account_no` and `customer_reference` are the only keys that may name an account with terms."""
+
+    clarity_id: str = ""
     account_no: str = ""
     """Sage account (`01-ABF`) of a signed-in buyer; Clarity's `accountNumber`."""
     customer_reference: str = ""
@@ -47,12 +59,17 @@ class OrderLine(Frozen):
     """One ordered item: `quantity` × `unit_price` − `discount` is what the buyer saw for the line, before tax."""
 
     item_id: str
+    """Clarity's id of this line (`items[].id`), unique within the order; Sage's UDF_WEB_LINE_ID."""
     sku: str
     name: str = ""
     quantity: Decimal
+    """In the web shop's unit."""
     unit_price: Decimal
+    """Per web unit, before discount and tax; more decimals than the currency's are possible."""
     discount: Decimal = Decimal(0)
+    """Of the whole line; positive, reduces it."""
     tax: Decimal = Decimal(0)
+    """Of the whole line, as the buyer saw it."""
     taxable: bool = True
     attributes: dict[str, str] = {}
 
@@ -86,11 +103,14 @@ class Totals(Frozen):
     """The sums the buyer saw; `grand` is what Sage's order total must equal, to the penny."""
 
     items: Decimal
+    """Quantity × unit price over all lines, before discounts, to the cent."""
     discount: Decimal = Decimal(0)
+    """Of lines and order; positive, reduces the total."""
     shipping: Decimal = Decimal(0)
     tax: Decimal = Decimal(0)
     fees: Decimal = Decimal(0)
     grand: Decimal
+    """items − discount + shipping + tax + fees."""
 
 
 class PaymentType(StrEnum):
@@ -111,16 +131,21 @@ class Payment(Frozen):
     authorization_code: str = ""
     type: PaymentType
     amount: Decimal
+    """Positive, whatever the type."""
     currency: str
     date: datetime | None = None
+    """The instant of the movement."""
 
 
 class Order(Frozen):
     """A web order. `created` is the instant of checkout; amounts are in `currency` (ISO 4217)."""
 
     order_id: str
+    """Clarity's id; Sage's UDF_WEB_ORDER_ID."""
     number: str
+    """What the buyer knows the order by."""
     status: str = ""
+    """In the store's own words."""
     created: datetime
     updated: datetime | None = None
     currency: str
@@ -149,3 +174,199 @@ class Order(Frozen):
             ),
             Decimal(0),
         )
+
+
+# ---- what was shipped -----------------------------------------------------------------------------------------------
+
+
+class ShippedLine(Frozen):
+    """A quantity of one order line inside a package."""
+
+    item_id: str
+    """`OrderLine.item_id`; Clarity's `items[].orderItemId`."""
+    quantity: Decimal
+    """In the web shop's unit; above zero."""
+
+
+class Shipment(Frozen):
+    """One package of one order, as the buyer is told about it (rules 2); an invoice without packages is one shipment.
+
+    The quantities of an invoice's shipments sum to what the invoice shipped of the order.
+    """
+
+    order_id: str
+    reference: str
+    """`{SalesOrderNo}-{InvoiceNo}-{PackageNo}`, PackageNo `0000` without a package; Clarity's `externalReference`."""
+    carrier: str = ""
+    service: str = ""
+    """The carrier's service, in the web shop's words; empty when the pair's `order.ship_via` does not say."""
+    tracking_number: str = ""
+    """SO_InvoiceTracking.TrackingID, after posting AR_InvoiceHistoryTracking.TrackingID."""
+    tracking_url: str = ""
+    shipped_on: date | None = None
+    """SO_InvoiceHeader.ShipDate, else SO_InvoiceHeader.InvoiceDate; a date of the company's time zone."""
+    lines: list[ShippedLine]
+    """Empty for goods that the buyer did not order as such, such as a substitute or the late part of a kit."""
+
+
+# ---- what is sold ---------------------------------------------------------------------------------------------------
+
+
+class ItemKind(StrEnum):
+    """CI_Item.ItemType, 1 to 5: only regular items have a stock."""
+
+    REGULAR = "regular"
+    SPECIAL = "special"
+    CHARGE = "charge"
+    COMMENT = "comment"
+    MISCELLANEOUS = "miscellaneous"
+
+
+class Item(Frozen):
+    """A product as both systems know it: Clarity's product, Sage's CI_Item."""
+
+    item_code: str
+    """CI_Item.ItemCode."""
+    sku: str
+    """Clarity's; the item code itself, an alias (IM_AliasItem.AliasItemNo), or an entry of the pair's `items`."""
+    clarity_id: str = ""
+    name: str = ""
+    """CI_Item.ItemCodeDesc, 30 characters there."""
+    description: str = ""
+    """The long text."""
+    kind: ItemKind = ItemKind.REGULAR
+    active: bool = True
+    """CI_Item.InactiveItem is not Y."""
+    standard_unit: str = ""
+    """CI_Item.StandardUnitOfMeasure: what Sage counts stock in."""
+    sales_unit: str = ""
+    """CI_Item.SalesUnitOfMeasure: what the web shop sells."""
+    standard_units_per_sales_unit: Decimal = Field(default=Decimal(1), gt=0)
+    """CI_Item.SalesUMConvFctr."""
+    currency: str = ""
+    """ISO 4217, of the prices; the company's."""
+    standard_price: Decimal | None = None
+    """CI_Item.StandardUnitPrice, before price levels, promotions and customer prices; None: not read."""
+    suggested_retail_price: Decimal | None = None
+    """CI_Item.SuggestedRetailPrice; None: not read."""
+    tax_class: str = ""
+    """CI_Item.TaxClass."""
+    product_line: str = ""
+    """CI_Item.ProductLine."""
+    default_warehouse: str = ""
+    """CI_Item.DefaultWarehouseCode."""
+    allows_back_orders: bool = True
+    """CI_Item.AllowBackOrders; where it is N, Sage silently drops what it cannot ship."""
+    drop_shipped: bool = False
+    """CI_Item.DropShip: the vendor ships, our stock says nothing."""
+    attributes: dict[str, str] = {}
+    """Clarity's custom attributes, and Sage's UDFs by column."""
+    updated: AwareDatetime | None = None
+    """The later of Clarity's `updatedDate` and CI_Item.DateUpdated with CI_Item.TimeUpdated."""
+
+
+class InventoryLevel(Frozen):
+    """The stock of one item in one warehouse, and what of it the web shop may sell (rules 7)."""
+
+    item_code: str
+    """IM_ItemWarehouse.ItemCode."""
+    sku: str
+    warehouse: str
+    """IM_ItemWarehouse.WarehouseCode."""
+    on_hand: Decimal
+    """IM_ItemWarehouse.QuantityOnHand, in the item's standard unit; falls only when an invoice is posted."""
+    available: Decimal
+    """QuantityOnHand − QuantityOnSalesOrder − QuantityOnBackOrder − QuantityRequiredForWO, in the standard unit; below
+    zero when more is promised than there is."""
+    available_to_sell: int = Field(ge=0)
+    """In the web shop's unit: (available − safety stock − what this pair's accepted orders not yet in Sage will take) ÷
+    the web unit's conversion, rounded down, never below zero. Clarity's `quantityAvailable`."""
+    as_of: AwareDatetime
+    """When Sage was read."""
+
+
+# ---- what was billed ------------------------------------------------------------------------------------------------
+
+
+class InvoiceKind(StrEnum):
+    """InvoiceType of SO_InvoiceHeader and AR_InvoiceHistoryHeader; Sage's other types bill no web order."""
+
+    INVOICE = "invoice"
+    CREDIT_MEMO = "credit_memo"
+    DEBIT_MEMO = "debit_memo"
+    DELETED = "deleted"
+    """XD: its number is used up, nothing is owed."""
+
+
+class InvoiceLine(Frozen):
+    """One billed line: `quantity` × `unit_price` is `amount`, before order discount and tax."""
+
+    item_id: str = ""
+    """`OrderLine.item_id`; empty for charges, comments and lines that a person added in Sage."""
+    sales_order_no: str = ""
+    """AR_InvoiceHistoryDetail.AppliedSalesOrderNo: one invoice may serve several orders."""
+    item_code: str
+    """AR_InvoiceHistoryDetail.ItemCode."""
+    kind: ItemKind = ItemKind.REGULAR
+    description: str = ""
+    """AR_InvoiceHistoryDetail.ItemCodeDesc."""
+    quantity: Decimal
+    """AR_InvoiceHistoryDetail.QuantityShipped, in `unit`."""
+    unit: str = ""
+    """AR_InvoiceHistoryDetail.UnitOfMeasure."""
+    unit_price: Decimal
+    """AR_InvoiceHistoryDetail.UnitPrice, per `unit`."""
+    amount: Decimal
+    """AR_InvoiceHistoryDetail.ExtensionAmt."""
+    tax_class: str = ""
+    """AR_InvoiceHistoryDetail.TaxClass."""
+
+
+class AppliedPayment(Frozen):
+    """Money that pays an invoice: the order's deposit, or a cash receipt."""
+
+    deposit: bool = False
+    """Came with the order (AR_InvoiceHistoryHeader.DepositAmt); else a cash receipt applied it."""
+    payment_type: str = ""
+    """AR_InvoiceHistoryPayment.PaymentType."""
+    reference: str = ""
+    """The gateway's transaction where Sage has it (AR_InvoiceHistoryPayment.OtherPaymentTypeRefNo), else the check."""
+    amount: Decimal
+    """AR_InvoiceHistoryPayment.TransactionAmt; negative when taken back."""
+    applied_on: date | None = None
+    """A date of the company's time zone."""
+
+
+class Invoice(Frozen):
+    """An invoice of Sage, unposted (SO_InvoiceHeader) or posted (AR_InvoiceHistoryHeader), whole.
+
+    Amounts are in `currency`; those of a credit memo are negative.
+    """
+
+    invoice_no: str
+    """AR_InvoiceHistoryHeader.InvoiceNo, the same before and after posting."""
+    header_sequence: str = ""
+    """AR_InvoiceHistoryHeader.HeaderSeqNo, with `invoice_no` the key of history; empty while unposted."""
+    kind: InvoiceKind = InvoiceKind.INVOICE
+    posted: bool
+    order_id: str = ""
+    """Clarity's order, where the invoice bills one."""
+    sales_order_no: str = ""
+    """AR_InvoiceHistoryHeader.SalesOrderNo; an invoice for several orders names them on its lines."""
+    customer_no: str
+    """Division and number, `01-ABF`."""
+    purchase_order_number: str = ""
+    """AR_InvoiceHistoryHeader.CustomerPONo."""
+    invoice_date: date | None = None
+    """AR_InvoiceHistoryHeader.InvoiceDate."""
+    due_date: date | None = None
+    """AR_InvoiceHistoryHeader.InvoiceDueDate."""
+    currency: str
+    """ISO 4217; the company's."""
+    lines: list[InvoiceLine]
+    totals: Totals
+    """`items` the lines of goods, `fees` those of charges, `shipping` FreightAmt, `tax` SalesTaxAmt, `discount`
+    DiscountAmt; Σ over an order's invoices compares with the order's own totals."""
+    payments: list[AppliedPayment] = []
+    balance: Decimal | None = None
+    """AR_OpenInvoice.Balance: what is still owed; None while unposted."""

@@ -18,7 +18,7 @@ from mappings.problems import Problem
 class Section(BaseModel):
     """A section of a pair file: immutable, unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 HERE = "."

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from mappings.clarity_profile import ClarityOrderState
 from mappings.pair import Pair
-from mappings.statuses import reason_not_to_start
+from mappings.statuses import clarity_state, reason_not_to_start
 
 ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -76,6 +77,13 @@ def _updated(payload: Mapping[str, Any]) -> datetime | None:
     except ValueError:
         return None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def is_cancelled(payload: Mapping[str, Any], pair: Pair) -> bool:
+    """Whether the order's status says that it is cancelled."""
+    body = payload.get("data")
+    status = body.get("status") if isinstance(body, Mapping) else None
+    return isinstance(status, str) and (clarity_state(status, pair.clarity.statuses) is ClarityOrderState.CANCELLED)
 
 
 def reason_to_ignore(payload: Mapping[str, Any], pair: Pair) -> str:

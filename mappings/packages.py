@@ -1,7 +1,7 @@
 """From one shipment invoice to the shipments that Clarity is told, one per package (rules 2), and the steps that bring
 what Clarity knows in line with them.
 
-In: the order's lines and the invoice. Out: `ClarityShipment`s whose quantities sum to what the invoice shipped.
+In: the order's lines and the invoice. Out: `Shipment`s whose quantities sum to what the invoice shipped.
 Quantities come from the contents of each package where Sage knows them; else the first package carries all.
 """
 
@@ -11,18 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from mappings.canonical import Shipment, ShippedLine
 from mappings.frozen import Frozen
 from mappings.pair import Pair, ShipVia
 from mappings.progress import in_order_unit
 from mappings.sales_order import CreatedLine
 from mappings.shipments import (
     NO_PACKAGE,
-    ClarityShipment,
     InvoicedLine,
     Package,
     PackageItem,
     ShipmentInvoice,
-    ShipmentItem,
     ShipsOn,
 )
 
@@ -33,9 +32,7 @@ Contents = dict[str, dict[str, Decimal]]
 """PackageNo → Clarity item id → quantity."""
 
 
-def plan_shipments(
-    order_id: str, lines: Iterable[CreatedLine], invoice: ShipmentInvoice, pair: Pair
-) -> list[ClarityShipment]:
+def plan_shipments(order_id: str, lines: Iterable[CreatedLine], invoice: ShipmentInvoice, pair: Pair) -> list[Shipment]:
     """One shipment per package, `0000` when the invoice has none; zero quantities and charges are never sent.
 
     Goods that the buyer did not order as such (a substitute, a late component of a kit) are told by their tracking,
@@ -121,49 +118,46 @@ def share_packages(
 
 def _shipment(
     order_id: str, invoice: ShipmentInvoice, package: Package, content: dict[str, Decimal], pair: Pair
-) -> ClarityShipment:
+) -> Shipment:
     ship_via = package.ShipVia or invoice.ShipVia
     rule = next((rule for rule in pair.order.ship_via if rule.ship_via == ship_via), None) or ShipVia(
         ship_via=ship_via or "?"
     )
-    shipped = invoice.ShipDate or invoice.InvoiceDate
-    return ClarityShipment(
-        orderId=order_id,
-        externalReference=f"{reference_prefix(invoice.SalesOrderNo, invoice.InvoiceNo)}{package.PackageNo}",
+    return Shipment(
+        order_id=order_id,
+        reference=f"{reference_prefix(invoice.SalesOrderNo, invoice.InvoiceNo)}{package.PackageNo}",
         carrier=rule.carrier or ship_via,
         service=rule.method,
-        trackingNumber=package.TrackingID,
-        trackingUrl=rule.tracking_url.replace("{tracking}", package.TrackingID) if package.TrackingID else "",
-        shippedDate=shipped.isoformat() if shipped else "",
-        items=[
-            ShipmentItem(orderItemId=item_id, quantity=quantity)
-            for item_id, quantity in content.items()
-            if quantity > 0
+        tracking_number=package.TrackingID,
+        tracking_url=rule.tracking_url.replace("{tracking}", package.TrackingID) if package.TrackingID else "",
+        shipped_on=invoice.ShipDate or invoice.InvoiceDate,
+        lines=[
+            ShippedLine(item_id=item_id, quantity=quantity) for item_id, quantity in content.items() if quantity > 0
         ],
     )
 
 
 def reference_prefix(sales_order_no: str, invoice_no: str) -> str:
-    """What the external references of one order's share of an invoice begin with."""
+    """What the references of one order's share of an invoice begin with."""
     return f"{sales_order_no}-{invoice_no}-"
 
 
 class KnownShipment(Frozen):
-    """A shipment as Clarity has it."""
+    """A shipment as Clarity has it, under Clarity's `id`; the other fields as in `Shipment`."""
 
     id: str
-    externalReference: str
+    reference: str
     void: bool = False
     carrier: str = ""
     service: str = ""
-    trackingNumber: str = ""
-    trackingUrl: str = ""
-    items: list[ShipmentItem] = []
+    tracking_number: str = ""
+    tracking_url: str = ""
+    lines: list[ShippedLine] = []
 
     @property
     def base_reference(self) -> str:
         """The reference without its revision."""
-        return _REVISION.sub("", self.externalReference)
+        return _REVISION.sub("", self.reference)
 
 
 _REVISION = re.compile(r"-R\d+$")
@@ -173,7 +167,7 @@ _REVISION = re.compile(r"-R\d+$")
 class Create:
     """`POST /shipments`."""
 
-    shipment: ClarityShipment
+    shipment: Shipment
 
 
 @dataclass(frozen=True)
@@ -181,7 +175,7 @@ class Update:
     """`PATCH /shipments/{id}`: carrier and tracking."""
 
     id: str
-    shipment: ClarityShipment
+    shipment: Shipment
 
 
 @dataclass(frozen=True)
@@ -194,7 +188,7 @@ class Void:
 Step = Create | Update | Void
 
 
-def steps_towards(wanted: Sequence[ClarityShipment], known: Sequence[KnownShipment]) -> list[Step]:
+def steps_towards(wanted: Sequence[Shipment], known: Sequence[KnownShipment]) -> list[Step]:
     """What to do so that Clarity's shipments of one invoice become `wanted`; nothing when they are already.
 
     Tracking that came late updates the same shipment, also the one that was told without a package. Other contents
@@ -207,38 +201,38 @@ def steps_towards(wanted: Sequence[ClarityShipment], known: Sequence[KnownShipme
         told[one.base_reference] += 1
     voids: list[Step] = []
     others: list[Step] = []
-    unplaced = [shipment for shipment in wanted if shipment.externalReference not in live]
-    wanted_references = {shipment.externalReference for shipment in wanted}
+    unplaced = [shipment for shipment in wanted if shipment.reference not in live]
+    wanted_references = {shipment.reference for shipment in wanted}
     orphans = {reference: one for reference, one in live.items() if reference not in wanted_references}
     for shipment in wanted:
-        match = live.get(shipment.externalReference)
+        match = live.get(shipment.reference)
         if match is None and unplaced and shipment is unplaced[0]:
             # The shipment told before there was any package becomes the first package's.
             reference = next((one for one in orphans if one.endswith(f"-{NO_PACKAGE}")), None)
-            if reference is not None and _content(orphans[reference].items) == _content(shipment.items):
+            if reference is not None and _content(orphans[reference].lines) == _content(shipment.lines):
                 match = orphans.pop(reference)
         if match is None:
-            others.append(Create(_revised(shipment, told[shipment.externalReference])))
-        elif _content(match.items) != _content(shipment.items):
+            others.append(Create(_revised(shipment, told[shipment.reference])))
+        elif _content(match.lines) != _content(shipment.lines):
             voids.append(Void(match.id))
-            others.append(Create(_revised(shipment, told[shipment.externalReference])))
+            others.append(Create(_revised(shipment, told[shipment.reference])))
         elif _tracking(match) != _tracking(shipment):
             others.append(Update(match.id, shipment))
     return [*voids, *(Void(one.id) for one in orphans.values()), *others]
 
 
-def _revised(shipment: ClarityShipment, told: int) -> ClarityShipment:
+def _revised(shipment: Shipment, told: int) -> Shipment:
     if not told:
         return shipment
-    return shipment.model_copy(update={"externalReference": f"{shipment.externalReference}-R{told + 1}"})
+    return shipment.model_copy(update={"reference": f"{shipment.reference}-R{told + 1}"})
 
 
-def _content(items: Iterable[ShipmentItem]) -> dict[str, Decimal]:
+def _content(lines: Iterable[ShippedLine]) -> dict[str, Decimal]:
     content: dict[str, Decimal] = defaultdict(Decimal)
-    for item in items:
-        content[item.orderItemId] += item.quantity
+    for line in lines:
+        content[line.item_id] += line.quantity
     return dict(content)
 
 
-def _tracking(shipment: KnownShipment | ClarityShipment) -> tuple[str, str, str, str]:
-    return (shipment.carrier, shipment.service, shipment.trackingNumber, shipment.trackingUrl)
+def _tracking(shipment: KnownShipment | Shipment) -> tuple[str, str, str, str]:
+    return (shipment.carrier, shipment.service, shipment.tracking_number, shipment.tracking_url)

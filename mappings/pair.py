@@ -122,8 +122,8 @@ class OrderRules(Section):
     warehouse: str = Field(default="", max_length=3)
     comment_item: str = "/C"
     notes: bool = True
-    prices: Prices = Prices()
     """The buyer's notes become a comment line."""
+    prices: Prices = Prices()
     header: dict[str, str] = {}
     """Fixed values by Sage column (CycleCode, SalespersonNo, FOB, …)."""
     header_rules: list[HeaderRule] = []
@@ -461,6 +461,12 @@ class Pace(Section):
     retry_maximum: float = Field(default=300.0, gt=0)
 
 
+class PaceInFile(Pace):
+    """The section `pace` of a pair file: a misspelt key is an error; on its way an older worker ignores a new one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class Pair(Section):
     """One integration pair."""
 
@@ -487,7 +493,7 @@ class Pair(Section):
     columns: dict[str, int] = {}
     """Text lengths by Sage column; a value that does not fit is a problem, never cut."""
     polling: Polling = Polling()
-    pace: Pace = Pace()
+    pace: PaceInFile = PaceInFile()
 
     @field_validator("name")
     @classmethod

@@ -1,4 +1,4 @@
-"""Shipments as Sage has them (invoices, posted or not) and as Clarity is told about them.
+"""Shipments as Sage has them (invoices, posted or not), and what they add up to; `canonical.Shipment` is what is told.
 
 A shipment is an invoice of type IN that bills at least one counting line of ours (rules 2); its identity at Clarity is
 SalesOrderNo + InvoiceNo + PackageNo. Quantities are in the order line's unit.
@@ -155,26 +155,6 @@ class CancelledItem(Frozen):
     reason: str
     refundRequested: bool = False
     """The buyer has paid: accounting owes a refund."""
-
-
-class ShipmentItem(Frozen):
-    """A quantity of one Clarity order item inside a package."""
-
-    orderItemId: str
-    quantity: Decimal
-
-
-class ClarityShipment(Frozen):
-    """`POST /api/v1/shipments`, field names as in domain/clarity.md (this project's assumption)."""
-
-    orderId: str
-    externalReference: str
-    carrier: str = ""
-    service: str = ""
-    trackingNumber: str = ""
-    trackingUrl: str = ""
-    shippedDate: str
-    items: list[ShipmentItem]
 
 
 class InvoiceReference(Frozen):

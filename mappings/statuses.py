@@ -63,8 +63,18 @@ def reason_not_to_start(status: str, statuses: ClarityStatuses) -> str:
 
 
 def status_problem(status: str, profile: ClarityProfile) -> Problem | None:
-    """The problem (hold `invalid_data`) of an order whose status the pair does not know."""
-    if clarity_state(status, profile.statuses) is not None:
+    """The problem (hold `invalid_data`) of an order in a status that the pair does not know, or that says to wait.
+
+    Such an order comes here when its status changes while it is on its way.
+    """
+    state = clarity_state(status, profile.statuses)
+    if state in (ClarityOrderState.ON_HOLD, ClarityOrderState.PENDING_PAYMENT, ClarityOrderState.CANCELLED):
+        return Problem(
+            field="data.status",
+            message=f"is {status.strip()[:64]}: the order must not go to Sage now.",
+            suggestion="It goes on by itself when Clarity sends it in another status. Or cancel it here.",
+        )
+    if state is not None:
         return None
     return Problem(
         field="data.status",

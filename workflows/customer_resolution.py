@@ -2,7 +2,8 @@
 
 In: `CustomerStart` with what is known of the buyer, and a signal `attach` per waiting order. Out: a signal
 `customer_resolved` to each of them. Orders of the same buyer share this workflow by its id, a keyed hash of the match
-key, so that simultaneous first orders make one account.
+key (initials and postal code), so that simultaneous first orders make one account. Strangers may share it too: each
+order is still matched by its own data.
 """
 
 from datetime import timedelta

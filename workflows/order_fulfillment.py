@@ -164,6 +164,7 @@ class OrderFulfillmentWorkflow:
         self.changed = False
         """Clarity sent a newer version than the one being worked on."""
         self.stop_asked = ""
+        self.cancelling = False
         """Why somebody wants the order cancelled (Clarity's order.cancelled); honoured between steps."""
         self.cancel_requested = False
         """Somebody requested cancellation of the workflow (Web UI, CLI); it becomes a hold."""
@@ -748,6 +749,7 @@ class OrderFulfillmentWorkflow:
 
     async def cancel(self) -> None:
         """A business cancellation completes the workflow; Clarity is told."""
+        self.cancelling = True
         self.step("Clarity to take the cancellation")
         await self.insist(
             ClarityActivities.cancel_at_clarity,
@@ -1043,6 +1045,8 @@ class OrderFulfillmentWorkflow:
     def clarity_order_changed(self, change: ClarityOrderChanged) -> None:
         """Before the sales order exists the new version is what gets created; afterwards people are told."""
         if change.digest in self.digests and change.event != EventType.ORDER_CANCELLED:
+            return
+        if self.cancelling and change.event == EventType.ORDER_CANCELLED:
             return
         self.digests.add(change.digest)
         if change.event != EventType.ORDER_CANCELLED and is_older(change.payload, self.payload):

@@ -6,6 +6,7 @@ Raises the tree of `connectors.errors`. Field names are this project's assumptio
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -15,11 +16,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from connectors.clarity.sign_in import SYSTEM, ClaritySettings, sign_in_of
 from connectors.errors import RetryLater
 from connectors.http import Json, JsonApi
+from mappings.canonical import Shipment, ShippedLine
 from mappings.clarity_profile import ClarityProfile, ErrorAnswer, Kind, from_contract, to_contract, value_at
 from mappings.packages import KnownShipment
-from mappings.shipments import CancelledItem, ClarityShipment, InvoiceReference, ShipmentItem
+from mappings.shipments import CancelledItem, InvoiceReference
 
 __all__ = ["ClarityClient", "ClaritySettings", "OrderPage", "ShipmentReceipt"]
+
+
+class ReceivedItem(BaseModel):
+    """A quantity of one order item, as Clarity has it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
+
+    orderItemId: str
+    quantity: Decimal
 
 
 class ShipmentReceipt(BaseModel):
@@ -35,7 +46,7 @@ class ShipmentReceipt(BaseModel):
     service: str = ""
     trackingNumber: str = ""
     trackingUrl: str = ""
-    items: list[ShipmentItem] = []
+    items: list[ReceivedItem] = []
 
 
 class OrderPage(BaseModel):
@@ -133,7 +144,7 @@ class ClarityClient:
             body=from_contract(body, Kind.ORDER, self._profile),
         )
 
-    async def post_shipment(self, shipment: ClarityShipment) -> ShipmentReceipt:
+    async def post_shipment(self, shipment: Shipment) -> ShipmentReceipt:
         """201 new, 200 the same again; AlreadyExists (409) for the same reference with other content."""
         body = from_contract(shipment_body(shipment), Kind.SHIPMENT, self._profile)
         _, answer = await self._api.call("POST", self._profile.routes.shipments, body=body)
@@ -154,8 +165,16 @@ class ClarityClient:
             page += 1
 
     def _known(self, receipt: ShipmentReceipt) -> KnownShipment:
-        void = receipt.status == self._profile.statuses.shipment_void
-        return KnownShipment(void=void, **receipt.model_dump(exclude={"status", "orderId"}))
+        return KnownShipment(
+            id=receipt.id,
+            reference=receipt.externalReference,
+            void=receipt.status == self._profile.statuses.shipment_void,
+            carrier=receipt.carrier,
+            service=receipt.service,
+            tracking_number=receipt.trackingNumber,
+            tracking_url=receipt.trackingUrl,
+            lines=[ShippedLine(item_id=item.orderItemId, quantity=item.quantity) for item in receipt.items],
+        )
 
     def _receipt(self, answer: Json, call: str) -> ShipmentReceipt:
         shipment = to_contract(answer, Kind.SHIPMENT, self._profile)
@@ -166,7 +185,7 @@ class ClarityClient:
         except ValidationError:
             raise RetryLater(SYSTEM, call, "an answer that is no shipment") from None
 
-    async def patch_shipment(self, shipment_id: str, shipment: ClarityShipment) -> None:
+    async def patch_shipment(self, shipment_id: str, shipment: Shipment) -> None:
         """Bring carrier, service and tracking up to date; contents stay."""
         body = {
             name: value
@@ -195,11 +214,19 @@ class ClarityClient:
         )
 
 
-def shipment_body(shipment: ClarityShipment) -> dict[str, Any]:
-    """JSON of a shipment; empty optional fields are left out."""
-    body = {name: value for name, value in shipment.model_dump(exclude={"items"}).items() if value}
-    body["items"] = [item.model_dump(mode="json") for item in shipment.items]
-    return body
+def shipment_body(shipment: Shipment) -> dict[str, Any]:
+    """A shipment in the contract's words (domain/clarity.md: an assumption); empty optional fields are left out."""
+    fields = {
+        "orderId": shipment.order_id,
+        "externalReference": shipment.reference,
+        "carrier": shipment.carrier,
+        "service": shipment.service,
+        "trackingNumber": shipment.tracking_number,
+        "trackingUrl": shipment.tracking_url,
+        "shippedDate": shipment.shipped_on.isoformat() if shipment.shipped_on else "",
+    }
+    items = [{"orderItemId": line.item_id, "quantity": str(line.quantity)} for line in shipment.lines]
+    return {**{name: value for name, value in fields.items() if value}, "items": items}
 
 
 def explain_errors(names: ErrorAnswer) -> Callable[[Json], tuple[str, str]]:

@@ -306,7 +306,8 @@ class Orders:
             raise refuse(bus, "TaxClass", f"The tax class {line['TaxClass']} is not on file.")
         line.setdefault("WarehouseCode", header["WarehouseCode"])
         quantity = to_decimal(line.setdefault("QuantityOrdered", 0 if line["ItemType"] == COMMENT else 1))
-        price = to_decimal(line.get("UnitPrice", item["StandardUnitPrice"]))
+        standard_price = to_decimal(item["StandardUnitPrice"]) * line["UnitOfMeasureConvFactor"]
+        price = to_decimal(line.get("UnitPrice", standard_price))
         line["PriceOverridden"] = "Y" if "UnitPrice" in line else "N"
         line["UnitPrice"] = price
         if line["ItemType"] in (REGULAR, SPECIAL):

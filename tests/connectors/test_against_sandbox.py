@@ -19,6 +19,7 @@ from connectors.sage100.item_catalogue import ItemCatalogue
 from connectors.sage100.match_index import MatchIndex
 from connectors.sage100.odbc import SageReader
 from connectors.sage100.queries import Statement
+from mappings.canonical import Shipment, ShippedLine
 from mappings.item_candidates import nearest_items
 from mappings.pair import ClarityProfile
 from mappings.sales_order import (

@@ -13,7 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,7 +33,7 @@ from connectors.clarity.client import ClarityClient, ClaritySettings
 from connectors.clarity.sign_in import LIFETIME_WHEN_UNTOLD, lifetime_of
 from connectors.clarity.webhooks import BadSignature, decode_secret, verify
 from connectors.errors import AlreadyExists, Ambiguous, NotFound, Refused, RetryLater, SignedOut
-from mappings.canonical import Order
+from mappings.canonical import Order, Shipment, ShippedLine
 from mappings.clarity_order import parse_order
 from mappings.clarity_profile import CONTRACT, ClarityProfile, Kind, from_contract, release_path, to_contract
 from mappings.intake import order_id_of, payload_digest, reason_to_ignore

@@ -218,17 +218,22 @@ async def test_a_terminated_order_is_told_once_and_can_be_restarted(settled: Hou
     assert [answer.status_code for answer in answers] == [200, 409]
 
 
-def test_cancelling_at_clarity_before_sage_knew_the_order_ends_it(settled: House) -> None:
-    event = an_order("70008", "W-70008")
+@pytest.mark.parametrize(
+    ("order_id", "kind", "status"), [("70008", "order.cancelled", "Pending"), ("70018", "order.updated", "Cancelled")]
+)
+def test_cancelling_at_clarity_before_sage_knew_the_order_ends_it(
+    settled: House, order_id: str, kind: str, status: str
+) -> None:
+    event = an_order(order_id, f"W-{order_id}")
     event["data"]["items"][0]["sku"] = "NO-SUCH-ITEM"
     httpx.post(f"{settled.sandbox.clarity_url}/_control/orders", json=event)
 
     def state() -> str:
-        answer = httpx.get(f"{settled.api_url}/orders/demo/70008", timeout=10).json()
+        answer = httpx.get(f"{settled.api_url}/orders/demo/{order_id}", timeout=10).json()
         return str((answer.get("order") or {}).get("state"))
 
     wait_until("the order is held", lambda: state() == "held")
-    event["type"] = "order.cancelled"
+    event["type"], event["data"]["status"] = kind, status
     assert deliver(settled, encode(event)).json()["result"] == "changed"
     wait_until("the order is cancelled", lambda: state() == "cancelled")
-    assert settled.sandbox.clarity("GET", "/api/v1/orders/70008").json()["status"] == "Cancelled"
+    assert settled.sandbox.clarity("GET", f"/api/v1/orders/{order_id}").json()["status"] == "Cancelled"

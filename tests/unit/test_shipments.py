@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mappings.canonical import Shipment
 from mappings.packages import Create, KnownShipment, Update, Void, plan_shipments, share_packages, steps_towards
 from mappings.pair import BusinessHours, Pace, Pair, load_pair
 from mappings.progress import (
@@ -23,7 +24,6 @@ from mappings.progress import (
 from mappings.readiness import ready, without_waiting
 from mappings.sales_order import CreatedLine, SageItemType
 from mappings.shipments import (
-    ClarityShipment,
     InvoicedLine,
     OrderProgress,
     Package,
@@ -124,7 +124,7 @@ def contents(
     pair: Pair, shipped: ShipmentInvoice, lines: list[CreatedLine] | None = None
 ) -> dict[str, dict[str, Decimal]]:
     return {
-        shipment.externalReference: {item.orderItemId: item.quantity for item in shipment.items}
+        shipment.reference: {line.item_id: line.quantity for line in shipment.lines}
         for shipment in plan_shipments("10001", lines or TWO, shipped, pair)
     }
 
@@ -158,8 +158,8 @@ def test_carrier_service_and_tracking_address_come_from_the_pair(pair: Pair) -> 
     package = Package(PackageNo="0001", TrackingID="1Z9", ShipVia="UPS GROUND")
     shipped = invoice("1", ALL, Packages=[package], ShipDate=date(2026, 11, 23))
     told = plan_shipments("10001", TWO, shipped, pair)[0]
-    assert (told.carrier, told.service, told.shippedDate) == ("UPS", "Ground", "2026-11-23")
-    assert told.trackingUrl == "https://www.ups.com/track?tracknum=1Z9"
+    assert (told.carrier, told.service, told.shipped_on) == ("UPS", "Ground", date(2026, 11, 23))
+    assert told.tracking_url == "https://www.ups.com/track?tracknum=1Z9"
     unknown = invoice("1", ALL, Packages=[package.model_copy(update={"ShipVia": "BIKE"})])
     assert plan_shipments("10001", TWO, unknown, pair)[0].carrier == "BIKE"
 
@@ -331,8 +331,8 @@ def test_packages_of_an_invoice_for_two_orders_are_shared_by_contents() -> None:
     ]
 
 
-def known(shipment: ClarityShipment, id_: str = "x", *, void: bool = False) -> KnownShipment:
-    names = ("externalReference", "carrier", "service", "trackingNumber", "trackingUrl", "items")
+def known(shipment: Shipment, id_: str = "x", *, void: bool = False) -> KnownShipment:
+    names = ("reference", "carrier", "service", "tracking_number", "tracking_url", "lines")
     return KnownShipment(id=id_, void=void, **{name: getattr(shipment, name) for name in names})
 
 
@@ -349,7 +349,7 @@ def test_steps_towards_what_clarity_should_know(pair: Pair) -> None:
     void, again = steps_towards(fewer, [known(untracked[0])])
     assert void == Void("x")
     assert isinstance(again, Create)
-    assert again.shipment.externalReference == "0001042-7-0000-R2"
+    assert again.shipment.reference == "0001042-7-0000-R2"
     revised = known(again.shipment, "y")
     assert steps_towards(fewer, [known(untracked[0], void=True), revised]) == []
     assert steps_towards([], [known(untracked[0], void=True), revised]) == [Void("y")]
@@ -372,11 +372,11 @@ def test_after_the_steps_clarity_knows_exactly_what_shipped(
         steps = steps_towards(wanted, list(store.values()))
         for step in steps:
             if isinstance(step, Create):
-                reference = step.shipment.externalReference
-                assert reference not in {one.externalReference for one in store.values()}
+                reference = step.shipment.reference
+                assert reference not in {one.reference for one in store.values()}
                 store[f"id{len(store)}"] = known(step.shipment, f"id{len(store)}")
             elif isinstance(step, Update):
-                names = ("carrier", "service", "trackingNumber", "trackingUrl")
+                names = ("carrier", "service", "tracking_number", "tracking_url")
                 values = {name: getattr(step.shipment, name) for name in names}
                 store[step.id] = store[step.id].model_copy(update=values)
             else:
@@ -384,10 +384,10 @@ def test_after_the_steps_clarity_knows_exactly_what_shipped(
         live = [one for one in store.values() if not one.void]
         told: dict[str, Decimal] = {}
         for one in live:
-            for item in one.items:
-                told[item.orderItemId] = told.get(item.orderItemId, Decimal(0)) + item.quantity
+            for packed in one.lines:
+                told[packed.item_id] = told.get(packed.item_id, Decimal(0)) + packed.quantity
         assert told == {item: Decimal(n) for item, n in zip("ab", quantities, strict=True) if n}
-        assert sorted(one.trackingNumber for one in live) == sorted(one.trackingNumber for one in wanted)
+        assert sorted(one.tracking_number for one in live) == sorted(one.tracking_number for one in wanted)
     assert steps == []
 
 

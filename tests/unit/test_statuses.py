@@ -123,3 +123,10 @@ def test_an_order_without_payment_does_not_belong_in_sage() -> None:
 def test_a_name_for_two_states_is_refused() -> None:
     with pytest.raises(ValidationError, match="'shipped' stands for both"):
         ClarityStatuses(completed="Shipped")
+
+
+@pytest.mark.parametrize("status", ["Parked", "WITHDRAWN", "awaiting funds"])
+def test_an_order_that_must_wait_does_not_go_to_sage(status: str) -> None:
+    problem = status_problem(status, ClarityProfile(statuses=SITE))
+    assert problem is not None
+    assert "must not go to Sage" in problem.message

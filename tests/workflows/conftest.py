@@ -276,7 +276,7 @@ class World:
         self.calls.append("post_shipment")
         self.shipments.append(request)
         plan = plan_shipments(request.order_id, request.lines, request.invoice, PAIR)
-        return ShipmentPosted(references=[shipment.externalReference for shipment in plan])
+        return ShipmentPosted(references=[shipment.reference for shipment in plan])
 
     @activity.defn
     async def void_shipment(self, request: VoidShipment) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 
+from mappings.addresses import FittedAddress, fit_address, normalise_address
 from mappings.amounts import cents
 from mappings.canonical import Address, Order
 from mappings.clarity_order import order_title, parse_order
@@ -19,7 +20,7 @@ from mappings.order_lines import expected_totals, freight_amt, sales_order_lines
 from mappings.pair import Check, Pair, ShipVia, TaxPolicy, TaxRule
 from mappings.pair_rules import fits, holds, values
 from mappings.payments import translate_payments
-from mappings.places import POSTAL_COUNTRIES, REGION_COUNTRIES, country_code, region_code, sage_country
+from mappings.places import country_code
 from mappings.problems import Problem
 from mappings.sales_order import (
     CustomerSearch,
@@ -98,8 +99,8 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
         OrderDate=order.created.astimezone(pair.company.zone).date(),
         OrderStatus=pair.order.order_status,
         ShipExpireDate=order.requested_ship_date,
-        **{f"BillTo{name}": value for name, value in bill_to.items() if name != "Country2"},
-        **{f"ShipTo{name}": value for name, value in ship_to.items() if name != "Country2"},
+        **{f"BillTo{part}": value for part, value in bill_to.columns.items()},
+        **{f"ShipTo{part}": value for part, value in ship_to.columns.items()},
         ShipVia=via.ship_via if via else "",
         CustomerPONo=customer_po_no,
         WarehouseCode=warehouse,
@@ -177,8 +178,8 @@ def tax_schedule(order: Order, pair: Pair, problems: list[Problem]) -> str:
 
 def tax_rule(order: Order, pair: Pair, problems: list[Problem]) -> TaxRule | None:
     """The pair's first rule that fits the ship-to's country and region, and the order."""
-    country = country_code(order.shipping.country) or ""
-    region = region_code(country, order.shipping.region) or "" if country in REGION_COUNTRIES else ""
+    ship_to = normalise_address(order.shipping, "data.shippingAddress")
+    country, region = ship_to.country, ship_to.region
     for index, rule in enumerate(pair.tax.schedules):
         if rule.country not in ("", country) or rule.region not in ("", region):
             continue
@@ -188,42 +189,13 @@ def tax_rule(order: Order, pair: Pair, problems: list[Problem]) -> TaxRule | Non
     return None
 
 
-def _address(address: Address, path: str, pair: Pair, problems: list[Problem]) -> dict[str, str]:
-    """The address in Sage's parts (plus the ISO-2 country); missing parts and what does not fit are problems."""
-
-    def need(field: str, message: str) -> None:
-        problems.append(Problem(field=f"{path}.{field}", message=message, suggestion="Correct the address in Clarity."))
-
-    name = address.company or address.name
-    if not name:
-        need("name", "is missing")
-    for field, value in (("line1", address.line1), ("city", address.city)):
-        if not value:
-            need(field, "is missing")
-    country = country_code(address.country)
-    if country is None:
-        need("country", "is missing" if not address.country else "is no country this project knows")
-        country = ""
-    state = ""
-    if country in REGION_COUNTRIES:
-        state = region_code(country, address.region) or ""
-        if not state:
-            need("region", "is missing" if not address.region else "is no state or province of that country")
-    if country in POSTAL_COUNTRIES and not address.postal_code:
-        need("postalCode", "is missing")
-    lines = [line for line in (address.line1, address.line2, address.line3) if line]
-    if address.company and address.name and len(lines) < 3:
-        lines = [f"Attn: {address.name}", *lines]
+def _address(address: Address, path: str, pair: Pair, problems: list[Problem]) -> FittedAddress:
+    """The address in Sage's parts; missing parts and what does not fit are problems."""
+    normalised = normalise_address(address, path)
     prefix = "ShipTo" if path.endswith("shippingAddress") else "BillTo"
-    parts = {
-        "Name": name,
-        **{f"Address{number}": lines[number - 1] if number <= len(lines) else "" for number in (1, 2, 3)},
-        "City": address.city,
-        "ZipCode": address.postal_code.upper(),
-    }
-    for part, value in parts.items():
-        fits(f"{prefix}{part}", value, path, pair, problems)
-    return {**parts, "State": state, "CountryCode": sage_country(country), "Country2": country}
+    fitted = fit_address(normalised, pair.columns, prefix, path)
+    problems += [*normalised.problems, *fitted.problems]
+    return fitted
 
 
 def _person(order: Order) -> str:
@@ -242,7 +214,7 @@ def _purchase_order(order: Order, pair: Pair) -> tuple[str, str]:
 
 
 def _customer(
-    order: Order, pair: Pair, bill_to: dict[str, str], schedule: str, problems: list[Problem]
+    order: Order, pair: Pair, bill_to: FittedAddress, schedule: str, problems: list[Problem]
 ) -> CustomerSearch:
     email = normalised_email(order.buyer.email)
     if order.buyer.email and not email:
@@ -256,14 +228,14 @@ def _customer(
     phone = order.buyer.phone or order.billing.phone
     new_customer = NewCustomer(
         ARDivisionNo=pair.customers.new_division,
-        CustomerName=bill_to["Name"],
-        AddressLine1=bill_to["Address1"],
-        AddressLine2=bill_to["Address2"],
-        AddressLine3=bill_to["Address3"],
-        City=bill_to["City"],
-        State=bill_to["State"],
-        ZipCode=bill_to["ZipCode"],
-        CountryCode=bill_to["CountryCode"],
+        CustomerName=bill_to.Name,
+        AddressLine1=bill_to.Address1,
+        AddressLine2=bill_to.Address2,
+        AddressLine3=bill_to.Address3,
+        City=bill_to.City,
+        State=bill_to.State,
+        ZipCode=bill_to.ZipCode,
+        CountryCode=bill_to.CountryCode,
         TelephoneNo=fits("TelephoneNo", phone, "data.customer.phone", pair, problems),
         EmailAddress=fits("EmailAddress", email, "data.customer.email", pair, problems),
         TermsCode=pair.customers.terms_code,
@@ -278,14 +250,14 @@ def _customer(
         customer_reference=order.buyer.customer_reference,
         clarity_id=order.buyer.clarity_id,
         email=email,
-        bill_to_name=bill_to["Name"],
+        bill_to_name=bill_to.Name,
         bill_to_line1=(order.billing if order.billing.line1 else order.shipping).line1,
         bill_to_line2=(order.billing if order.billing.line1 else order.shipping).line2,
-        bill_to_postal_code=bill_to["ZipCode"],
-        bill_to_country=bill_to["Country2"],
+        bill_to_postal_code=bill_to.ZipCode,
+        bill_to_country=country_code((order.billing if order.billing.line1 else order.shipping).country) or "",
         phone=phone,
         fully_captured=order.captured >= order.totals.grand,
-        match_key=match_key(bill_to["Name"], bill_to["ZipCode"]),
+        match_key=match_key(bill_to.Name, bill_to.ZipCode),
         new_customer=new_customer,
     )
 

@@ -60,13 +60,13 @@ class Reader:
         if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
             self.problem(name, f"is {kind(value)}, not text")
             return ""
-        text = str(value).strip()
+        text = "".join(one for one in str(value) if one.isprintable() or one in "\n\t").strip()
         if required and not text:
             self.problem(name, "is missing", "Correct the order in Clarity, or release with a correction.")
         if len(text) > limit:
             self.problem(name, f"has {len(text)} characters; {limit} is the limit")
             return ""
-        return "".join(character for character in text if character.isprintable() or character in "\n\t")
+        return text
 
     def number(self, name: str, limit: Decimal, *, default: Decimal | None = None, negative: bool = False) -> Decimal:
         """A finite decimal within ±limit; missing is a problem unless a default is given."""

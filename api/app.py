@@ -232,10 +232,9 @@ def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> N
     )
     async def release(pair: PairName, order_id: OrderId, decision: Release) -> ReleaseAccepted:
         edge_of(edges, pair)
-        if decision.correction is not None:
-            # A correction is kept in the order's history: card numbers never are (rules 5).
-            clean, _ = mask_card_numbers(decision.correction)
-            decision = decision.model_copy(update={"correction": clean})
+        # What people write is kept in the order's history: card numbers never are (rules 5).
+        clean, _ = mask_card_numbers(decision.model_dump(include={"by", "note", "correction"}))
+        decision = decision.model_copy(update=clean)
         if decision.hold is None:
             raise EdgeError(
                 422, "hold: is missing", "Send the number of the hold that GET shows, so that you decide it."

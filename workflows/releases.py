@@ -67,7 +67,8 @@ def check_release(
         raise ReleaseRefused(f"hold {release.hold} is over; the order is in hold {hold.hold}")
     if release.action not in hold.actions:
         raise ReleaseRefused(
-            f"{release.action.value} is no action of a {hold.reason.value} hold; actions: " + ", ".join(hold.actions)
+            f"{release.action.value} is no action of this hold ({hold.reason.value}); actions: "
+            + ", ".join(hold.actions)
         )
     match release.action:
         case ReleaseAction.CANCEL if sales_order_no and hold.reason is not HoldReason.DELETED_IN_SAGE:

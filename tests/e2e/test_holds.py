@@ -1,10 +1,12 @@
 """Every hold with each of its actions, released as support does it: CLI updates and signals, one by one and in bulk."""
 
 import json
+import random
 import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import TEMPORAL, history, temporal
 from tests.support.orders import PlacedOrder
-from tests.support.processes import wait_until
+from tests.support.processes import running, wait_until
 
 DESK = ("DESK-OAK-120", 1, "349.00")
 LAMP = ("LAMP-LED-01", 2, "49.99")
@@ -458,6 +460,9 @@ def test_thirty_orders_for_the_last_ten_pieces(support: House) -> None:
         held(order, "out_of_stock")
     item(support, "LAST-10", 10)
     actions = ("retry", "ship_available", "backorder")
+    seed = random.randrange(10**6)  # noqa: S311 - no secret
+    print(f"order of releases by seed {seed}")
+    random.Random(seed).shuffle(orders)  # noqa: S311 - no secret
     for number, order in enumerate(orders):
         release = {"action": actions[number % 3], "by": "support", "reason": "out_of_stock"}
         temporal(
@@ -483,8 +488,29 @@ def test_thirty_orders_for_the_last_ten_pieces(support: House) -> None:
 # ---- customers ------------------------------------------------------------------------------------------------------
 
 
-def test_forty_first_orders_of_one_person_make_one_account(support: House) -> None:
-    """At the same moment, some with an e-mail, some with a phone, some with both."""
+def settings_of_a_worker(house: House) -> dict[str, str]:
+    """The environment in which the house runs its workers, for more of them."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            settings = dict(
+                entry.split("=", 1) for entry in (process / "environ").read_text("utf-8").split("\0") if "=" in entry
+            )
+            if settings.get("TEMPORAL_ADDRESS") == house.temporal_address:
+                return settings
+    raise AssertionError("no process of this house is running")
+
+
+def test_forty_first_orders_of_one_person_make_one_account(support: House, tmp_path: Path) -> None:
+    """At the same moment, some with an e-mail, some with a phone, some with both; two more worker processes help."""
+    settings = settings_of_a_worker(support)
+    with (
+        running(["workers", "--role", "orders"], tmp_path / "second.log", settings),
+        running(["workers", "--role", "orders"], tmp_path / "third.log", settings),
+    ):
+        first_orders_of_one_person(support)
+
+
+def first_orders_of_one_person(support: House) -> None:
     address = {
         "name": "Wilhelmina Quist",
         "line1": "71 Alder Road",
@@ -516,3 +542,19 @@ def test_forty_first_orders_of_one_person_make_one_account(support: House) -> No
     accounts = support.sandbox.rows("SELECT CustomerNo FROM AR_Customer WHERE CustomerName = 'Wilhelmina Quist'")
     assert len(accounts) == 1
     assert {in_sage(support, order)["CustomerNo"] for order in orders} == {accounts[0]["CustomerNo"]}
+
+
+def test_internal_error(support: House) -> None:
+    item(support, "ODD-1", 10, SalesUMConvFctr="many", StandardUnitPrice="5.00")
+    mended, ended = (order_of(support, ("ODD-1", 1, "5.00")) for _ in range(2))
+    for order in (mended, ended):
+        hold = held(order, "internal_error")
+        assert hold["actions"] == ["retry", "cancel"]
+        assert hold["problems"][0]["message"]
+        assert alerts(support, order).count("Alert: held: internal_error") == 1
+    assert "actions: retry, cancel" in refused(support, mended, action="approve")
+    item(support, "ODD-1", 10, SalesUMConvFctr="1")
+    update(support, mended, action="retry")
+    mended.until_state("complete")
+    signal(support, ended, action="cancel")
+    cancelled(ended)

@@ -26,11 +26,11 @@ $(READY): requirements.lock
 run: $(READY) ## run everything here and watch the sample orders; ARGS="--exit-when-done" ends by itself
 	@$(BIN)/python -m workers demo $(ARGS)
 
-test: $(READY) ## run the tests (as CI does)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## run the tests (as CI does), in two processes
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-all: $(READY) ## run the tests with larger sizes of the randomised ones
-	@HYPOTHESIS_PROFILE=large $(BIN)/python -m pytest $(ARGS)
+	@HYPOTHESIS_PROFILE=large $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 chaos: $(READY) ## kill processes at random moments while the sample orders run, 20 rounds; CHAOS_SEED, CHAOS_ROUNDS
 	@$(BIN)/python -m pytest tests/chaos -s $(ARGS)

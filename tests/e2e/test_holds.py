@@ -164,7 +164,7 @@ def test_a_hold_appears_alerts_once_reminds_and_shows_the_exact_command(support:
 def test_nonsense_is_refused_and_the_second_operator_too(support: House) -> None:
     order = order_of(support, ("NOT-THERE", 1, "10.00"))
     held(order, "unknown_item")
-    assert "no action of a unknown_item hold" in refused(support, order, action="backorder")
+    assert "no action of this hold (unknown_item)" in refused(support, order, action="backorder")
     assert "items: says which item" in refused(support, order, action="use_item")
     assert "has no item '99'" in refused(support, order, action="use_item", items={"99": "LAMP-LED-01"})
     assert "1 to 30 characters" in refused(support, order, action="use_item", items={order.items[0]: "X" * 31})

@@ -80,8 +80,9 @@ class SageReadActivities:
             facts = look()
         if unknown := unknown_codes(draft, facts, request.decisions):
             return look(nearest=await self._nearest(unknown))
-        if customer is None or facts.existing is not None or facts.findings:
+        if customer is None or facts.existing is not None:
             return facts
+        # Also when another check has found something: the pair's list decides which of them holds first.
         since = recent_since(self._pair, customer)
         return facts if since is None else look(recent=await self._reader.recent_baskets(customer, since))
 

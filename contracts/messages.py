@@ -154,6 +154,8 @@ class HoldView(Frozen):
     shortages: list[Shortage] = []
     no_back_orders: list[str] = []
     """Items among `items` of which Sage drops what it cannot ship (AllowBackOrders N)."""
+    choices: dict[str, str] = {}
+    """With `unknown_item`: Clarity's item id → the likeliest ItemCode, empty when nothing is near."""
     difference: Decimal = Decimal(0)
     """With `total_mismatch`: Sage's total less Clarity's."""
     actions: list[ReleaseAction]

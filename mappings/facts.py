@@ -153,6 +153,7 @@ def _resolve_lines(
     lines: list[SalesOrderLine] = []
     problems: list[Problem] = []
     unknown: list[str] = []
+    choices: dict[str, str] = {}
     number = -1
     for line in order.Lines:
         if line.origin is LineOrigin.COMMENT:
@@ -168,6 +169,8 @@ def _resolve_lines(
         if isinstance(item, str):
             near = nearest.get(chosen or sku, ()) if line.origin is LineOrigin.ITEM else ()
             unknown.append(sku)
+            if line.origin is LineOrigin.ITEM and line.UDF_WEB_LINE_ID:
+                choices[line.UDF_WEB_LINE_ID] = near[0].ItemCode if near else ""
             problems.append(
                 Problem(
                     field=field,
@@ -188,7 +191,7 @@ def _resolve_lines(
             )
         )
     if problems:
-        return order, Finding(reason=HoldReason.UNKNOWN_ITEM, problems=problems, items=unknown)
+        return order, Finding(reason=HoldReason.UNKNOWN_ITEM, problems=problems, items=unknown, choices=choices)
     return order.model_copy(update={"Lines": lines}), None
 
 

@@ -52,5 +52,7 @@ class Finding(Frozen):
     shortages: list[Shortage] = []
     no_back_orders: list[str] = []
     """Items among them of which Sage drops what it cannot ship (CI_Item.AllowBackOrders N)."""
+    choices: dict[str, str] = {}
+    """With unknown items: Clarity's item id → the likeliest ItemCode, empty when nothing is near."""
     in_sage: bool = False
     """By the pair's choice the order is created with OrderStatus H, and waits there."""

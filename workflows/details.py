@@ -5,6 +5,7 @@ In: the order's view. Out: Markdown (at most 20 KB) and short texts. Pure; no pe
 
 import hashlib
 import json
+import re
 
 from contracts.messages import HoldView, OrderView, PostShipment, ReleaseAction
 from contracts.search_attributes import OrderState
@@ -12,7 +13,10 @@ from mappings.problems import HoldReason
 from mappings.shipments import ShipmentInvoice
 
 SHOWN_PROBLEMS = 10
+LONGEST_PROBLEM = 400
 SHOWN_TRAIL = 12
+LONGEST = 19_000
+"""Bytes; the server takes 20 KB."""
 
 HEADINGS = {
     OrderState.RECEIVED: "Received",
@@ -72,7 +76,10 @@ def waits_for(state: OrderState, hold: HoldView | None, sales_order_no: str) -> 
 
 
 def page(workflow_id: str, order: OrderView) -> str:
-    """The details page: state, next step, hold with the exact commands, and the latest of the trail."""
+    """The details page: state, next step, hold with the exact commands, and the latest of the trail.
+
+    At most `LONGEST` bytes, as the server takes no more: the trail gives way first, then the list of problems.
+    """
     parts = [f"## {HEADINGS[order.state]}" + (f" – {order.title}" if order.title else "")]
     parts.append(f"**Waits for** {order.waits_for}")
     facts = [
@@ -97,37 +104,41 @@ def page(workflow_id: str, order: OrderView) -> str:
     if order.trail:
         entries = [f"- {entry.at:%Y-%m-%d %H:%M:%S} UTC: {entry.what}" for entry in order.trail[-SHOWN_TRAIL:]]
         parts.append("\n".join(["**Trail**", "", *entries]))
-    return "\n\n".join(parts)[:19_000]
+    return "\n\n".join(parts).encode()[:LONGEST].decode(errors="ignore")
 
 
 def _hold(workflow_id: str, hold: HoldView) -> str:
     problems = [
-        f"- `{problem.field}`: {problem.message}" + (f" *{problem.suggestion}*" if problem.suggestion else "")
+        f"- `{problem.field[:200]}`: {problem.message[:LONGEST_PROBLEM]}"
+        + (f" *{problem.suggestion[:LONGEST_PROBLEM]}*" if problem.suggestion else "")
         for problem in hold.problems[:SHOWN_PROBLEMS]
     ]
     more = len(hold.problems) - SHOWN_PROBLEMS
     if more > 0:
         problems.append(f"- … and {more} more")
     offered = [action for action in hold.actions if action is not ReleaseAction.BACKORDER or not hold.no_back_orders]
+    choices = [
+        line
+        for action in offered
+        for line in (
+            f"`{action.value}`: {MEANING[action]}",
+            "",
+            "```",
+            release_command(workflow_id, hold, action),
+            "```",
+            "",
+        )
+    ]
     return "\n".join(
         [
             f"### Hold {hold.hold}: {hold.reason.value}, since {hold.since:%Y-%m-%d %H:%M} UTC",
             "",
             *problems,
             "",
-            "**What can be done**",
+            "**What can be done**: one of these commands, with your name in it. The Web UI's *Send a Signal*, "
+            "`release_hold`, takes the same input.",
             "",
-            *(f"- `{action.value}`: {MEANING[action]}" for action in offered),
-            "",
-            "```",
-            release_command(workflow_id, hold, offered[0]),
-            "```",
-            "",
-            *(
-                f"`{action.value}` needs in its input also: `{json.dumps(extra)}`"
-                for action in offered
-                if (extra := needed(action, hold.reason))
-            ),
+            *choices,
         ]
     )
 
@@ -145,27 +156,45 @@ MEANING = {
 }
 """What each action does, in a support person's words."""
 
+CUSTOMER_FIELD = re.compile(r"AR_Customer\.([0-9A-Za-z]{2}-[^.]{1,20})")
+ORDER_FIELD = re.compile(r"data(\.[A-Za-z_]\w*|\[[0-9]{1,4}\])+")
 
-def needed(action: ReleaseAction, reason: HoldReason) -> dict[str, object]:
-    """What an action needs in its input besides action, by, reason and hold, as an example."""
+
+def needed(action: ReleaseAction, hold: HoldView) -> dict[str, object]:
+    """What an action needs in its input besides action, by, reason and hold: from the hold itself where it can."""
     match action:
         case ReleaseAction.CORRECT:
-            return {"correction": {"shippingAddress": {"city": "Austin"}, "items": {"1": {"quantity": 2}}}}
+            fields = [problem.field for problem in hold.problems if ORDER_FIELD.fullmatch(problem.field)]
+            return {"correction": _correction(fields[0] if fields else "data.shippingAddress.city")}
         case ReleaseAction.USE_ITEM:
-            return {"items": {"1": "DESK-OAK-120"}, "remember": True}
+            chosen = {item_id: code or "<ItemCode>" for item_id, code in hold.choices.items()}
+            return {"items": chosen or {"<item id>": "<ItemCode>"}, "remember": False}
         case ReleaseAction.USE_CUSTOMER:
-            return {"customer_no": "02-W000101"}
-        case ReleaseAction.APPROVE if reason is HoldReason.TOTAL_MISMATCH:
+            named = [match[1] for problem in hold.problems if (match := CUSTOMER_FIELD.fullmatch(problem.field))]
+            return {"customer_no": named[0] if named else "<division-number>"}
+        case ReleaseAction.APPROVE if hold.reason is HoldReason.TOTAL_MISMATCH:
             return {"winner": "sage"}
     return {}
 
 
+def _correction(field: str) -> dict[str, object]:
+    """The merge patch for one field: `data.items[1].sku` → {"items": {"[1]": {"sku": "…"}}}."""
+    names = re.findall(r"[A-Za-z_]\w*|\[[0-9]+\]", field)[1:]
+    patch: object = "…"
+    for name in reversed(names):
+        patch = {name: patch}
+    return patch if isinstance(patch, dict) else {}
+
+
 def release_command(workflow_id: str, hold: HoldView, action: ReleaseAction) -> str:
-    """The CLI's command for an action, to be copied."""
+    """The CLI's command for an action, to be copied; what is meant as an example in it stands in <> or as …."""
+    start = (
+        f'{{"action": "{action.value}", "by": "your name",\n    "reason": "{hold.reason.value}", "hold": {hold.hold}'
+    )
+    more = json.dumps(needed(action, hold), ensure_ascii=False)[1:-1].replace("'", "\\u0027")
     return (
         "temporal workflow update execute \\\n"
         f"  -w {workflow_id} \\\n"
         "  --name release_hold --input \\\n"
-        f'  \'{{"action": "{action.value}", "by": "your name",\n'
-        f'    "reason": "{hold.reason.value}", "hold": {hold.hold}}}\''
+        f"  '{start}" + (f",\n    {more}" if more else "") + "}'"
     )

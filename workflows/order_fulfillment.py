@@ -846,6 +846,7 @@ class OrderFulfillmentWorkflow:
             items=(items or [])[:200],
             shortages=finding.shortages if finding else [],
             no_back_orders=finding.no_back_orders[:200] if finding else [],
+            choices=dict(list(finding.choices.items())[:20]) if finding else {},
             difference=difference,
             actions=actions_for(reason),
         )

@@ -27,7 +27,7 @@ from sandbox.faults import FaultKind, Faults, add_fault_controls
 from sandbox.sage100 import odbc_faults
 from sandbox.sage100.changes import ChangeOrder, Changes
 from sandbox.sage100.company import Company, Refusal, Row
-from sandbox.sage100.masters import ChangeCustomer, ChangeItem, Masters
+from sandbox.sage100.masters import ChangeCustomer, ChangeItem, ChangeMaster, Masters
 from sandbox.sage100.orders import Orders
 from sandbox.sage100.posting import Office
 from sandbox.sage100.warehouse import Warehouse
@@ -409,6 +409,10 @@ def add_controls(app: FastAPI, gateway: Gateway) -> None:
     @app.post("/_control/customer")
     async def change_customer(change: ChangeCustomer) -> JSONResponse:
         return JSONResponse(await run_in_threadpool(masters.change_customer, change))
+
+    @app.post("/_control/master")
+    async def change_master(change: ChangeMaster) -> JSONResponse:
+        return JSONResponse(await run_in_threadpool(masters.change_master, change))
 
     @app.post("/_control/company")
     async def options(wanted: CompanyOptions) -> JSONResponse:

@@ -4,7 +4,7 @@ In: keys and columns. Out: the row as stored. Raises `Refusal`.
 """
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -25,6 +25,21 @@ class ChangeCustomer(BaseModel):
 
     ARDivisionNo: str
     CustomerNo: str
+    Columns: dict[str, Any]
+
+
+class ChangeMaster(BaseModel):
+    """`POST /_control/master`: change a row of a small master file, or create it; `Columns` has the whole key."""
+
+    Table: Literal[
+        "AR_PaymentType",
+        "AR_TermsCode",
+        "SO_CancelReasonCode",
+        "SO_ShippingRateHeader",
+        "SY_SalesTaxCode",
+        "SY_SalesTaxSchedule",
+        "SY_SalesTaxScheduleDetail",
+    ]
     Columns: dict[str, Any]
 
 
@@ -65,6 +80,21 @@ class Masters:
                 raise Refusal(404, "AR_NotFound", f"Customer {change.ARDivisionNo}-{change.CustomerNo} does not exist.")
             self.company.update("AR_Customer", key, **change.Columns, **self.company.updated())
         return {**key, **change.Columns}
+
+    def change_master(self, change: ChangeMaster) -> Row:
+        """The row after the change."""
+        known_columns(change.Table, change.Columns)
+        names = TABLES[change.Table].primary_key
+        missing = [name for name in names if not change.Columns.get(name)]
+        if missing:
+            raise Refusal(422, "SY_NoKey", f"{missing[0]} is part of the key of {change.Table}.", missing[0])
+        key = {name: change.Columns[name] for name in names}
+        with self.company.transaction():
+            if self.company.find(change.Table, **key) is None:
+                self.company.insert(change.Table, **change.Columns)
+            elif set(change.Columns) > set(names):
+                self.company.update(change.Table, key, **change.Columns)
+        return dict(change.Columns)
 
 
 def known_columns(table: str, columns: Row) -> None:

@@ -233,24 +233,6 @@ def test_unknown_item(support: House) -> None:
     cancelled(order)
 
 
-def test_credit(support: House) -> None:
-    dealer = {
-        "customer": {"id": "9001", "accountNumber": "01-0001500", "email": "dora@prairie.example.com"},
-        "payments": [],
-    }
-    account(support, "01", "0001500", CreditHold="Y")
-    approved, retried, ended = (order_of(support, DESK, **dealer) for _ in range(3))
-    for order in (approved, retried, ended):
-        held(order, "credit")
-    update(support, approved, action="approve", note="the director said so")
-    approved.until_state("complete")
-    signal(support, ended, action="cancel")
-    cancelled(ended)
-    account(support, "01", "0001500", CreditHold="N")
-    update(support, retried, action="retry")
-    retried.until_state("complete")
-
-
 def test_customer_review(support: House) -> None:
     guest = {"customer": {"id": "", "email": "buyer@abf.example.com", "firstName": "G", "lastName": "Uest"}}
     chosen, new, ended = (order_of(support, DESK, **guest) for _ in range(3))
@@ -330,22 +312,6 @@ def test_no_back_orders_for_an_item_that_has_none(support: House) -> None:
     assert order.cancelled()["1"][0] == 3
 
 
-def test_rejected_by_sage(support: House) -> None:
-    dealer = {"customer": {"id": "9002", "accountNumber": "01-0001600"}, "payments": []}
-    account(support, "01", "0001600", TermsCode="99")
-    corrected, retried, ended = (order_of(support, DESK, **dealer) for _ in range(3))
-    for order in (corrected, retried, ended):
-        assert held(order, "rejected_by_sage")["problems"][0]["field"] == "TermsCode"
-    update(support, corrected, action="correct", correction={"customer": {"accountNumber": "01-0001900"}})
-    corrected.until_state("complete")
-    assert in_sage(support, corrected)["CustomerNo"] == "0001900"
-    update(support, ended, action="cancel")
-    cancelled(ended)
-    account(support, "01", "0001600", TermsCode="02")
-    signal(support, retried, action="retry")
-    retried.until_state("complete")
-
-
 def test_rejected_by_clarity(support: House) -> None:
     def refused_once(order: PlacedOrder, times: int = 1) -> None:
         fault = {"route": f"PATCH /api/v1/orders/{order.id}", "contains": '"Processing"', "fault": "refused"}
@@ -361,47 +327,6 @@ def test_rejected_by_clarity(support: House) -> None:
     wait_until("nothing was mended", lambda: (order.view().get("hold") or {}).get("hold") == 2, 20)
     signal(support, order, action="correct", correction={"customer": {"firstName": "Mary"}})
     order.until_state("complete")
-
-
-def test_deleted_in_sage(support: House) -> None:
-    support.sandbox.control("sage", "company", {"keep_order_history": "N", "keep_deleted_history": "N"})
-    item(support, "NEVER-1", 0, StandardUnitPrice="5.00")
-    gone = {action: order_of(support, ("NEVER-1", 1, "5.00")) for action in ("approve", "cancel", "retry")}
-    try:
-        for order in gone.values():
-            held(order, "out_of_stock")
-            update(support, order, action="backorder")
-            order.until_state("open")
-            order.change("delete")
-        for order in gone.values():
-            held(order, "deleted_in_sage")
-        update(support, gone["approve"], action="approve")
-        signal(support, gone["cancel"], action="cancel")
-        for action in ("approve", "cancel"):
-            gone[action].until_state("cancelled")
-        update(support, gone["retry"], action="retry")
-        wait_until("it is gone still", lambda: (gone["retry"].view().get("hold") or {}).get("hold") == 3, 40)
-    finally:
-        support.sandbox.control("sage", "company", {"keep_order_history": "Y", "keep_deleted_history": "Y"})
-
-
-def test_the_same_basket_again(support: House, tmp_path: Path) -> None:
-    """In a house of its own: everywhere else the check would hold every second test."""
-    pairs = pairs_with_pace(tmp_path / "pairs", **QUICK, same_basket=1)
-    flags = ("--no-orders", "--ship-after", "off", "--post-after", "off")
-    with running_house(tmp_path, *flags, environment={"PAIRS_DIR": str(pairs)}) as house:
-        assert order_of(house, DESK).sales_order_no
-        approved, retried, ended = (order_of(house, DESK) for _ in range(3))
-        for order in (approved, retried, ended):
-            assert "holds the same items" in held(order, "anomaly")["problems"][0]["message"]
-        update(house, approved, action="approve")
-        approved.post(approved.ship())
-        approved.until_state("complete")
-        update(house, retried, action="retry")
-        wait_until("it is the same basket still", lambda: (retried.view().get("hold") or {}).get("hold") == 2, 20)
-        signal(house, ended, action="cancel")
-        cancelled(ended)
-        assert order_of(house, LAMP).sales_order_no
 
 
 # ---- in bulk --------------------------------------------------------------------------------------------------------
@@ -542,19 +467,3 @@ def first_orders_of_one_person(support: House) -> None:
     accounts = support.sandbox.rows("SELECT CustomerNo FROM AR_Customer WHERE CustomerName = 'Wilhelmina Quist'")
     assert len(accounts) == 1
     assert {in_sage(support, order)["CustomerNo"] for order in orders} == {accounts[0]["CustomerNo"]}
-
-
-def test_internal_error(support: House) -> None:
-    item(support, "ODD-1", 10, SalesUMConvFctr="many", StandardUnitPrice="5.00")
-    mended, ended = (order_of(support, ("ODD-1", 1, "5.00")) for _ in range(2))
-    for order in (mended, ended):
-        hold = held(order, "internal_error")
-        assert hold["actions"] == ["retry", "cancel"]
-        assert hold["problems"][0]["message"]
-        assert alerts(support, order).count("Alert: held: internal_error") == 1
-    assert "actions: retry, cancel" in refused(support, mended, action="approve")
-    item(support, "ODD-1", 10, SalesUMConvFctr="1")
-    update(support, mended, action="retry")
-    mended.until_state("complete")
-    signal(support, ended, action="cancel")
-    cancelled(ended)

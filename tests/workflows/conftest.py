@@ -1,6 +1,7 @@
 """Workflows on the real server with a virtual clock, and stand-ins for the activities."""
 
 import asyncio
+import contextlib
 import json
 import sys
 import uuid
@@ -15,6 +16,7 @@ import pytest_asyncio
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -349,8 +351,23 @@ async def world(env: WorkflowEnvironment) -> AsyncIterator[World]:
     try:
         yield world
     finally:
+        await end_what_still_runs(env.client)
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await asyncio.gather(*running)
+
+
+STARTED: list[WorkflowHandle[Any, Any]] = []
+"""What `begin` started for the test that runs."""
+
+
+async def end_what_still_runs(client: Client) -> None:
+    """A test's orders end with it: the next test's workers would go on with them, and count their calls."""
+    while STARTED:
+        with contextlib.suppress(RPCError):
+            await STARTED.pop().terminate("the test is over")
+    async for run in client.list_workflows("ExecutionStatus='Running'"):
+        with contextlib.suppress(RPCError):
+            await client.get_workflow_handle(run.id, run_id=run.run_id).terminate("the test is over")
 
 
 async def view_of(handle: WorkflowHandle[Any, Any]) -> OrderView:
@@ -380,7 +397,7 @@ async def begin(
     """Start an order; its clock stands still until the test moves it."""
     argument = start or start_of()
     with env.with_time_skipping_disabled():
-        return await env.client.start_workflow(
+        handle: WorkflowHandle[Any, OrderOutcome] = await env.client.start_workflow(
             "OrderFulfillmentWorkflow",
             argument,
             id=f"order-demo-{argument.order_id}",
@@ -388,6 +405,8 @@ async def begin(
             result_type=OrderOutcome,
             **more,
         )
+        STARTED.append(handle)
+        return handle
 
 
 async def outcome(handle: WorkflowHandle[Any, OrderOutcome]) -> OrderOutcome:

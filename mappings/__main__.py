@@ -5,30 +5,28 @@ file or an unknown pair.
 """
 
 import argparse
+import codecs
+import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from mappings.clarity_order import parse_order
 from mappings.clarity_profile import Kind, to_contract
-from mappings.frozen import Frozen
 from mappings.pair import Pair, PairFileError, load_pair, load_pairs
-from mappings.provenance import header_sources, line_source
-from mappings.sales_order import Transformed
-from mappings.transform import transform
+from mappings.preview import as_json as preview_json
+from mappings.preview import as_text as preview_text
+from mappings.preview import preview_of
 
 PAIRS_DIR = Path("mappings/pairs")
-
-
-class Sources(Frozen):
-    """Rule and field behind each header column, by column, and behind each line, in the lines' order."""
-
-    header: dict[str, str] = {}
-    lines: list[str] = []
+NARROWEST, WIDEST = 60, 120
+"""Columns of text that are still, and no longer, easy to read."""
+LONGEST_INTEGER = 1_000
+"""Digits; Python's own limit is 4,300."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,53 +44,58 @@ def build_parser() -> argparse.ArgumentParser:
 
 def read_order(file: Path) -> dict[str, Any]:
     """The webhook body; raises ValueError that says what is wrong."""
+    if file.is_dir():
+        raise ValueError(f"{file}: is a directory; name the file of one order")
     try:
-        payload = json.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
+        # Editors on Windows begin a file with a byte order mark.
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ValueError(f"{file}: no such file") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: is not text in UTF-8; save it as UTF-8") from None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{file} cannot be read as JSON: {error}") from None
+        raise ValueError(f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not text.strip():
+        raise ValueError(f"{file}: is empty; it should hold the body of one webhook")
+    try:
+        payload = json.loads(text, parse_float=_number, parse_int=_integer)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from None
+    except RecursionError:
+        raise ValueError(f"{file}: is nested too deeply for the body of a webhook") from None
     if not isinstance(payload, dict):
-        raise ValueError(f"{file} holds no JSON object")
+        raise ValueError(f"{file}: holds no JSON object; it should hold the body of one webhook")
     return payload
 
 
-def sources(result: Transformed, payload: dict[str, Any], pair: Pair) -> Sources:
-    """Where the draft's columns and lines come from; empty without a draft."""
-    order = parse_order(payload, pair.max_lines, pair.clarity)
-    if result.draft is None or isinstance(order, list):
-        return Sources()
-    return Sources(
-        header=header_sources(order, pair, result.draft),
-        lines=[line_source(line, order, pair) for line in result.draft.sales_order.Lines],
-    )
+def _number(text: str) -> Decimal | float:
+    """Exact, but for exponents that no Decimal has: those are infinite, which the transform refuses by its path."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return float(text)
 
 
-def show(result: Transformed, found: Sources) -> None:
-    """The draft with its sources, or the problems, for people."""
-    print(result.title or "The order cannot be read.")
-    for problem in result.problems:
-        print(
-            f"  problem  {problem.field}: {problem.message}"
-            + (f"  → {problem.suggestion}" if problem.suggestion else "")
-        )
-    for warning in result.warnings:
-        print(f"  warning  {warning}")
-    if result.draft is None:
-        return
-    order = result.draft.sales_order
-    for name, value in order.model_dump(exclude={"Lines", "extra"}).items():
-        if value not in ("", None, Decimal(0)):
-            print(f"  {name:24} {value!s:32} ← {found.header.get(name, '')}".rstrip(" ←"))
-    for name, value in order.extra.items():
-        print(f"  {name:24} {value:32} ← {found.header.get(name, '')}".rstrip(" ←"))
-    for line, source in zip(order.Lines, found.lines, strict=True):
-        code = line.ItemCode or f"{line.sku} (SKU)"
-        price = "Sage's price" if line.UnitPrice is None else f"{line.UnitPrice:f}"
-        detail = line.CommentText or f"{line.QuantityOrdered:f} × {price}  {line.TaxClass}".rstrip()
-        print(f"    {line.origin.value:9} {code:24} {detail:28} ← {source}")
-    expected = result.draft.expected
-    total = f"{expected.grand:,.2f} {expected.currency}, give or take {expected.tolerance:,.2f}"
-    print(f"  Sage's total must be     {total}")
-    print(f"  checks                   {', '.join(check.name for check in result.draft.checks or []) or 'none'}")
+def _integer(text: str) -> int | Decimal:
+    """Python refuses to read very long integers; no order has one, and the transform refuses it by its path."""
+    return int(text) if len(text) <= LONGEST_INTEGER else Decimal(text)
+
+
+def print_preview(order: Path, pairs_dir: Path, name: str, *, as_json: bool) -> None:
+    """Print it on standard output, whatever characters that has. Raises ValueError and PairFileError."""
+    pair = pair_named(pairs_dir, name)
+    preview = preview_of(to_contract(read_order(order), Kind.EVENT, pair.clarity), pair)
+    encoding = sys.stdout.encoding or "utf-8"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if as_json:
+        content = preview_json(preview)
+        # Escapes say the same as characters, and every output has them.
+        text = json.dumps(content, indent=2, ensure_ascii=codecs.lookup(encoding).name != "utf-8")
+    else:
+        columns = shutil.get_terminal_size((80, 24)).columns
+        text = preview_text(preview, min(max(columns, NARROWEST), WIDEST), encoding)
+    print(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,22 +106,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name, pair in load_pairs(options.pairs_dir).items():
                 print(f"{name}: ok (mapping version {pair.version})")
             return 0
-        pair = pair_named(options.pairs_dir, options.pair)
-        payload = to_contract(read_order(options.order), Kind.EVENT, pair.clarity)
-        result = transform(payload, pair)
+        print_preview(options.order, options.pairs_dir, options.pair, as_json=options.json)
+        sys.stdout.flush()
     except PairFileError as error:
         print(error, file=sys.stderr)
         return 1 if options.command == "check" else 2
     except ValueError as error:
         print(f"mappings: {error}", file=sys.stderr)
         return 2
-    try:
-        if options.json:
-            content = {**result.model_dump(mode="json"), "sources": sources(result, payload, pair).model_dump()}
-            print(json.dumps(content, indent=2, ensure_ascii=False))
-        else:
-            show(result, sources(result, payload, pair))
-        sys.stdout.flush()
     except BrokenPipeError:
         # The reader (`| head`) has seen enough; Python must not complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

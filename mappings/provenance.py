@@ -1,18 +1,34 @@
-"""Where each column of a Sage draft comes from: the pair's rule, and the field of the order that it read.
+"""What Sage would be sent for an order, column by column, and where each value comes from.
 
-In: the canonical order, the pair, the draft. Out: `{column: source}` in plain words such as `order.ship_via[0]:
-data.shipping.carrier, data.shipping.method`. Pure; for `preview`, never on the way of an order.
+In: the canonical order, the pair, the draft. Out: `Column`s: the value as it would be sent, and its source in plain
+words: the pair's rule, then the field of the order, such as `order.ship_via[0]: data.shipping.carrier, method`. A
+column that several rules set stands there once, with the rule that won. Pure; for `preview`, never on the way of an
+order.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 
+from mappings.accounts import house_account
 from mappings.canonical import Address, Order
-from mappings.conditions import order_context
-from mappings.pair import DiscountAs, Pair, PriceSource, TaxPolicy
-from mappings.pair_rules import holds
-from mappings.payments import payment_rule
+from mappings.conditions import line_context, order_context
+from mappings.frozen import Frozen
+from mappings.pair import DiscountAs, Pair, PriceSource, ShipToRule, TaxPolicy
+from mappings.pair_rules import holds, values
+from mappings.payments import translate_payments
 from mappings.sales_order import Draft, LineOrigin, SalesOrderLine
 from mappings.transform import ship_via_of, tax_rule
+
+
+class Column(Frozen):
+    """One column of Sage. Without a value it is decided when Sage is asked: `source` says by what."""
+
+    value: str | None
+    source: str
+
+
+Columns = dict[str, Column]
 
 ADDRESS_PARTS = {
     "Name": "company or name",
@@ -26,42 +42,100 @@ ADDRESS_PARTS = {
 }
 
 
-def header_sources(order: Order, pair: Pair, draft: Draft) -> dict[str, str]:
-    """Column → source, for every column of the header that `draft` sets."""
-    found = dict(_fixed(order, pair))
-    for prefix, side, address in (
-        ("BillTo", "billingAddress", order.billing),
-        ("ShipTo", "shippingAddress", order.shipping),
-    ):
-        path = side if _given(address) else "shippingAddress"
-        found |= {f"{prefix}{part}": f"data.{path}: {field}" for part, field in ADDRESS_PARTS.items()}
-    found |= _by_rule(order, pair)
+def header_columns(order: Order, pair: Pair, draft: Draft) -> Columns:
+    """The columns of SO_SalesOrderHeader."""
+    sources = {**_addresses(order), **_fixed(order, pair), **_by_rule(order, pair)}
     header = draft.sales_order.model_dump(exclude={"Lines", "extra"})
-    columns = [name for name, value in header.items() if value] + list(draft.sales_order.extra)
-    return {name: found[name] for name in columns if name in found}
+    open_columns = {**_account(pair, draft), **_terms(pair, draft)}
+    found: Columns = {}
+    for name, value in {**header, **draft.sales_order.extra}.items():
+        if name in open_columns and name not in draft.sales_order.extra:
+            found[name] = open_columns[name]
+        elif _is_set(value):
+            found[name] = Column(value=_text(value), source=sources.get(name, ""))
+    return found
+
+
+def _is_set(value: object) -> bool:
+    return value not in ("", None, Decimal(0))
+
+
+def _text(value: object) -> str:
+    match value:
+        case Decimal():
+            return f"{value:f}"
+        case date():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def _addresses(order: Order) -> dict[str, str]:
+    return {
+        f"{prefix}{part}": f"data.{_path(side, order)}: {field}"
+        for prefix, side in (("BillTo", "billingAddress"), ("ShipTo", "shippingAddress"))
+        for part, field in ADDRESS_PARTS.items()
+    }
+
+
+def _path(side: str, order: Order) -> str:
+    """Without a billing address the order is billed to where it is shipped."""
+    return side if side == "shippingAddress" or _given(order.billing) else "shippingAddress"
 
 
 def _given(address: Address) -> bool:
     return bool(address.line1)
 
 
-def _fixed(order: Order, pair: Pair) -> Iterator[tuple[str, str]]:
-    yield "UDF_WEB_ORDER_ID", "data.id"
-    yield "OrderDate", f"data.createdDate in company.time_zone ({pair.company.time_zone})"
-    yield "OrderStatus", "order.order_status"
-    yield "ShipExpireDate", "data.requestedShipDate"
-    yield "CustomerPONo", "data.purchaseOrderNumber" if _short_purchase_order(order, pair) else "data.number"
-    yield "WarehouseCode", "order.warehouse"
-    yield "ConfirmTo", "data.customer.firstName, lastName"
-    yield "EmailAddress", "data.customer.email"
-    yield "ResidentialAddress", "data.shippingAddress.residential"
-    yield "TaxExemptNo", "data.customer.taxExemptNo"
-    yield "FreightAmt", "charges.freight: data.totals.shipping"
+def _fixed(order: Order, pair: Pair) -> dict[str, str]:
+    buyer = order.buyer
+    return {
+        "UDF_WEB_ORDER_ID": "data.id",
+        "OrderDate": f"data.createdDate in company.time_zone ({pair.company.time_zone})",
+        "OrderStatus": "order.order_status",
+        "ShipExpireDate": "data.requestedShipDate",
+        "CustomerPONo": _purchase_order(order, pair),
+        "WarehouseCode": "order.warehouse",
+        "ConfirmTo": "data.customer.firstName, lastName"
+        if buyer.first_name or buyer.last_name
+        else "data.shippingAddress.name",
+        "EmailAddress": "data.customer.email",
+        "ResidentialAddress": "data.shippingAddress.residential",
+        "TaxExemptNo": "data.customer.taxExemptNo",
+        "FreightAmt": "charges.freight: data.totals.shipping",
+    }
 
 
-def _short_purchase_order(order: Order, pair: Pair) -> bool:
-    number = order.purchase_order_number
-    return bool(number) and len(number) <= pair.columns.get("CustomerPONo", 15)
+def _purchase_order(order: Order, pair: Pair) -> str:
+    if not order.purchase_order_number:
+        return "data.number"
+    if len(order.purchase_order_number) <= pair.columns.get("CustomerPONo", 15):
+        return "data.purchaseOrderNumber"
+    return "data.number, as data.purchaseOrderNumber is longer than the column: a comment line has it"
+
+
+def _account(pair: Pair, draft: Draft) -> Columns:
+    house = house_account(draft.customer, pair)
+    if house is not None and draft.customer.fully_captured:
+        source = "customers.house_account: a guest who paid in full"
+        account = {name: Column(value=value, source=source) for name, value in house.model_dump().items()}
+    elif house is not None:
+        source = "a person decides: customers.house_account takes guests who paid in full"
+        account = {"CustomerNo": Column(value=None, source=source)}
+    else:
+        account = {"CustomerNo": Column(value=None, source="the account that matches, else a new customer")}
+    if pair.customers.ship_to is ShipToRule.KNOWN:
+        source = "customers.ship_to: the account's ship-to with this address, if it has one"
+        account["ShipToCode"] = Column(value=None, source=source)
+    return account
+
+
+def _terms(pair: Pair, draft: Draft) -> Columns:
+    code = pair.customers.terms_code
+    if draft.expected.paid > 0:
+        return {"TermsCode": Column(value=code, source="customers.terms_code: paid at checkout")}
+    source = f"the account's own terms; a new customer has customers.terms_code ({code})"
+    return {"TermsCode": Column(value=None, source=source)}
 
 
 def _by_rule(order: Order, pair: Pair) -> dict[str, str]:
@@ -70,15 +144,19 @@ def _by_rule(order: Order, pair: Pair) -> dict[str, str]:
     if via is not None:
         found["ShipVia"] = f"order.ship_via[{_place(via, pair.order.ship_via)}]: data.shipping.carrier, method"
     found["TaxSchedule"] = _tax_source(order, pair)
-    paid = next((one for payment in order.payments if (one := payment_rule(payment, pair)) is not None), None)
-    if paid is not None:
-        source = f"payments[{paid[0]}] ({paid[1].route}): data.payments"
+    money = translate_payments(order, pair, [])
+    if money.rule is not None:
+        source = f"payments[{money.rule}] ({money.route}): data.payments"
         found |= dict.fromkeys(("PaymentType", "PaymentTypeCategory", "DepositAmt", "OtherPaymentTypeRefNo"), source)
+        if money.PaymentType != pair.payments[money.rule].payment_type:
+            found["PaymentType"] = "mixed_payment_type: data.payments"
     found |= dict.fromkeys(pair.order.header, "order.header")
+    context = order_context(order)
     for index, rule in enumerate(pair.order.header_rules):
-        if holds(rule.when, order_context(order), "", []):
+        if holds(rule.when, context, "", []):
             found |= dict.fromkeys(rule.header, f"order.header_rules[{index}]: {rule.when}")
-    found |= {column: f"order.header_values: {text}" for column, text in pair.order.header_values.items()}
+    sent = values(pair.order.header_values, context, "", pair, [])
+    found |= {column: f"order.header_values: {pair.order.header_values[column]}" for column in sent}
     return found
 
 
@@ -99,27 +177,148 @@ def _place(rule: object, rules: Sequence[object]) -> int:
     return next(index for index, one in enumerate(rules) if one is rule)
 
 
-def line_source(line: SalesOrderLine, order: Order, pair: Pair) -> str:
-    """What made a line, and by which key of the pair."""
-    match line.origin:
-        case LineOrigin.ITEM:
-            number = next(index for index, one in enumerate(order.lines) if one.item_id == line.UDF_WEB_LINE_ID)
-            price = "Sage's price" if pair.order.prices.source is PriceSource.SAGE else "unitPrice"
-            net = ", less its discount" if pair.charges.line_discount_as is DiscountAs.NET_PRICE else ""
-            alias = f"; items.{line.sku}" if line.sku in pair.items else ""
-            return f"data.items[{number}]: sku, quantity, {price}{net}{alias}"
-        case LineOrigin.DISCOUNT:
-            return "charges.line_discount or order_discount: data.items[].discount, data.discounts"
-        case LineOrigin.FEE:
-            code = next((code for code, item in pair.charges.fees.items() if item == line.ItemCode), "")
-            return f"charges.fees.{code}: data.fees"
-        case LineOrigin.FREIGHT:
-            return "charges.freight: data.totals.shipping"
-        case LineOrigin.TAX:
-            return "tax.item (policy line): data.totals.tax"
-        case LineOrigin.GIFT_CARD:
-            return "payments[].charge_item: data.payments"
-        case LineOrigin.ROUNDING:
-            return f"charges.rounding: what prices of {pair.company.price_decimals} decimals cannot say"
-        case LineOrigin.COMMENT:
-            return "order.comment_item: data.notes, data.payments, data.purchaseOrderNumber"
+# ---- lines ----------------------------------------------------------------------------------------------------------
+
+
+def line_columns(order: Order, pair: Pair, draft: Draft) -> list[Columns]:
+    """The columns of SO_SalesOrderDetail, for each line of the draft in its order."""
+    charges = _charge_sources(order, pair)
+    places = {line.item_id: index for index, line in enumerate(order.lines)}
+    found = []
+    for line in draft.sales_order.Lines:
+        if line.origin is LineOrigin.ITEM:
+            found.append(_item(line, places[line.UDF_WEB_LINE_ID], order, pair))
+        elif line.origin is LineOrigin.COMMENT:
+            found.append(_comment(line, order))
+        else:
+            found.append(_charge(line, next(charges[line.origin], line.origin.value), pair))
+    return found
+
+
+def _item(line: SalesOrderLine, index: int, order: Order, pair: Pair) -> Columns:
+    path = f"data.items[{index}]"
+    alias = f", items.{line.sku} ({pair.items[line.sku]})" if line.sku in pair.items else ""
+    price = f"{path}.unitPrice"
+    if pair.charges.line_discount_as is DiscountAs.NET_PRICE and order.lines[index].discount:
+        price = f"charges.line_discount_as (net_price): {path}.unitPrice, discount"
+    if pair.order.prices.source is PriceSource.SAGE:
+        price = "order.prices.source: Sage's own price"
+    columns = {
+        "ItemCode": Column(value=None, source=f"{path}.sku: Sage's item or alias{alias}"),
+        "QuantityOrdered": Column(value=_text(line.QuantityOrdered), source=f"{path}.quantity"),
+        "UnitPrice": Column(value=None if line.UnitPrice is None else _text(line.UnitPrice), source=price),
+        "UnitOfMeasure": Column(value=None, source="CI_Item.SalesUnitOfMeasure"),
+        "TaxClass": Column(value=line.TaxClass, source=f"charges.non_taxable_class: {path}.taxable")
+        if line.TaxClass
+        else Column(value=None, source=f"CI_Item.TaxClass: {path}.taxable"),
+        "UDF_WEB_LINE_ID": Column(value=line.UDF_WEB_LINE_ID, source=f"{path}.id"),
+    }
+    if line.WarehouseCode:
+        columns["WarehouseCode"] = Column(value=line.WarehouseCode, source=_warehouse(index, order, pair))
+    for name, value in line.extra.items():
+        columns[name] = Column(value=value, source=f"order.line_values: {pair.order.line_values[name]}")
+    return columns
+
+
+def _warehouse(index: int, order: Order, pair: Pair) -> str:
+    context = line_context(order, order.lines[index])
+    for number, rule in enumerate(pair.order.warehouses):
+        if holds(rule.when, context, "", []):
+            return f"order.warehouses[{number}]: {rule.when}"
+    return "order.warehouse"
+
+
+def _comment(line: SalesOrderLine, order: Order) -> Columns:
+    if line.CommentText == order.notes:
+        source = "order.notes: data.notes"
+    elif order.purchase_order_number and line.CommentText.endswith(order.purchase_order_number):
+        source = "data.purchaseOrderNumber, longer than CustomerPONo"
+    else:
+        source = "data.payments"
+    return {
+        "ItemCode": Column(value=line.ItemCode, source="order.comment_item"),
+        "CommentText": Column(value=line.CommentText, source=source),
+    }
+
+
+def _charge(line: SalesOrderLine, source: str, pair: Pair) -> Columns:
+    rule, _, field = source.partition(": ")
+    tax = "non_taxable_class" if line.TaxClass == pair.charges.non_taxable_class else "tax_class"
+    columns = {
+        "ItemCode": Column(value=line.ItemCode, source=rule),
+        "QuantityOrdered": Column(value=_text(line.QuantityOrdered), source="always 1: a charge is one amount"),
+        "UnitPrice": Column(value=_text(line.UnitPrice), source=field or rule),
+        "TaxClass": Column(value=line.TaxClass, source=f"charges.{tax}"),
+    }
+    for name, value in line.extra.items():
+        columns[name] = Column(value=value, source=f"order.line_values: {pair.order.line_values[name]}")
+    return columns
+
+
+def _charge_sources(order: Order, pair: Pair) -> Mapping[LineOrigin, Iterator[str]]:
+    """For each kind of charge the sources of its lines in their order, as `key of the pair: field of the order`."""
+    return {
+        LineOrigin.DISCOUNT: _discounts(order, pair),
+        LineOrigin.FEE: iter(
+            f"charges.fees.{fee.code}: data.fees[{index}].amount"
+            for index, fee in enumerate(order.fees)
+            if fee.amount and fee.code in pair.charges.fees
+        ),
+        LineOrigin.FREIGHT: _again("charges.freight.item: data.totals.shipping"),
+        LineOrigin.TAX: _again("tax.item: data.totals.tax"),
+        LineOrigin.GIFT_CARD: _gift_cards(order, pair),
+        LineOrigin.ROUNDING: _again(
+            f"charges.rounding: what prices of {pair.company.price_decimals} decimals (company.price_decimals) "
+            "cannot say"
+        ),
+    }
+
+
+def _discounts(order: Order, pair: Pair) -> Iterator[str]:
+    """Discounts of items come first; then an order's, of which each may be shared by two lines."""
+    if pair.charges.line_discount_as is not DiscountAs.NET_PRICE or pair.order.prices.source is PriceSource.SAGE:
+        for index, line in enumerate(order.lines):
+            if line.discount:
+                yield f"charges.line_discount: data.items[{index}].discount"
+    yield from _again("charges.order_discount: data.discounts")
+
+
+def _gift_cards(order: Order, pair: Pair) -> Iterator[str]:
+    for card in translate_payments(order, pair, []).gift_cards:
+        index = next(index for index, rule in enumerate(pair.payments) if rule.charge_item == card.charge_item)
+        yield f"payments[{index}].charge_item: data.payments"
+
+
+def _again(source: str) -> Iterator[str]:
+    while True:
+        yield source
+
+
+# ---- the customer ---------------------------------------------------------------------------------------------------
+
+
+def new_customer_columns(order: Order, pair: Pair, draft: Draft) -> Columns:
+    """The columns of AR_Customer if no account matches; none for a guest of the house account."""
+    if house_account(draft.customer, pair) is not None:
+        return {}
+    side = f"data.{_path('billingAddress', order)}"
+    sources = {
+        "ARDivisionNo": "customers.new_division",
+        "CustomerName": f"{side}: {ADDRESS_PARTS['Name']}",
+        **{f"AddressLine{number}": f"{side}: lines, normalised" for number in (1, 2, 3)},
+        **{name: f"{side}: {ADDRESS_PARTS[name]}" for name in ("City", "State", "ZipCode", "CountryCode")},
+        "TelephoneNo": "data.customer.phone" if order.buyer.phone else "data.billingAddress.phone",
+        "EmailAddress": "data.customer.email",
+        "TermsCode": "customers.terms_code",
+        "TaxSchedule": _tax_source(order, pair),
+        "TaxExemptNo": "data.customer.taxExemptNo",
+        "CustomerType": "customers.customer_type",
+        "UDF_WEB_CUSTOMER_ID": "data.customer.id",
+        **dict.fromkeys(pair.customers.header, "customers.header"),
+    }
+    customer = draft.customer.new_customer
+    sent = {**customer.model_dump(exclude={"extra"}), **customer.extra}
+    number = Column(value=None, source="a number reserved in Sage when the customer is made")
+    return {"CustomerNo": number} | {
+        name: Column(value=_text(value), source=sources.get(name, "")) for name, value in sent.items() if _is_set(value)
+    }

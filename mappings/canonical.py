@@ -7,6 +7,7 @@ timezone-aware. The names are plain English; Clarity's and Sage's field names en
 descriptions. docs/schema/ has the same as JSON Schema (`mappings.schemas`).
 """
 
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -114,7 +115,10 @@ class Totals(Frozen):
 
 
 class PaymentType(StrEnum):
-    """What happened to the money. Only `capture` (less `refund`) is money; an authorisation is a reference."""
+    """What happened to the money. Only `capture` (less `refund`) is money; an authorisation is a reference.
+
+    A `void` takes back the capture or the authorisation whose gateway and transaction id it has.
+    """
 
     AUTHORIZE = "authorize"
     CAPTURE = "capture"
@@ -135,6 +139,39 @@ class Payment(Frozen):
     currency: str
     date: datetime | None = None
     """The instant of the movement."""
+
+
+Movement = tuple[str, PaymentType, str, Decimal, datetime | None]
+"""What tells one movement from another: gateway without case, type, transaction id, amount, date."""
+
+
+def movement(payment: Payment) -> Movement:
+    """The movement that a payment tells of: two entries of the same one are one payment."""
+    return payment.gateway.casefold(), payment.type, payment.transaction_id, payment.amount, payment.date
+
+
+def transaction(payment: Payment) -> tuple[str, str]:
+    """Gateway, without case, and transaction id: what a void names its payment by."""
+    return payment.gateway.casefold(), payment.transaction_id
+
+
+def counted_payments(payments: Sequence[Payment]) -> Iterator[tuple[int, Payment]]:
+    """The payments that happened, with their places: each movement once, and neither voids nor what they name.
+
+    Entries without a transaction id are never taken for the same movement, and no void can name them.
+    """
+    voided = {transaction(one) for one in payments if one.type is PaymentType.VOID and one.transaction_id}
+    seen: set[Movement] = set()
+    for place, payment in enumerate(payments):
+        if payment.type is PaymentType.VOID or (
+            payment.type is not PaymentType.REFUND and transaction(payment) in voided
+        ):
+            continue
+        if payment.transaction_id:
+            if movement(payment) in seen:
+                continue
+            seen.add(movement(payment))
+        yield place, payment
 
 
 class Order(Frozen):
@@ -165,15 +202,13 @@ class Order(Frozen):
 
     @property
     def captured(self) -> Decimal:
-        """Money taken: captures less refunds, in the order's currency (rules 5: only captured amounts are money)."""
-        return sum(
-            (
-                payment.amount if payment.type is PaymentType.CAPTURE else -payment.amount
-                for payment in self.payments
-                if payment.type in (PaymentType.CAPTURE, PaymentType.REFUND)
-            ),
-            Decimal(0),
-        )
+        """Money taken: captures less refunds, in the order's currency (rules 5: only captured amounts are money).
+
+        Without voided captures, and each movement once, however often it is listed.
+        """
+        signs = {PaymentType.CAPTURE: 1, PaymentType.REFUND: -1}
+        counted = counted_payments(self.payments)
+        return sum((signs.get(payment.type, 0) * payment.amount for _, payment in counted), Decimal("0.00"))
 
 
 # ---- what was shipped -----------------------------------------------------------------------------------------------

@@ -277,6 +277,15 @@ class PaymentRoute(StrEnum):
     """Accounting books it by hand."""
 
 
+class PaymentReference(StrEnum):
+    """The column that takes the gateway's transaction id beside a deposit."""
+
+    CHECK_NO = "check_no"
+    """SO_SalesOrderHeader.CheckNoForDeposit: for AR_PaymentType.PaymentMethod C."""
+    OTHER = "other"
+    """SO_SalesOrderHeader.OtherPaymentTypeRefNo: for PaymentMethod O."""
+
+
 class PaymentRule(Section):
     """Gateway (and method) → AR_PaymentType and cash route, or for gift cards the item of their line."""
 
@@ -287,6 +296,9 @@ class PaymentRule(Section):
     route: PaymentRoute = PaymentRoute.CLEARING
     charge_item: str = ""
     """For gift cards: they reduce the order by a line of this item, which posts to the gift-card liability."""
+    reference: PaymentReference = PaymentReference.OTHER
+    """Where the transaction id of a deposit goes: `check_no` with a payment_type of PaymentMethod C, e.g.
+    `{gateway: wire, payment_type: CHECK, reference: check_no}`. What is longer than the column stands in a comment."""
 
     @model_validator(mode="after")
     def _type_or_item(self) -> "PaymentRule":

@@ -112,6 +112,8 @@ class SalesOrder(Frozen):
     PaymentType: str = ""
     PaymentTypeCategory: str = ""
     DepositAmt: Decimal = Decimal(0)
+    CheckNoForDeposit: str = ""
+    """The deposit's reference where its payment type is of PaymentMethod C, else in OtherPaymentTypeRefNo."""
     OtherPaymentTypeRefNo: str = ""
     extra: dict[str, str] = {}
     """Header defaults of the pair (CycleCode, SalespersonNo, FOB, …), by Sage column."""

@@ -19,7 +19,7 @@ from mappings.customer_match import match_key
 from mappings.order_lines import expected_totals, freight_amt, sales_order_lines
 from mappings.pair import Check, Pair, ShipVia, TaxPolicy, TaxRule
 from mappings.pair_rules import fits, holds, values
-from mappings.payments import translate_payments
+from mappings.payments import payment_warnings, translate_payments
 from mappings.places import country_code
 from mappings.problems import Problem
 from mappings.sales_order import (
@@ -48,7 +48,7 @@ def transform(payload: Mapping[str, Any], pair: Pair) -> Transformed:
         mapping_version=pair.version,
         draft=None if problems else draft,
         problems=with_release_names(problems, pair.clarity),
-        warnings=list(arithmetic_warnings(order)),
+        warnings=[*arithmetic_warnings(order), *payment_warnings(order.payments)],
     )
 
 
@@ -113,6 +113,7 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
         PaymentType=money.PaymentType,
         PaymentTypeCategory="D" if money.DepositAmt else "",
         DepositAmt=money.DepositAmt,
+        CheckNoForDeposit=money.CheckNoForDeposit,
         OtherPaymentTypeRefNo=money.OtherPaymentTypeRefNo,
         extra=_header(order, pair, problems),
         Lines=[

@@ -1,4 +1,4 @@
-"""Prices, charges, tax and payments: what the pair's rules make of an order's money (rules 5).
+"""Prices, charges and tax: what the pair's rules make of an order's money (rules 5); payments: test_payments.py.
 
 Sage's arithmetic is written down here once more, so that the mapping is not compared with itself.
 """
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.pair import Pair, PairFileError, PaymentRoute, load_pair
+from mappings.pair import Pair, PairFileError, load_pair
 from mappings.sales_order import Draft, LineOrigin
 from mappings.transform import transform
 from tests.unit.conftest import DEMO_FILE, sample
@@ -166,104 +166,6 @@ def test_tax_schedule_by_condition_comes_in_the_files_order(tmp_path: Path) -> N
     draft = transform(payload, pair).draft
     assert draft is not None
     assert draft.sales_order.TaxSchedule == "BIG"
-
-
-def paid(*payments: tuple[str, str, str, str]) -> dict[str, Any]:
-    """Order 01 (517.90 USD) paid so: gateway, type, amount, reference."""
-    payload = sample("01-consumer-new")
-    payload["data"]["payments"] = [
-        {
-            "gateway": gateway,
-            "method": "",
-            "transactionId": reference,
-            "type": kind,
-            "amount": amount,
-            "currency": "USD",
-        }
-        for gateway, kind, amount, reference in payments
-    ]
-    return payload
-
-
-def comments(draft: Draft) -> list[str]:
-    return [line.CommentText for line in draft.sales_order.Lines if line.CommentText]
-
-
-def test_an_authorisation_is_no_money() -> None:
-    draft = transform(paid(("stripe", "authorize", "517.90", "au_1"), ("unheard", "authorize", "1", "x")), DEMO).draft
-    assert draft is not None
-    assert (draft.sales_order.DepositAmt, draft.sales_order.PaymentType, draft.expected.paid) == (
-        Decimal(0),
-        "",
-        Decimal(0),
-    )
-
-
-def test_several_captures_of_one_type_add_up_and_are_all_named() -> None:
-    draft = transform(
-        paid(("stripe", "capture", "500.00", "ch_1"), ("stripe", "capture", "20.00", "ch_2"),
-             ("stripe", "refund", "2.10", "re_1")), DEMO
-    ).draft  # fmt: skip
-    assert draft is not None
-    order = draft.sales_order
-    assert (order.PaymentType, order.DepositAmt, order.OtherPaymentTypeRefNo) == ("STRIP", Decimal("517.90"), "ch_1")
-    assert comments(draft) == ["Payment 500.00 by stripe reference ch_1", "Payment 20.00 by stripe reference ch_2"]
-
-
-def test_several_types_are_held_unless_the_pair_names_one_for_them(tmp_path: Path) -> None:
-    payload = paid(("stripe", "capture", "500.00", "ch_1"), ("paypal", "capture", "17.90", "pp_1"))
-    assert [problem.field for problem in transform(payload, DEMO).problems] == ["data.payments"]
-    draft = transform(payload, pair_with(tmp_path, mixed_payment_type="WEBMX")).draft
-    assert draft is not None
-    assert (draft.sales_order.PaymentType, draft.sales_order.DepositAmt) == ("WEBMX", Decimal("517.90"))
-    assert comments(draft) == ["Payment 500.00 by stripe reference ch_1", "Payment 17.90 by paypal reference pp_1"]
-
-
-RULES: list[dict[str, str]] = [
-    {"gateway": "stripe", "payment_type": "STRIP"},
-    {"gateway": "wire", "payment_type": "CHECK", "route": "list"},
-    {"gateway": "giftcard", "charge_item": "/GIFTCARD"},
-]
-
-
-def test_two_routes_on_one_order_are_held(tmp_path: Path) -> None:
-    pair = pair_with(tmp_path, payments=RULES, mixed_payment_type="WEBMX")
-    result = transform(paid(("stripe", "capture", "500", "a"), ("wire", "capture", "17.90", "b")), pair)
-    assert [problem.message for problem in result.problems] == [
-        "the money went 2 routes (clearing, list); an order takes one"
-    ]
-
-
-@pytest.mark.parametrize("route", list(PaymentRoute))
-def test_only_clearing_and_deposit_write_a_deposit(route: PaymentRoute, tmp_path: Path) -> None:
-    pair = pair_with(tmp_path, payments=[{"gateway": "stripe", "payment_type": "STRIP", "route": route.value}])
-    draft = transform(paid(("stripe", "capture", "517.90", "ch_1")), pair).draft
-    assert draft is not None
-    deposited = route in (PaymentRoute.CLEARING, PaymentRoute.DEPOSIT_LIABILITY)
-    assert (draft.sales_order.PaymentType, draft.sales_order.PaymentTypeCategory) == (
-        ("STRIP", "D") if deposited else ("", "")
-    )
-    assert draft.sales_order.DepositAmt == (Decimal("517.90") if deposited else 0)
-    assert draft.expected.paid == Decimal("517.90")
-    assert comments(draft) == ([] if deposited else [f"Paid 517.90 by stripe, route {route}, reference ch_1"])
-
-
-def test_a_gift_card_is_a_line_and_the_rest_a_deposit(tmp_path: Path) -> None:
-    pair = pair_with(tmp_path, payments=RULES)
-    draft = transform(paid(("giftcard", "capture", "100", "GC"), ("stripe", "capture", "417.90", "ch")), pair).draft
-    assert draft is not None
-    assert draft.expected.grand == draft.sales_order.DepositAmt == draft.expected.paid == Decimal("417.90")
-    assert [(line.ItemCode, line.UnitPrice) for line in draft.sales_order.Lines
-            if line.origin is LineOrigin.GIFT_CARD] == [("/GIFTCARD", Decimal("-100.00"))]  # fmt: skip
-    assert sage_total(draft) == Decimal("417.90")
-    assert draft.customer.fully_captured
-
-
-def test_more_captured_than_ordered_is_held() -> None:
-    result = transform(paid(("stripe", "capture", "517.91", "ch_1")), DEMO)
-    assert [(problem.field, problem.message) for problem in result.problems] == [
-        ("data.payments", "517.91 was captured, the order costs 517.90")
-    ]
 
 
 @pytest.mark.parametrize(

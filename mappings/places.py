@@ -17,9 +17,7 @@ SUBDIVISIONS: Any = pycountry.subdivisions
 
 REGION_COUNTRIES = frozenset({"US", "CA"})
 """Countries whose addresses need a state or province (SO_SalesOrderHeader.ShipToState, C2)."""
-POSTAL_COUNTRIES = frozenset({"US", "CA", "GB", "DE", "FR", "AU"})
-"""Countries whose addresses need a postal code."""
-US_TERRITORIES = frozenset({"PR", "GU", "VI", "AS", "MP"})
+US_TERRITORIES = frozenset({"PR", "GU", "VI", "AS", "MP", "UM"})
 """Countries to ISO, states to the US Postal Service."""
 CODED_REGIONS = frozenset({"US", "CA", "AU", "BR", "IN", "IT"})
 """Countries whose people write regions as codes; elsewhere a region stays as it was typed."""
@@ -30,7 +28,9 @@ OPTIONAL_REGIONS = frozenset({"HK"})
 
 COUNTRY_SPELLINGS: Final = """
 US|usa|u s a|united states of america|the states|america|estados unidos|etats unis|ee uu|eeuu|vereinigte staaten
+US|estados unidos de america|アメリカ|アメリカ合衆国|美国|美國|미국
 GB|uk|great britain|britain|england|scotland|wales|northern ireland|united kingdom of great britain|royaume uni|gb uk
+GB|eng|sco|wal|nir
 CA|kanada|DE|deutschland|allemagne|alemania|germania|FR|frankreich|francia|ES|espana|spanien|espagne|IT|italia|italien|italie
 AT|osterreich|oesterreich|autriche|CH|schweiz|suisse|svizzera|NL|holland|nederland|niederlande|pays bas|BE|belgique
 BE|belgie|belgien|SE|sverige|schweden|NO|norge|norwegen|DK|danmark|danemark|FI|suomi|finnland|PL|polska|polen
@@ -41,16 +41,48 @@ KP|north korea|CN|china|prc|mainland china|中国|TW|taiwan|台灣|台湾|taiwan
 MO|macau|macao sar|IN|bharat|भारत|VN|vietnam|viet nam|LA|laos|IR|iran|SY|syria|MD|moldova|TZ|tanzania
 BO|bolivia|VE|venezuela|AE|uae|u a e|emirates|SA|ksa|NZ|aotearoa|AU|aus|australien|CI|ivory coast|CV|cape verde
 SZ|swaziland|MM|burma|MK|macedonia|PS|palestine|BN|brunei|FM|micronesia|VA|vatican|vatican city|CD|dr congo|drc
-CG|congo brazzaville|VI|us virgin islands|usvi|virgin islands|virgin islands of the united states
+CD|congo kinshasa|democratic republic of congo|CG|congo brazzaville|VI|us virgin islands|usvi|virgin islands
+VI|virgin islands of the united states
 VG|british virgin islands|bvi|PR|porto rico|puerto rico usa|MP|northern marianas|cnmi|saipan|AS|american samoa usa
-GU|guam usa|BQ|bonaire|SX|sint maarten|saint martin|TL|east timor|XK|kosovo|xkx
+GU|guam usa|BQ|bonaire|caribbean netherlands|SX|sint maarten|saint maarten|MF|saint martin
+SX|saint martin dutch part|TL|east timor|XK|kosovo|xkx
+HK|hong kong sar china|MO|macao sar china|macau sar china|KR|korea south|KP|korea north|VA|holy see
+PS|palestinian territories|FK|falkland islands|HM|heard and mcdonald islands|PN|pitcairn islands|pitcairn island
+SH|saint helena|ascension island|tristan da cunha|UM|us outlying islands|us minor outlying islands
+UM|united states us minor outlying islands|GG|sark
+ES|canary islands|islas canarias|ceuta and melilla|PF|tahiti|AG|antigua|BA|bosnia|TT|trinidad|VC|saint vincent
+DE|ger|CH|sui|NL|ned|DK|den|PT|por|GR|gre|HR|cro|ZA|rsa
 """
+"""Names in the country's own language or its neighbours', older names, those of the CLDR, and the codes of sport."""
+SOVEREIGNS: Final = {
+    part: whole
+    for whole, parts in {
+        "US": "PR GU VI AS MP UM",
+        "CN": "HK MO TW",
+        "FR": "GP MQ GF RE YT PM BL MF NC PF WF TF",
+        "GB": "JE GG IM GI BM KY VG TC FK MS AI SH",
+        "NL": "AW CW SX BQ",
+        "DK": "GL FO",
+        "FI": "AX",
+        "AU": "CX CC NF",
+        "NZ": "CK NU TK",
+    }.items()
+    for part in parts.split()
+}
+"""Of `Guam, USA` and `Réunion (France)`: what has a code of its own, and the country that people write after it."""
+_REGION_TITLE: Final = re.compile(
+    r"(?i)^(?:the\s+)?(?:state|commonwealth|province|territory)\s+of\s+|\s+(?:state|province)$"
+)
 REGION_SPELLINGS: Final = {
     "US": """
-    AL ala|AZ ariz|AR ark|CA calif cali cal|CO colo|CT conn|DC washingtondc|DE del|FL fla|GA geo|IL ill|IN ind
-    KS kans kan|MA mass|MI mich|MN minn|MS miss|MT mont|NE neb nebr|NV nev|NM nmex newmex|NC ncar|ND ndak nodak|OK okla
+    AK alas|AL ala|AZ ariz|AR ark|CA calif cali cal|CO colo|CT conn|DC washingtondc distofcolumbia|DE del|FL fla|GA geo
+    ID ida|IL ill|IN ind
+    KS kans kan|MA mass|MI mich|MN minn|MS miss|MT mont|NE neb nebr|NV nev|NM nmex newmex|NC ncar|ND ndak nodak
+    NH newhamp|OK okla okl
     OR ore oreg|PA penn penna|RI rhodeis|SC scar|SD sdak sodak|TN tenn|TX tex|VA virg|WA wash washingtonstate
-    WV wva|WI wis wisc|WY wyo|VI usvi usvirginislands virginislandsus|MP cnmi northernmarianas|AS samoa
+    WV wva westva|WI wis wisc|WY wyo|VI usvi usvirginislands virginislandsus|MP cnmi northernmarianas|AS samoa
+    FM federatedstatesofmicronesia
+    UM usminoroutlyingislands minoroutlyingislands unitedstatesminoroutlyingislands usoutlyingislands
     AA armedforcesamericas armedforcesamerica|AE armedforceseurope armedforcesafrica armedforcescanada
     AE armedforcesmiddleeast armedforceseuropetheMiddleeastandcanada|AP armedforcespacific
     """,
@@ -75,6 +107,8 @@ class Region(NamedTuple):
 class PostalRules(NamedTuple):
     """What a country's post asks of an address."""
 
+    country: str
+    """ISO 3166-1 alpha-2."""
     required: frozenset[str]
     """Of A (street), C (city), S (region), Z (postal code)."""
     postal_code: re.Pattern[str] | None
@@ -86,10 +120,18 @@ class PostalRules(NamedTuple):
     """By every spelling, as `spelling` makes it."""
 
     def region(self, text: str) -> Region | None:
-        """The region of this spelling; of `Texas (TX)` and `TX - Texas`, where both halves agree; None when unknown."""
-        if (found := self.regions.get(spelling(text))) is not None:
-            return found
-        halves = {self.regions.get(spelling(part)) for part in re.split(r"[-(),/]", text) if spelling(part)}
+        """The region of this spelling; of `State of Texas`, `TX, USA`, and `TX - Texas`, where both halves agree."""
+        for one in (text, _REGION_TITLE.sub("", text)):
+            if (found := self.regions.get(spelling(one))) is not None:
+                return found
+        parts = [part for part in re.split(r"[-(),/]", text) if spelling(part)]
+        halves = {self.regions.get(spelling(_REGION_TITLE.sub("", part.strip()))) for part in parts}
+        if len(halves) > 1:
+            halves = {
+                self.regions.get(spelling(_REGION_TITLE.sub("", part.strip())))
+                for part in parts
+                if country_code(part) != self.country
+            }
         return halves.pop() if len(halves) == 1 else None
 
     def regions_of(self, postal_code: str) -> list[Region]:
@@ -99,8 +141,11 @@ class PostalRules(NamedTuple):
 
 
 def spelling(text: str) -> str:
-    """Letters and digits, without case, accents, dots and blanks: `N. Carolina` → `ncarolina`."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
+    """Letters and digits, without case, accents, dots and blanks: `N. Carolina` → `ncarolina`.
+
+    The ʻokina of Hawaiʻi is a letter to Unicode, and an apostrophe to those who type.
+    """
+    plain = unicodedata.normalize("NFKD", text.casefold()).replace("\u02bb", "").replace("\u02bc", "")
     return "".join(char for char in plain if unicodedata.category(char)[0] in "LNM" and not unicodedata.combining(char))
 
 
@@ -127,8 +172,17 @@ def _countries() -> dict[str, str]:
 
 @cache
 def country_code(text: str) -> str | None:
-    """ISO 3166-1 alpha-2 of a code or a name in a common spelling; None when unknown."""
-    return _countries().get(_country_spelling(text))
+    """ISO 3166-1 alpha-2 of a code or a name in a common spelling; None when unknown.
+
+    Of `USA - United States` and `England, UK`, where all parts agree; of `Guam, USA` the part with a code of its own.
+    """
+    known = _countries()
+    if (whole := known.get(_country_spelling(text))) is not None:
+        return whole
+    codes = {known.get(_country_spelling(part)) for part in re.split(r"[-\u2010-\u2015(),/;]", text) if spelling(part)}
+    if len(codes) == 2:
+        codes -= {SOVEREIGNS[code] for code in codes if code in SOVEREIGNS}
+    return codes.pop() if len(codes) == 1 else None
 
 
 @cache
@@ -154,6 +208,7 @@ def postal_rules(alpha_2: str) -> PostalRules:
         entries = {}
     country = entries.get(alpha_2, {})
     return PostalRules(
+        country=alpha_2,
         required=frozenset(country.get("require", "AC")),
         postal_code=re.compile(country["zip"]) if "zip" in country else None,
         examples=tuple(country.get("zipex", "").split(",")) if "zipex" in country else (),
@@ -175,6 +230,8 @@ def _regions(alpha_2: str, entries: dict[str, dict[str, str]]) -> dict[str, Regi
         for text in (code, entry["key"], entry.get("name", ""), entry.get("lname", ""), code and f"{alpha_2}-{code}"):
             if text:
                 found.setdefault(spelling(text), region)
+    if alpha_2 == "US":
+        by_code["UM"] = found["um"] = Region("UM", "U.S. Minor Outlying Islands", re.compile("96898"))
     for subdivision in SUBDIVISIONS.get(country_code=alpha_2) or ():
         code = subdivision.code.partition("-")[2]
         region = by_code.get(code) or (Region(code, subdivision.name, None) if not by_code else None)  # type: ignore[assignment]

@@ -41,6 +41,7 @@ class AuthScheme(StrEnum):
     OAUTH = "oauth"
     """OAuth 2.0 client credentials at `routes.token`."""
     API_KEY = "api_key"
+    """A key in the header `headers.api_key`."""
     LOGIN = "login"
     """User and password as JSON to `routes.token`, answered by a JWT. Uses the settings of client id and secret."""
 
@@ -49,11 +50,17 @@ class ClarityRoutes(Section):
     """Paths of Clarity's API; `{id}` is replaced."""
 
     token: str = "/oauth/token"
+    """Where tokens come from, with `auth: oauth` or `auth: login`."""
     orders: str = "/api/v1/orders"
+    """The list of orders."""
     order: str = "/api/v1/orders/{id}"
+    """One order, read and changed."""
     shipments: str = "/api/v1/shipments"
+    """The list of shipments; a new one is posted here."""
     shipment: str = "/api/v1/shipments/{id}"
+    """One shipment, changed when tracking comes later or its invoice is gone."""
     customer: str = "/api/v1/customers/{id}"
+    """One customer: the cross-reference to the account in Sage is written here."""
 
 
 UpdateMethod = Literal["PATCH", "PUT", "POST"]
@@ -63,16 +70,22 @@ class ClarityMethods(Section):
     """How changes are sent; the body holds what changes and nothing else, whatever the method."""
 
     order: UpdateMethod = "PATCH"
+    """HTTP method that changes an order."""
     shipment: UpdateMethod = "PATCH"
+    """HTTP method that changes a shipment."""
     customer: UpdateMethod = "PATCH"
+    """HTTP method that changes a customer."""
 
 
 class ClarityHeaders(Section):
     """Names of the headers that carry credentials, and headers that every request carries."""
 
     api_key: Header = "X-API-Key"
+    """Header of the key, with `auth: api_key`."""
     token: Header = "Authorization"
+    """Header of the token, with `auth: oauth` or `auth: login`."""
     token_prefix: str = "Bearer "
+    """What stands before the token in its header; the blank belongs to it."""
     fixed: dict[Header, str] = {}
     """A brand, a tenant, a language; never a secret."""
 
@@ -81,8 +94,11 @@ class Login(Section):
     """Names of a login's request and answer."""
 
     user: Name = "userName"
+    """Field of the request that holds the user."""
     password: Name = "password"
+    """Field of the request that holds the password."""
     token: Name = "token"
+    """Field of the answer that holds the token."""
     lifetime: FieldName = None
     """Seconds in the answer; without, the JWT's own `exp` and `iat` tell."""
 
@@ -91,27 +107,39 @@ class Paging(Section):
     """How lists are paged."""
 
     first_page: int = 0
+    """Number of the first page."""
     page_size: int = Field(default=50, ge=1, le=1000)
+    """Entries of a page that are asked for."""
     page_parameter: str = "pageIndex"
+    """Query parameter with the page's number."""
     size_parameter: str = "pageSize"
+    """Query parameter with the page's size."""
     items_field: Name = "items"
+    """Field of the answer that holds the page's entries; a dot goes one object deeper."""
     total_field: Name = "totalCount"
+    """Field of the answer that holds the number of all entries."""
 
 
 class ClarityFilters(Section):
     """Query parameters that narrow lists. A filter may find too much (`…Contains`): the connector looks again."""
 
     updatedDateMin: str = "updatedDateMin"
+    """Parameter for orders changed at this instant or later."""
     orderId: str = "orderId"
+    """Parameter for the shipments of an order."""
 
 
 class ErrorAnswer(Section):
     """Where an error answer says what is wrong."""
 
     message: Name = "error.message"
+    """Field that says what is wrong."""
     details: Name = "error.details"
+    """Field with a list of what is wrong, field by field."""
     field: Name = "field"
+    """Of an entry of `details`: the field that is wrong."""
     text: Name = "message"
+    """Of an entry of `details`: what is wrong with it."""
 
 
 class SignatureScheme(StrEnum):
@@ -127,11 +155,13 @@ class Webhook(Section):
     """The signature of webhooks."""
 
     scheme: SignatureScheme = SignatureScheme.STANDARD
+    """What is signed, and how."""
     id_header: Header = "webhook-id"
     """Scheme `standard` only: the other one signs no id, so the signed content is its own id."""
     timestamp_header: Header | None = "webhook-timestamp"
     """Seconds since 1970. null, in the hex scheme: the body alone is signed, and its age is not known."""
     signature_header: Header = "webhook-signature"
+    """Header of the signature."""
     signature_prefix: str = Field(default="", pattern=r"^[^,\s]*$")
     """Scheme `hmac-sha256-hex`: what stands before the hex digits, such as `sha256=`."""
 
@@ -161,24 +191,38 @@ class AlsoCalled(Section):
     """Further names that a store uses for a state, besides the one that this integration writes."""
 
     processing: tuple[str, ...] = ("Pending",)
+    """Further names of orders that are to be fulfilled."""
     pending_payment: tuple[str, ...] = ()
+    """Further names of orders that wait for their payment."""
     on_hold: tuple[str, ...] = ()
+    """Further names of orders that the store keeps back."""
     shipped: tuple[str, ...] = ()
+    """Further names of orders that are shipped."""
     completed: tuple[str, ...] = ()
+    """Further names of orders that are finished."""
     cancelled: tuple[str, ...] = ()
+    """Further names of orders that are cancelled."""
 
 
 class ClarityStatuses(Section):
     """Clarity's names for the states that this integration sets or reads."""
 
     processing: str = "Processing"
+    """An order that Sage has, written when it was created there; one that arrives with it is to be fulfilled."""
     pending_payment: str = "Pending Payment"
+    """An order that waits for its payment: recorded, and started by the event that ends the wait."""
     on_hold: str = "On Hold"
+    """An order that the store keeps back: recorded, and started by the event that ends the hold."""
     shipped: str = "Shipped"
+    """An order whose every quantity is shipped; written with the last shipment."""
     completed: str = "Completed"
+    """An order that is finished."""
     cancelled: str = "Cancelled"
+    """An order that is cancelled; written when it was cancelled here."""
     shipment_void: str = "Void"
+    """A shipment whose invoice was deleted in Sage before it was posted."""
     also: AlsoCalled = AlsoCalled()
+    """Further names of the same states, none of which is ever written."""
 
     @property
     def states(self) -> dict[str, ClarityOrderState]:
@@ -216,8 +260,11 @@ class ClarityEvents(Words):
     """Types of webhooks."""
 
     order_created: str = "order.created"
+    """The release's type of a webhook about a new order."""
     order_updated: str = "order.updated"
+    """The release's type of a webhook about a changed order."""
     order_cancelled: str = "order.cancelled"
+    """The release's type of a webhook about a cancelled order."""
 
     @classmethod
     def contract_word(cls, name: str) -> str:
@@ -229,9 +276,13 @@ class PaymentTypes(Words):
     """Types of payments."""
 
     authorize: str = "authorize"
+    """The release's word for money that is reserved and not taken."""
     capture: str = "capture"
+    """The release's word for money that is taken."""
     refund: str = "refund"
+    """The release's word for money that is given back."""
     void: str = "void"
+    """The release's word for what takes back a capture or an authorisation."""
 
 
 class CapturedBy(StrEnum):
@@ -242,13 +293,16 @@ class CapturedBy(StrEnum):
     GATEWAY = "gateway"
     """The payment gateway, by its own rule."""
     BY_HAND = "by_hand"
+    """A person."""
 
 
 class Captures(Section):
     """When authorized payments are captured, and by whom: asked of every site, so neither has a default."""
 
     status: str = Field(min_length=1)
+    """The order's status at which the money is taken."""
     by: CapturedBy
+    """Who takes it."""
 
 
 # ---- field names ----------------------------------------------------------------------------------------------------
@@ -272,168 +326,266 @@ class EventNames(Names):
     """The envelope of a webhook."""
 
     type: FieldName = "type"
+    """What happened; its words are `events`."""
     timestamp: FieldName = "timestamp"
+    """When it happened."""
     data: FieldName = "data"
+    """The order."""
 
 
 class OrderNames(Names):
     """An order, as sent and as read."""
 
     id: FieldName = "id"
+    """The store's id of the order; Sage's UDF_WEB_ORDER_ID."""
     number: FieldName = "number"
+    """What the buyer knows the order by."""
     status: FieldName = "status"
+    """The order's status; its words are `statuses`."""
     createdDate: FieldName = "createdDate"
+    """The instant of checkout."""
     updatedDate: FieldName = "updatedDate"
+    """The instant of the last change."""
     currency: FieldName = "currency"
+    """ISO 4217 code of all amounts."""
     customer: ObjectName = "customer"
+    """The buyer."""
     billingAddress: ObjectName = "billingAddress"
+    """Where the invoice goes; without, the shipping address counts."""
     shippingAddress: ObjectName = "shippingAddress"
+    """Where the goods go."""
     items: FieldName = "items"
+    """What was ordered."""
     shipping: ObjectName = "shipping"
+    """How it is sent, and what that costs."""
     discounts: FieldName = "discounts"
+    """Discounts on the whole order."""
     fees: FieldName = "fees"
+    """Charges beside the items, such as gift wrap."""
     totals: ObjectName = "totals"
+    """The sums that the buyer saw."""
     payments: FieldName = "payments"
+    """What happened to the money."""
     purchaseOrderNumber: FieldName = "purchaseOrderNumber"
+    """The buyer's purchase order number; Sage's CustomerPONo where it fits."""
     requestedShipDate: FieldName = "requestedShipDate"
+    """The day on which the buyer wants it sent; Sage's ShipExpireDate."""
     notes: FieldName = "notes"
+    """The buyer's notes."""
     attributes: FieldName = "attributes"
+    """Custom fields of the order: `attributes&['gift_message']` in expressions."""
     externalReference: FieldName = "externalReference"
+    """Written: the SalesOrderNo."""
     invoiceReferences: FieldName = "invoiceReferences"
+    """Written: the invoices of the order."""
     cancelledItems: FieldName = "cancelledItems"
+    """Written: quantities that will not come."""
 
 
 class CustomerNames(Names):
     """A customer, alone or inside an order."""
 
     id: FieldName = "id"
+    """The store's id of the customer; Sage's UDF_WEB_CUSTOMER_ID."""
     email: FieldName = "email"
+    """The customer's e-mail address."""
     firstName: FieldName = "firstName"
+    """First name."""
     lastName: FieldName = "lastName"
+    """Last name."""
     company: FieldName = "company"
+    """The customer's company."""
     phone: FieldName = "phone"
+    """Telephone number."""
     accountNumber: FieldName = "accountNumber"
+    """Sage account (`01-ABF`) of a signed-in buyer."""
     taxExemptNo: FieldName = "taxExemptNo"
+    """Exemption number; Sage's TaxExemptNo."""
     externalReference: FieldName = "externalReference"
+    """The account in Sage: written here once, and read with later orders."""
 
 
 class AddressNames(Names):
     """A billing or shipping address."""
 
     name: FieldName = "name"
+    """The person's name."""
     company: FieldName = "company"
+    """The company's name; in Sage it stands for the person's."""
     line1: FieldName = "line1"
+    """Street and number."""
     line2: FieldName = "line2"
+    """Apartment, suite, building."""
     line3: FieldName = "line3"
+    """A third line."""
     city: FieldName = "city"
+    """City."""
     region: FieldName = "region"
+    """State or province, as a code or written out."""
     postalCode: FieldName = "postalCode"
+    """ZIP or postal code."""
     country: FieldName = "country"
+    """Country, as a code or written out."""
     phone: FieldName = "phone"
+    """Telephone number at this address."""
     residential: FieldName = "residential"
+    """Whether it is a private house; Sage's ResidentialAddress."""
 
 
 class ItemNames(Names):
     """An item of an order."""
 
     id: FieldName = "id"
+    """The store's id of the line; Sage's UDF_WEB_LINE_ID."""
     sku: FieldName = "sku"
+    """The product's code in the store."""
     name: FieldName = "name"
+    """The product's name in the store."""
     quantity: FieldName = "quantity"
+    """How many."""
     unitPrice: FieldName = "unitPrice"
+    """Price of one, before discount and tax."""
     discount: FieldName = "discount"
+    """Discount on the whole line, positive."""
     tax: FieldName = "tax"
+    """Tax of the whole line."""
     taxable: FieldName = "taxable"
+    """Whether the line is taxed."""
     attributes: FieldName = "attributes"
+    """Custom fields of the line: `line.attributes&['engraving']` in expressions."""
 
 
 class DeliveryNames(Names):
     """`shipping` of an order."""
 
     method: FieldName = "method"
+    """Shipping method; `order.ship_via[].method`."""
     carrier: FieldName = "carrier"
+    """Carrier; `order.ship_via[].carrier`."""
     amount: FieldName = "amount"
+    """What shipping costs, before tax."""
     tax: FieldName = "tax"
+    """Tax on shipping."""
 
 
 class DiscountNames(Names):
     """A discount of an order."""
 
     code: FieldName = "code"
+    """Code of the coupon or promotion."""
     amount: FieldName = "amount"
+    """Positive; reduces the total."""
 
 
 class FeeNames(Names):
     """A fee of an order."""
 
     code: FieldName = "code"
+    """Code of the fee, as `charges.fees` names it."""
     name: FieldName = "name"
+    """The fee's name."""
     amount: FieldName = "amount"
+    """What it costs."""
     taxable: FieldName = "taxable"
+    """Whether it is taxed."""
 
 
 class TotalsNames(Names):
     """`totals` of an order."""
 
     items: FieldName = "items"
+    """Quantities times prices, before discounts."""
     discount: FieldName = "discount"
+    """All discounts, positive."""
     shipping: FieldName = "shipping"
+    """Shipping, before tax."""
     tax: FieldName = "tax"
+    """All tax."""
     fees: FieldName = "fees"
+    """All fees."""
     grand: FieldName = "grand"
+    """What the buyer pays: Sage's order total must equal it."""
 
 
 class PaymentNames(Names):
     """A payment of an order."""
 
     gateway: FieldName = "gateway"
+    """The gateway's name, as `payments[].gateway` has it."""
     method: FieldName = "method"
+    """The gateway's method, as `payments[].method` has it."""
     transactionId: FieldName = "transactionId"
+    """The gateway's id of the movement."""
     authorizationCode: FieldName = "authorizationCode"
+    """Code of the authorisation."""
     type: FieldName = "type"
+    """What happened; its words are `payment_types`."""
     amount: FieldName = "amount"
+    """Positive, whatever the type."""
     currency: FieldName = "currency"
+    """ISO 4217 code of the amount."""
     last4: FieldName = "last4"
+    """Last four digits of the card; not read."""
     date: FieldName = "date"
+    """The instant of the movement."""
 
 
 class InvoiceReferenceNames(Names):
     """An invoice that an order is told about."""
 
     invoiceNo: FieldName = "invoiceNo"
+    """InvoiceNo in Sage."""
     invoiceDate: FieldName = "invoiceDate"
+    """Its date."""
     amount: FieldName = "amount"
+    """Its total."""
 
 
 class CancelledItemNames(Names):
     """A quantity that will not come."""
 
     orderItemId: FieldName = "orderItemId"
+    """The store's id of the line."""
     quantity: FieldName = "quantity"
+    """How many will not come."""
     reason: FieldName = "reason"
+    """Why."""
     refundRequested: FieldName = "refundRequested"
+    """Whether the store is asked to give the money back."""
 
 
 class ShipmentNames(Names):
     """A shipment, as sent and as read."""
 
     id: FieldName = "id"
+    """The store's id of the shipment."""
     orderId: FieldName = "orderId"
+    """The store's id of its order."""
     externalReference: FieldName = "externalReference"
+    """`{SalesOrderNo}-{InvoiceNo}-{PackageNo}`: what tells one shipment from another."""
     status: FieldName = "status"
+    """The shipment's status; `statuses.shipment_void` when it is void."""
     carrier: FieldName = "carrier"
+    """Carrier."""
     service: FieldName = "service"
+    """The carrier's service."""
     trackingNumber: FieldName = "trackingNumber"
+    """Tracking number."""
     trackingUrl: FieldName = "trackingUrl"
+    """Where the buyer can follow it, from `order.ship_via[].tracking_url`."""
     shippedDate: FieldName = "shippedDate"
+    """The day on which it left."""
     items: FieldName = "items"
+    """What is in it."""
 
 
 class ShipmentItemNames(Names):
     """A quantity of an order's item inside a shipment."""
 
     orderItemId: FieldName = "orderItemId"
+    """The store's id of the line."""
     quantity: FieldName = "quantity"
+    """How many of it are in this shipment."""
 
 
 class Kind(StrEnum):
@@ -521,7 +673,9 @@ class ClarityProfile(Section):
     """The Clarity release of this site."""
 
     auth: AuthScheme = AuthScheme.OAUTH
+    """How to sign in; the credentials are settings, never in this file."""
     scope: str = ""
+    """OAuth scope that is asked for, with `auth: oauth`."""
     login: Login = Login()
     headers: ClarityHeaders = ClarityHeaders()
     routes: ClarityRoutes = ClarityRoutes()
@@ -534,8 +688,10 @@ class ClarityProfile(Section):
     events: ClarityEvents = ClarityEvents()
     payment_types: PaymentTypes = PaymentTypes()
     captures: Captures | None = None
+    """When authorised payments are captured, and by whom; without, nothing is said about it."""
     webhook: Webhook = Webhook()
     webhook_tolerance_seconds: int = Field(default=300, ge=1)
+    """Webhooks whose timestamp is further from now are refused."""
 
     @property
     def speaks_the_contract(self) -> bool:

@@ -2,7 +2,8 @@
 
 In: the canonical order and the pair. Out: `SalesOrderLine`s and `ExpectedTotals`. Pure; problems are collected. The
 lines stand in this order: items as ordered, one discount per discounted item, order discounts, fees, freight, tax, gift
-cards, rounding. Every charge is its own line of quantity 1, so that no amount hides in a percentage or a price.
+cards, rounding. Every charge is its own line of quantity 1, so that no amount hides in a percentage or a price. Amounts
+are in the order's currency, quantities in the shop's unit.
 """
 
 from collections import defaultdict
@@ -32,15 +33,17 @@ def freight_amt(order: Order, pair: Pair) -> Decimal:
 def expected_totals(order: Order, money: Money, pair: Pair) -> ExpectedTotals:
     """What Sage's preview must say: Clarity's grand total, less what by the pair's choice is not on Sage's order.
 
-    That is freight that Sage's shipping works out (`actual`), and gift cards that stand as a line.
+    That is freight that Sage's shipping works out (`actual`), with its tax, and gift cards that stand as a line.
     """
     absent = sum((card.amount for card in money.gift_cards), Decimal(0))
+    tax = Decimal(0) if pair.tax.policy is TaxPolicy.LINE else order.totals.tax
     if pair.charges.freight.amount is FreightAmount.ACTUAL:
         absent += cents(order.totals.shipping) + cents(order.delivery.tax)
+        tax -= cents(order.delivery.tax)
     by_sage = pair.order.prices.source is PriceSource.SAGE
     return ExpectedTotals(
         currency=order.currency,
-        tax=Decimal(0) if pair.tax.policy is TaxPolicy.LINE else order.totals.tax,
+        tax=tax,
         freight=freight_amt(order, pair),
         grand=order.totals.grand - absent,
         paid=money.captured - sum((card.amount for card in money.gift_cards), Decimal(0)),
@@ -97,9 +100,11 @@ def _item(
     if pair.charges.line_discount_as is DiscountAs.NET_PRICE and line.discount and line.quantity:
         total -= cents(line.discount)
         price = max(total, Decimal(0)) / line.quantity
+    exact = price
     price = price.quantize(Decimal(1).scaleb(-pair.company.price_decimals), rounding=ROUND_HALF_UP)
     by_sage = pair.order.prices.source is PriceSource.SAGE
     if not by_sage:
+        problems += _lost_by_rounding(index, line, exact, price, total, pair)
         rounding[line.taxable] += total - cents(line.quantity * price)
     context = line_context(order, line)
     return SalesOrderLine(
@@ -114,6 +119,29 @@ def _item(
         UDF_WEB_LINE_ID=line.item_id,
         extra=values(pair.order.line_values, context, "pair.order.line_values", pair, problems),
     )
+
+
+def _lost_by_rounding(
+    index: int, line: OrderLine, exact: Decimal, price: Decimal, total: Decimal, pair: Pair
+) -> Iterator[Problem]:
+    """A price that the company's decimals make nothing of, or whose rounding is no rounding any more."""
+    decimals, stored = pair.company.price_decimals, cents(line.quantity * price)
+    shown = f"{exact.quantize(Decimal('0.000001'), rounding=ROUND_HALF_UP).normalize():f}"
+    remedy = (
+        "Sell it in a larger unit (100, 1000), raise company.price_decimals if the company stores more, or raise "
+        f"charges.rounding_limit in {pair.name}.yaml."
+    )
+    if exact and not price:
+        message = f"{shown} is {price} at the company's {decimals} decimals: the item would be free"
+    elif abs(total - stored) > pair.charges.rounding_limit:
+        message = (
+            f"{line.quantity:f} × {shown} is {total:,.2f}; at the company's {decimals} decimals {line.quantity:f} × "
+            f"{price} is {stored:,.2f}, and {total - stored:+,.2f} would stand on the line {pair.charges.rounding} "
+            f"(limit {pair.charges.rounding_limit})"
+        )
+    else:
+        return
+    yield Problem(field=f"data.items[{index}].unitPrice", message=message, suggestion=remedy)
 
 
 def _warehouse(order: Order, line: OrderLine, pair: Pair, problems: list[Problem]) -> str:
@@ -138,17 +166,47 @@ def _line_discounts(order: Order, pair: Pair) -> Iterator[SalesOrderLine]:
 
 
 def _order_discounts(order: Order, pair: Pair) -> Iterator[SalesOrderLine]:
-    """Over taxable and exempt items an order's discount is shared by their amounts, as tax is."""
-    shares: dict[bool, Decimal] = defaultdict(Decimal)
-    for line in order.lines:
-        shares[line.taxable] += cents(line.quantity * line.unit_price) - cents(line.discount)
-    total = shares[True] + shares[False]
+    """Discounts on the order: to the tax class that the pair gives their code, else shared as tax is.
+
+    What is shared is the sum of all, by the amounts of taxable and exempt goods and fees (after their own discounts):
+    each discount gets what the rounded share of the running sum grows by, so that the shares add up to the cent.
+    """
+    by_code = {code.casefold(): rule for code, rule in pair.charges.discounts.items()}
+    share = _TaxableShare(order)
     for discount in order.discounts:
-        amount = cents(discount.amount)
-        taxable = cents(amount * shares[True] / total) if total > 0 and shares[False] > 0 else amount
-        for share, is_taxable in ((taxable, True), (amount - taxable, False)):
-            if share:
-                yield _charge(LineOrigin.DISCOUNT, pair.charges.order_discount, -share, taxable=is_taxable, pair=pair)
+        amount, rule = cents(discount.amount), by_code.get(discount.code.casefold())
+        if rule is not None and rule.tax_class:
+            if amount:
+                charge = _charge(LineOrigin.DISCOUNT, rule.item, -amount, taxable=True, pair=pair)
+                yield charge.model_copy(update={"TaxClass": rule.tax_class})
+            continue
+        taxable = share.of(amount)
+        item = rule.item if rule is not None else pair.charges.order_discount
+        for part, is_taxable in ((taxable, True), (amount - taxable, False)):
+            if part:
+                yield _charge(LineOrigin.DISCOUNT, item, -part, taxable=is_taxable, pair=pair)
+
+
+class _TaxableShare:
+    """The taxable parts of one order's discounts, one after the other; without taxable goods and fees they are zero."""
+
+    def __init__(self, order: Order) -> None:
+        amounts: dict[bool, Decimal] = defaultdict(Decimal)
+        for line in order.lines:
+            amounts[line.taxable] += cents(line.quantity * line.unit_price) - cents(line.discount)
+        for fee in order.fees:
+            amounts[fee.taxable] += cents(fee.amount)
+        self._taxable = amounts[True]
+        self._total = amounts[True] + amounts[False]
+        if self._total <= 0:
+            # Nothing is left to share by: a discount of what costs nothing goes where the goods are.
+            self._taxable, self._total = Decimal(any(line.taxable for line in order.lines)), Decimal(1)
+        self._shared = Decimal(0)
+
+    def of(self, amount: Decimal) -> Decimal:
+        before = cents(self._shared * self._taxable / self._total)
+        self._shared += amount
+        return cents(self._shared * self._taxable / self._total) - before
 
 
 def _fees(order: Order, pair: Pair, problems: list[Problem]) -> Iterator[SalesOrderLine]:

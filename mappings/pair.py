@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from mappings.clarity_profile import AuthScheme, ClarityProfile, Section
 from mappings.conditions import LineCondition, LineExpression, OrderCondition, OrderExpression
@@ -35,7 +35,7 @@ class Company(Section):
     currency: Currency
     time_zone: str
     """IANA name; Sage's dates and stamps are in it."""
-    price_decimals: int = Field(ge=0, le=6)
+    price_decimals: int = Field(ge=2, le=6)
     quantity_decimals: int = Field(ge=0, le=6)
     other_currencies: dict[Currency, str] = {}
     """Currency → the pair whose company keeps it and gets those orders; one not named here is held."""
@@ -177,6 +177,16 @@ class Freight(Section):
         return self
 
 
+class DiscountCode(Section):
+    """What a discount code is in Sage."""
+
+    item: str = Field(min_length=1, max_length=30)
+    """The charge item that posts to the discount's account."""
+    tax_class: str = Field(default="", max_length=2)
+    """SO_SalesOrderDetail.TaxClass of the whole discount, e.g. `NT` for free shipping where freight is untaxed;
+    without, it is shared between taxable and exempt goods as `order_discount` is."""
+
+
 class Charges(Section):
     """Item codes of the lines that are no goods (SO_SalesOrderDetail.ItemType 5)."""
 
@@ -184,7 +194,16 @@ class Charges(Section):
     line_discount_as: DiscountAs = DiscountAs.CHARGE_LINE
     """A line of its own, or a lower price of the item."""
     order_discount: str
+    """The item of discounts on the whole order: shared between taxable and exempt goods and fees by their amounts."""
+    discounts: dict[str, DiscountCode] = {}
+    """Discount code → item and tax class, e.g. `FREESHIP: {item: /WEBFRT, tax_class: NT}`; compared without case. A
+    code that is not named takes `order_discount`."""
     rounding: str
+    """The item of what an item's price of `company.price_decimals` cannot say."""
+    rounding_limit: Decimal = Field(default=Decimal("0.05"), ge=0)
+    """What one item's line may leave to the rounding line, in the company's currency; beyond, the order is held. Prices
+    rounded to three decimals lose at most 0.05 on 100 pieces, to two decimals on 10; more tells of a price per piece
+    that wants a unit of 100 or 1000, or more `price_decimals`."""
     fees: dict[str, str] = {}
     """Clarity's fee code → item code."""
     freight: Freight = Freight()
@@ -243,6 +262,11 @@ class Tax(Section):
     schedules: list[TaxRule] = []
     default: str
     exempt: str
+    exempt_regions: list[Annotated[str, Field(pattern=r"^([A-Z]{2}-)?[A-Z0-9]{1,3}$")]] = []
+    """Ship-to regions in which an exemption number takes `exempt`, as `IL` or, where the code alone says too little,
+    `US-IL`; empty: everywhere. Elsewhere the buyer is taxed as `schedules` say, whose rules may ask for the number:
+    `exempt_regions: [TX, US-WA]` and `{country: US, region: IL, when: "buyer.tax_exempt_no != ''", schedule: ILEX}`.
+    A number that came without an account number or our cross-reference exempts nowhere (rules 6)."""
 
     @model_validator(mode="after")
     def _belongs_together(self) -> "Tax":
@@ -506,6 +530,18 @@ class Pair(Section):
     """Text lengths by Sage column; a value that does not fit is a problem, never cut."""
     polling: Polling = Polling()
     pace: PaceInFile = PaceInFile()
+
+    @field_validator("tax")
+    @classmethod
+    def _tax_of_freight(cls, value: Tax, info: ValidationInfo) -> Tax:
+        charges = info.data.get("charges")
+        actual = isinstance(charges, Charges) and charges.freight.amount is FreightAmount.ACTUAL
+        if actual and value.policy is TaxPolicy.LINE:
+            raise ValueError(
+                "policy: line does not go with charges.freight.amount: actual, as Clarity's tax is on the freight that "
+                "it charged; write amount: charged, or let Sage work out the tax (policy: sage)"
+            )
+        return value
 
     @field_validator("name")
     @classmethod

@@ -145,7 +145,11 @@ def captured(*payments: Movement) -> Decimal:
 def test_a_void_takes_back_the_capture_that_it_names(gateway: str, amount: str) -> None:
     payments = [CAPTURE, (gateway, "void", amount, "ch_1")]
     draft = draft_of(*payments)
-    assert (draft.sales_order.DepositAmt, draft.sales_order.PaymentType, draft.expected.paid) == (0, "", 0)
+    assert (draft.sales_order.DepositAmt, draft.sales_order.PaymentType, draft.expected.paid) == (
+        Decimal(0),
+        "",
+        Decimal(0),
+    )
     assert not draft.customer.fully_captured
     assert captured(*payments) == 0
     assert transform(paid(*payments), DEMO).warnings == [
@@ -274,7 +278,11 @@ def test_other_routes_name_refunds_and_the_net(route: PaymentRoute, tmp_path: Pa
 
 def test_money_that_went_back_whole_is_named_and_no_deposit() -> None:
     draft = draft_of(CAPTURE, ("stripe", "refund", "517.90", "re_1"))
-    assert (draft.sales_order.PaymentType, draft.sales_order.DepositAmt, draft.expected.paid) == ("", 0, 0)
+    assert (draft.sales_order.PaymentType, draft.sales_order.DepositAmt, draft.expected.paid) == (
+        "",
+        Decimal(0),
+        Decimal(0),
+    )
     assert comments(draft) == [
         "Payment 517.90 by stripe reference ch_1",
         "Refund 517.90 by stripe reference re_1",

@@ -80,7 +80,7 @@ def _below_cost(order: SalesOrder, items: Mapping[str, ItemFacts], check: Check)
         item = items.get(line.ItemCode)
         if line.origin is not LineOrigin.ITEM or item is None or line.UnitPrice is None:
             continue
-        cost = item.StandardUnitCost * item.SalesUMConvFctr
+        cost = item.StandardUnitCost * item.conversion(line)
         if line.UnitPrice < _lowest(cost, check):
             problems.append(_too_cheap(line, "the item's cost", cost))
     return problems[:MOST_LINES]
@@ -175,7 +175,7 @@ def shortages(order: SalesOrder, items: Mapping[str, ItemFacts], pair: Pair) -> 
     for line in order.Lines:
         if _takes_stock(line, items, pair):
             item = items[line.ItemCode]
-            wanted[line.ItemCode, _warehouse(line, item)] += line.QuantityOrdered * item.SalesUMConvFctr
+            wanted[line.ItemCode, _warehouse(line, item)] += line.QuantityOrdered * item.conversion(line)
     return [
         Shortage(ItemCode=item_code, WarehouseCode=warehouse, wanted=quantity, available=available)
         for (item_code, warehouse), quantity in wanted.items()
@@ -247,7 +247,7 @@ def back_ordered(order: SalesOrder, items: Mapping[str, ItemFacts], pair: Pair, 
         if key not in short:
             lines.append(line)
             continue
-        factor = items[line.ItemCode].SalesUMConvFctr
+        factor = items[line.ItemCode].conversion(line)
         stock = left.setdefault(key, _available(items[line.ItemCode], key[1]))
         step = Decimal(1).scaleb(-pair.company.quantity_decimals)
         can_ship = min((stock / factor).quantize(step, rounding=ROUND_FLOOR), line.QuantityOrdered)

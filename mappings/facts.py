@@ -12,7 +12,7 @@ from mappings.checks import run_checks
 from mappings.customer_match import CustomerRecord, match_customer
 from mappings.decisions import UNDECIDED, Decisions
 from mappings.item_candidates import ItemCandidate, suggestion_for
-from mappings.items import AliasFacts, ItemFacts, resolve_item
+from mappings.items import AliasFacts, ItemFacts, ItemLookup, Unresolved
 from mappings.pair import Pair
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.sales_order import (
@@ -154,6 +154,7 @@ def _resolve_lines(
     problems: list[Problem] = []
     unknown: list[str] = []
     choices: dict[str, str] = {}
+    lookup = ItemLookup(match.customer, items, aliases, pair)
     number = -1
     for line in order.Lines:
         if line.origin is LineOrigin.COMMENT:
@@ -165,27 +166,29 @@ def _resolve_lines(
         else:
             field, sku = f"pair.charges.{line.origin.value}", line.ItemCode
         chosen = decisions.item_for(line.UDF_WEB_LINE_ID, line.sku) if line.origin is LineOrigin.ITEM else ""
-        item = resolve_item(chosen or sku, match.customer, items, aliases, pair)
-        if isinstance(item, str):
-            near = nearest.get(chosen or sku, ()) if line.origin is LineOrigin.ITEM else ()
+        found = lookup.line(line, chosen)
+        if isinstance(found, Unresolved):
+            near = found.with_nearest(nearest.get(chosen or sku, ())) if line.origin is LineOrigin.ITEM else []
             unknown.append(sku)
             if line.origin is LineOrigin.ITEM and line.UDF_WEB_LINE_ID:
                 choices[line.UDF_WEB_LINE_ID] = near[0].ItemCode if near else ""
             problems.append(
                 Problem(
                     field=field,
-                    message=item + (f"; nearest: {', '.join(map(str, near))}" if near else ""),
-                    suggestion=suggestion_for(line.UDF_WEB_LINE_ID, near),
+                    message=found.why + (f"; nearest: {', '.join(map(str, near))}" if near else ""),
+                    suggestion=found.remedy or suggestion_for(line.UDF_WEB_LINE_ID, near),
                 )
             )
             continue
+        item = found.item
         item_type = line.ItemType if item.ItemType in ("1", "2") else item.ItemType
         lines.append(
             line.model_copy(
                 update={
                     "ItemCode": item.ItemCode,
                     "ItemType": SageItemType(item_type),
-                    "UnitOfMeasure": item.SalesUnitOfMeasure,
+                    "UnitOfMeasure": found.UnitOfMeasure,
+                    "UnitOfMeasureConvFactor": found.UnitOfMeasureConvFactor,
                     "TaxClass": line.TaxClass or item.TaxClass,
                 }
             )

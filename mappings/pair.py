@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from mappings.clarity_profile import AuthScheme, ClarityProfile, Section
 from mappings.conditions import LineCondition, LineExpression, OrderCondition, OrderExpression
@@ -131,6 +131,10 @@ class OrderRules(Section):
     """Values by Sage column from the order, e.g. `UDF_GIFT: attributes&["gift"]`; an empty value is not sent."""
     line_values: dict[str, LineExpression] = {}
     """Likewise for the lines of items, e.g. `UDF_ENGRAVING: line.attributes&["engraving"]`."""
+    unit_attribute: str = ""
+    """Clarity's attribute of an item that names the unit of its quantity (`unitOfMeasure`); without, the sales unit."""
+    units: dict[str, str] = {}
+    """The shop's names of units → Sage's (UnitOfMeasure), such as `cs: CASE`; case is ignored."""
     warehouses: list[WarehouseRule] = []
     """Before `warehouse`, line by line."""
     ship_via: list[ShipVia] = []
@@ -385,6 +389,25 @@ class HoldKept(StrEnum):
     IN_SAGE = "in_sage"
 
 
+class ItemEntry(Section):
+    """What a SKU of the shop stands for; `SKU: ItemCode` is short for one in the item's sales unit."""
+
+    item: str = Field(min_length=1, max_length=30)
+    """CI_Item.ItemCode."""
+    unit: str = Field(default="", max_length=4)
+    """SO_SalesOrderDetail.UnitOfMeasure: the item's sales, standard or purchase unit."""
+
+    def __str__(self) -> str:
+        return f"{self.item} in {self.unit}" if self.unit else self.item
+
+
+def _whole_entry(value: object) -> object:
+    return {"item": value} if isinstance(value, str) else value
+
+
+ShortItemEntry = Annotated[ItemEntry, BeforeValidator(_whole_entry, json_schema_input_type=str | ItemEntry)]
+
+
 class Check(Section):
     """One check of the ordered list; `on_fail` is the hold it asks for."""
 
@@ -515,8 +538,8 @@ class Pair(Section):
     clarity: ClarityProfile = ClarityProfile()
     sage: Sage = Sage()
     order: OrderRules
-    items: dict[str, str] = {}
-    """The site's own aliases: SKU → ItemCode."""
+    items: dict[str, ShortItemEntry] = {}
+    """The site's own aliases: SKU → ItemCode, or `{item: ItemCode, unit: CASE}`."""
     charges: Charges
     tax: Tax
     payments: list[PaymentRule]

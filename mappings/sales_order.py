@@ -61,6 +61,9 @@ class SalesOrderLine(Frozen):
     UnitPrice: Decimal | None = Decimal(0)
     """None: Sage's own price."""
     UnitOfMeasure: str = ""
+    """In a draft the shop's own word, if it says one; then Sage's name of one of the item's units."""
+    UnitOfMeasureConvFactor: Decimal | None = None
+    """Standard units per unit of the line; None until the item has been looked up."""
     WarehouseCode: str = ""
     TaxClass: str = ""
     CommentText: str = ""

@@ -81,8 +81,11 @@ class CustomerWriter(Protocol):
 class AliasWriter(Protocol):
     """What remembering an alias needs."""
 
-    async def create_alias(self, alias: str, item_code: str) -> None:
-        """Create a general alias; AlreadyExists when it stands for another item; the same again is no error."""
+    async def create_alias(self, alias: str, item_code: str, customer: CustomerKey | None = None) -> None:
+        """Create an alias for everybody, or for one customer only.
+
+        AlreadyExists when it stands for another item there; the same again is no error.
+        """
         ...
 
 
@@ -149,9 +152,10 @@ class SageGateway:
         except ValidationError as error:
             raise RetryLater(SYSTEM, "GET /AR/Customer", _unexpected(error)) from None
 
-    async def create_alias(self, alias: str, item_code: str) -> None:
-        """`POST /IM/AliasItem`: a general alias (IM_AliasItem.Type G)."""
-        await self._api.call("POST", "/IM/AliasItem", body={"AliasItemNo": alias, "ItemCode": item_code})
+    async def create_alias(self, alias: str, item_code: str, customer: CustomerKey | None = None) -> None:
+        """`POST /IM/AliasItem`: a general alias (IM_AliasItem.Type G), or a customer's own (C)."""
+        whose = {"Type": "G"} if customer is None else {"Type": "C", **customer.model_dump()}
+        await self._api.call("POST", "/IM/AliasItem", body={"AliasItemNo": alias, "ItemCode": item_code, **whose})
 
 
 def sign_in_of(settings: SageGatewaySettings) -> SignIn:

@@ -1,15 +1,18 @@
 """Items in memory, by code and description, to suggest what an unknown SKU may mean (CI_Item has no such key).
 
-In: a reader. Out: the catalogue, at most some minutes old. Filled by pages in key order, and only when somebody asks.
+In: a reader, and the pair's own names of items. Out: the catalogue, at most some minutes old, with general aliases
+(IM_AliasItem, Type G) as further names. Filled by pages in key order, and only when somebody asks.
 """
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from time import monotonic
 
 from connectors.errors import ConnectorError
 from connectors.sage100.odbc import SageReader
-from mappings.item_candidates import Catalogue, CatalogueItem
+from mappings.item_candidates import Catalogue, CatalogueItem, FurtherName
+from mappings.pair import ItemEntry
 
 log = logging.getLogger(__name__)
 
@@ -18,14 +21,17 @@ FRESH_SECONDS = 600.0
 WAIT_SECONDS = 10.0
 """How long an order waits for a sweep; a longer one goes on, and serves the next order."""
 MOST_ITEMS = 200_000
-"""About 80 MB; what comes after it in key order is not suggested."""
+"""About 120 MB; what comes after it in key order is not suggested. As many aliases, too."""
+NO_NAMES: Mapping[str, ItemEntry] = {}
 
 
 class ItemCatalogue:
     """One company's items. A suggestion is read again from Sage itself before a person sees it."""
 
-    def __init__(self, reader: SageReader) -> None:
+    def __init__(self, reader: SageReader, names: Mapping[str, ItemEntry] = NO_NAMES) -> None:
+        """`names` are the pair's `items`: a mistyped one of them is near, too."""
         self._reader = reader
+        self._names = [FurtherName(name, entry.item) for name, entry in names.items()]
         self._catalogue: Catalogue | None = None
         self._began = 0.0
         self._sweep: asyncio.Task[None] | None = None
@@ -56,10 +62,20 @@ class ItemCatalogue:
             while len(items) < MOST_ITEMS and (page := await self._reader.items_page(after, PAGE)):
                 items += page
                 after = page[-1].ItemCode
+            names = await self._aliases()
         except ConnectorError as error:
             log.warning("No suggestions for unknown items: %s", error)
             return
         if len(items) >= MOST_ITEMS:
             log.warning("Only the first %d items of CI_Item are suggested for unknown ones", len(items))
-        self._catalogue = await asyncio.to_thread(Catalogue, items)
+        self._catalogue = await asyncio.to_thread(Catalogue, items, [*names, *self._names])
         self._began = began
+
+    async def _aliases(self) -> list[FurtherName]:
+        """General aliases; a customer's own are nobody else's business, a vendor's none of a shop's."""
+        names: list[FurtherName] = []
+        read, after = 0, ""
+        while read < MOST_ITEMS and (page := await self._reader.aliases_page(after, PAGE)):
+            names += [FurtherName(one.AliasItemNo, one.ItemCode) for one in page if one.is_general]
+            read, after = read + len(page), page[-1].AliasItemNo
+        return names

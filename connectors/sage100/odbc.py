@@ -26,7 +26,7 @@ from mappings.baskets import RecentBasket
 from mappings.customer_match import CustomerRecord, EmailSource, split_emails
 from mappings.frozen import Frozen
 from mappings.item_candidates import CatalogueItem
-from mappings.items import AliasFacts, ItemFacts, WarehouseStock
+from mappings.items import AliasFacts, ItemFacts, WarehouseStock, spellings
 from mappings.packages import share_packages
 from mappings.pair import Sage
 from mappings.progress import allocate, in_order_unit
@@ -44,6 +44,8 @@ SYSTEM = "Sage ODBC"
 LOGIN_SECONDS = 10
 QUERY_SECONDS = 20.0
 LOCK_WAIT_MILLISECONDS = 2_000
+BILLED_ORDERS = 50
+"""Live orders of an account that are looked at for whom Sage bills."""
 
 SHIPMENT_MODULES = frozenset({"S/O", "SO"})
 SHIPMENT_ORDER_TYPES = frozenset({"S", "B", ""})
@@ -102,14 +104,22 @@ class SageReader:
     # ---- items ----------------------------------------------------------------------------------------------------
 
     async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
-        """CI_Item and its warehouses, by ItemCode; unknown codes are absent."""
+        """CI_Item and its warehouses, by ItemCode; unknown codes are absent.
+
+        A code that is no item as it is spelt is looked for in capitals and in small letters, too.
+        """
         wanted = list(codes)
 
         def read() -> dict[str, ItemFacts]:
-            found = {}
+            found: dict[str, ItemFacts] = {}
             for code in wanted:
-                for row in self._rows(queries.ITEM, code):
-                    found[code] = self._item(row)
+                for spelling in () if code in found else spellings(code):
+                    if rows := self._rows(queries.ITEM, spelling):
+                        # Premium finds it in any case; what counts is how Sage spells it.
+                        item = self._item(rows[0])
+                        found[item.ItemCode] = item
+                        if spelling == code:
+                            break
             return found
 
         return await self._run("items", read)
@@ -118,11 +128,16 @@ class SageReader:
         code = text(row[0])
         return ItemFacts(
             ItemCode=code,
+            ItemCodeDesc=text(row[10]),
             ItemType=text(row[1]) or "1",
+            ProductType=text(row[11]),
             InactiveItem=text(row[2]) == "Y",
             AllowBackOrders=text(row[3]) != "N",
+            StandardUnitOfMeasure=text(row[12]),
             SalesUnitOfMeasure=text(row[4]),
             SalesUMConvFctr=number(row[5]) or Decimal(1),
+            PurchaseUnitOfMeasure=text(row[13]),
+            PurchaseUMConvFctr=number(row[14]),
             TaxClass=text(row[6]),
             DefaultWarehouseCode=text(row[7]),
             DropShip=text(row[8]) == "Y",
@@ -148,6 +163,7 @@ class SageReader:
                     ItemCodeDesc=text(row[1]),
                     ItemType=text(row[2]) or "1",
                     InactiveItem=text(row[3]) == "Y",
+                    ProductType=text(row[4]),
                 )
                 for row in self._rows(queries.ITEMS_PAGE, after, limit=limit)
             ]
@@ -155,22 +171,41 @@ class SageReader:
         return await self._run("items_page", read)
 
     async def aliases(self, codes: Iterable[str]) -> list[AliasFacts]:
-        """IM_AliasItem rows whose AliasItemNo is one of the codes."""
-        wanted = list(codes)
+        """IM_AliasItem rows of every Type whose AliasItemNo is one of the codes, also in capitals or small letters."""
+        wanted = list(dict.fromkeys(spelling for code in codes for spelling in spellings(code)))
 
         def read() -> list[AliasFacts]:
-            return [
+            found = [
                 AliasFacts(
                     AliasItemNo=text(row[0]),
                     ItemCode=text(row[1]),
-                    ARDivisionNo=text(row[2]),
-                    CustomerNo=text(row[3]),
+                    Type=text(row[2]),
+                    ARDivisionNo=text(row[3]),
+                    CustomerNo=text(row[4]),
                 )
                 for code in wanted
                 for row in self._rows(queries.ALIASES, code)
             ]
+            # Premium gives the same rows for every spelling.
+            return list(dict.fromkeys(found))
 
         return await self._run("aliases", read)
+
+    async def aliases_page(self, after: str, limit: int) -> list[AliasFacts]:
+        """A page of IM_AliasItem in key order, without whose they are; the rows of one AliasItemNo stay together.
+
+        Empty at the end. Of an AliasItemNo with more than `limit` rows, the first ones.
+        """
+
+        def read() -> list[AliasFacts]:
+            rows = self._rows(queries.ALIASES_PAGE, after, limit=limit)
+            names = [text(row[0]) for row in rows]
+            if len(rows) == limit and names[0] != names[-1]:
+                # The last one may go on: the next page has all of it.
+                rows = rows[: names.index(names[-1])]
+            return [AliasFacts(AliasItemNo=text(row[0]), ItemCode=text(row[1]), Type=text(row[2])) for row in rows]
+
+        return await self._run("aliases_page", read)
 
     # ---- customers ------------------------------------------------------------------------------------------------
 
@@ -204,11 +239,28 @@ class SageReader:
                     ShipToAddress2=text(row[3]),
                     ShipToAddress3=text(row[4]),
                     ShipToZipCode=text(row[5]),
+                    ShipToCity=text(row[6]),
+                    ShipToCountryCode=text(row[7]),
                 )
                 for row in self._rows(queries.SHIP_TO_ADDRESSES, key.ARDivisionNo, key.CustomerNo)
             ]
 
         return await self._run("ship_to_addresses", read)
+
+    async def bill_to(self, key: CustomerKey) -> CustomerKey | None:
+        """The account that Sage bills for this one's orders, where it is another one; None when no live order says so.
+
+        Sage writes it on each order from the site's bill-to relation, whose table differs by release [probe].
+        """
+
+        def read() -> CustomerKey | None:
+            for row in self._rows(queries.BILLED_TO, key.ARDivisionNo, key.CustomerNo, limit=BILLED_ORDERS):
+                billed = CustomerKey(ARDivisionNo=text(row[0]) or key.ARDivisionNo, CustomerNo=text(row[1]))
+                if billed.CustomerNo and billed != key:
+                    return billed
+            return None
+
+        return await self._run("bill_to", read)
 
     async def recent_baskets(self, key: CustomerKey, since: datetime) -> list[RecentBasket]:
         """What an account's live orders hold that were created since (company time, naive as Sage's stamps)."""
@@ -728,6 +780,7 @@ def customer_record(row: Row, other_emails: dict[str, EmailSource]) -> CustomerR
     amounts = {name for name in names if name.startswith("AgingCategory")} | {
         "CreditLimit",
         "CurrentBalance",
+        "CustomerDiscountRate",
         "OpenOrderAmt",
     }
     fields: dict[str, Any] = {name: number(value) if name in amounts else text(value) for name, value in values.items()}

@@ -30,11 +30,13 @@ def _statement(name: str, sql: str, *, sweep: bool = False) -> Statement:
 ITEM = _statement(
     "item",
     """SELECT ItemCode, ItemType, InactiveItem, AllowBackOrders, SalesUnitOfMeasure, SalesUMConvFctr, TaxClass,
-       DefaultWarehouseCode, DropShip, StandardUnitCost FROM CI_Item WHERE ItemCode = ?""",
+       DefaultWarehouseCode, DropShip, StandardUnitCost, ItemCodeDesc, ProductType, StandardUnitOfMeasure,
+       PurchaseUnitOfMeasure, PurchaseUMConvFctr FROM CI_Item WHERE ItemCode = ?""",
 )
 ITEMS_PAGE = _statement(
     "items_page",
-    "SELECT ItemCode, ItemCodeDesc, ItemType, InactiveItem FROM CI_Item WHERE ItemCode > ? ORDER BY ItemCode",
+    """SELECT ItemCode, ItemCodeDesc, ItemType, InactiveItem, ProductType FROM CI_Item WHERE ItemCode > ?
+       ORDER BY ItemCode""",
     sweep=True,
 )
 ITEM_WAREHOUSES = _statement(
@@ -44,20 +46,25 @@ ITEM_WAREHOUSES = _statement(
 )
 ALIASES = _statement(
     "aliases",
-    "SELECT AliasItemNo, ItemCode, ARDivisionNo, CustomerNo FROM IM_AliasItem WHERE AliasItemNo = ?",
+    "SELECT AliasItemNo, ItemCode, Type, ARDivisionNo, CustomerNo FROM IM_AliasItem WHERE AliasItemNo = ?",
+)
+ALIASES_PAGE = _statement(
+    "aliases_page",
+    "SELECT AliasItemNo, ItemCode, Type FROM IM_AliasItem WHERE AliasItemNo > ? ORDER BY AliasItemNo",
+    sweep=True,
 )
 
 PAYMENT_TYPE = _statement("payment_type", "SELECT PaymentMethod FROM AR_PaymentType WHERE PaymentType = ?")
 SHIP_TO_ADDRESSES = _statement(
     "ship_to_addresses",
-    """SELECT ShipToCode, ShipToName, ShipToAddress1, ShipToAddress2, ShipToAddress3, ShipToZipCode
-       FROM SO_ShipToAddress WHERE ARDivisionNo = ? AND CustomerNo = ?""",
+    """SELECT ShipToCode, ShipToName, ShipToAddress1, ShipToAddress2, ShipToAddress3, ShipToZipCode, ShipToCity,
+       ShipToCountryCode FROM SO_ShipToAddress WHERE ARDivisionNo = ? AND CustomerNo = ?""",
 )
 
 CUSTOMER_COLUMNS: Final = (
     "ARDivisionNo, CustomerNo, CustomerName, AddressLine1, AddressLine2, AddressLine3, City, ZipCode, CountryCode, "
-    "TelephoneNo, EmailAddress, CustomerStatus, InactiveReasonCode, TermsCode, PriceLevel, TaxExemptNo, CustomerType, "
-    "CreditHold, CreditLimit, CurrentBalance, AgingCategory1, AgingCategory2, AgingCategory3, AgingCategory4, "
+    "TelephoneNo, EmailAddress, CustomerStatus, InactiveReasonCode, TermsCode, PriceLevel, TaxSchedule, TaxExemptNo, "
+    "CustomerDiscountRate, CustomerType, CreditHold, CreditLimit, CurrentBalance, AgingCategory1, AgingCategory2, AgingCategory3, AgingCategory4, "
     "OpenOrderAmt, UDF_WEB_CUSTOMER_ID"
 )
 CUSTOMER = _statement(
@@ -83,6 +90,10 @@ SHIP_TO_EMAILS = _statement(
     sweep=True,
 )
 
+BILLED_TO = _statement(
+    "billed_to",
+    "SELECT BillToDivisionNo, BillToCustomerNo FROM SO_SalesOrderHeader WHERE ARDivisionNo = ? AND CustomerNo = ?",
+)
 CUSTOMERS_ORDERS = _statement(
     "customers_orders",
     """SELECT SalesOrderNo, UDF_WEB_ORDER_ID, DateCreated, TimeCreated FROM SO_SalesOrderHeader

@@ -263,8 +263,9 @@ class Orders:
             raise refuse(bus, "DepositAmt", "A deposit needs a payment type.")
         if to_decimal(header.get("FreightAmt")) < 0:
             raise refuse(bus, "FreightAmt", "The freight amount must not be negative.")
-        return {**header, **company.created(), "BillToDivisionNo": header["ARDivisionNo"],
-                "BillToCustomerNo": header["CustomerNo"]}  # fmt: skip
+        own = f"{header['ARDivisionNo']}-{header['CustomerNo']}"
+        division, _, number = (company.state(f"bill_to_{own}") or own).partition("-")
+        return {**header, **company.created(), "BillToDivisionNo": division, "BillToCustomerNo": number}
 
     def _active_customer(self, bus: str, division: str, number: str) -> Row:
         customer = self.company.find("AR_Customer", ARDivisionNo=division, CustomerNo=number)
@@ -297,10 +298,13 @@ class Orders:
         line.setdefault("ItemCodeDesc", item["ItemCodeDesc"])
         line.setdefault("DropShip", item["DropShip"] or "N")
         line.setdefault("UnitOfMeasure", item["SalesUnitOfMeasure"])
-        if line["UnitOfMeasure"] not in (item["SalesUnitOfMeasure"], item["StandardUnitOfMeasure"]):
+        units = units_of(item)
+        if line["UnitOfMeasure"] not in units:
             raise refuse(bus, "UnitOfMeasure", f"The unit {line['UnitOfMeasure']} is not valid for the item.")
-        factor = item["SalesUMConvFctr"] if line["UnitOfMeasure"] == item["SalesUnitOfMeasure"] else 1
-        line["UnitOfMeasureConvFactor"] = to_decimal(factor) or Decimal(1)
+        factor = units[line["UnitOfMeasure"]]
+        if to_decimal(line.setdefault("UnitOfMeasureConvFactor", factor)) != factor:
+            raise refuse(bus, "UnitOfMeasureConvFactor", f"The factor of {line['UnitOfMeasure']} is {factor:f}.")
+        line["UnitOfMeasureConvFactor"] = factor
         line.setdefault("TaxClass", item["TaxClass"])
         if line["TaxClass"] not in ("TX", "NT"):
             raise refuse(bus, "TaxClass", f"The tax class {line['TaxClass']} is not on file.")
@@ -399,23 +403,44 @@ class Orders:
     # ---- items ----------------------------------------------------------------------------------------------------
 
     def create_alias(self, body: Row) -> tuple[Row, int]:
-        """A general alias of an item: created (201), there already (200), or taken by another item (409)."""
+        """An alias of an item for everybody (Type G) or one customer (C): created (201), there already (200), or taken
+        by another item (409)."""
         bus = "IM_AliasItem_Bus"
-        alias = column_value(bus, "IM_AliasItem", "AliasItemNo", body.get("AliasItemNo", ""))
-        item_code = column_value(bus, "IM_AliasItem", "ItemCode", body.get("ItemCode", ""))
-        if not alias:
+        row: Row = {"Type": "G"}
+        for name, value in body.items():
+            if name not in TABLES["IM_AliasItem"].columns:
+                raise refuse(bus, name, "The column does not exist.")
+            row[name] = column_value(bus, "IM_AliasItem", name, value)
+        if not row.get("AliasItemNo"):
             raise refuse(bus, "AliasItemNo", "The alias is required.")
-        if self.company.find("CI_Item", ItemCode=item_code) is None:
-            raise refuse(bus, "ItemCode", f"The item {item_code} is not on file.")
-        row = {"AliasItemNo": alias, "Type": "G", "ItemCode": item_code}
+        if self.company.find("CI_Item", ItemCode=row.setdefault("ItemCode", "")) is None:
+            raise refuse(bus, "ItemCode", f"The item {row['ItemCode']} is not on file.")
+        if row["Type"] not in ("G", "C"):
+            raise refuse(bus, "Type", "The type is not valid here.")
+        if row["Type"] == "C":
+            self._active_customer(bus, str(row.get("ARDivisionNo", "")), str(row.get("CustomerNo", "")))
+        elif row.get("ARDivisionNo") or row.get("CustomerNo"):
+            raise refuse(bus, "CustomerNo", "A general alias has no customer.")
+        key = {name: row.get(name, "") for name in ("AliasItemNo", "Type", "ARDivisionNo", "CustomerNo")}
         with self.company.transaction():
-            taken = {entry["ItemCode"] for entry in self.company.select("IM_AliasItem", AliasItemNo=alias, Type="G")}
-            if item_code in taken:
+            taken = {entry["ItemCode"] for entry in self.company.select("IM_AliasItem", **key)}
+            if row["ItemCode"] in taken:
                 return row, 200
             if taken:
-                raise Refusal(409, "IM_Exists", f"{alias} is an alias of {', '.join(sorted(taken))} already.")
+                raise Refusal(
+                    409, "IM_Exists", f"{row['AliasItemNo']} is an alias of {', '.join(sorted(taken))} already."
+                )
             self.company.insert("IM_AliasItem", **row)
         return row, 201
+
+
+def units_of(item: Row) -> dict[str, Decimal]:
+    """The item's sales, standard and purchase unit, with the standard units in one of each."""
+    units = {item["SalesUnitOfMeasure"]: to_decimal(item["SalesUMConvFctr"]) or Decimal(1)}
+    units.setdefault(item["StandardUnitOfMeasure"], Decimal(1))
+    if to_decimal(item["PurchaseUMConvFctr"]) > 0:
+        units.setdefault(item["PurchaseUnitOfMeasure"], to_decimal(item["PurchaseUMConvFctr"]))
+    return units
 
 
 def column_value(bus: str, table: str, name: str, value: object) -> Any:

@@ -12,11 +12,9 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
 
-from mappings.clarity_profile import Kind, to_contract
+from mappings.order_file import read_order
 from mappings.pair import Pair, PairFileError, load_pair, load_pairs
 from mappings.preview import as_json as preview_json
 from mappings.preview import as_text as preview_text
@@ -25,8 +23,6 @@ from mappings.preview import preview_of
 PAIRS_DIR = Path("mappings/pairs")
 NARROWEST, WIDEST = 60, 120
 """Columns of text that are still, and no longer, easy to read."""
-LONGEST_INTEGER = 1_000
-"""Digits; Python's own limit is 4,300."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,56 +31,21 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairs-dir", type=Path, default=PAIRS_DIR)
     commands = parser.add_subparsers(dest="command", required=True)
     preview = commands.add_parser("preview", help="what Sage would be asked to create for an order")
-    preview.add_argument("order", type=Path, help="a webhook body as JSON")
+    preview.add_argument(
+        "order",
+        type=Path,
+        help="JSON: a webhook's body, an order of Clarity's API, or an order workflow's input or history",
+    )
     preview.add_argument("--pair", required=True)
     preview.add_argument("--json", action="store_true", help="for machines")
     commands.add_parser("check", help="check all pair files")
     return parser
 
 
-def read_order(file: Path) -> dict[str, Any]:
-    """The webhook body; raises ValueError that says what is wrong."""
-    if file.is_dir():
-        raise ValueError(f"{file}: is a directory; name the file of one order")
-    try:
-        # Editors on Windows begin a file with a byte order mark.
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ValueError(f"{file}: no such file") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{file}: is not text in UTF-8; save it as UTF-8") from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if not text.strip():
-        raise ValueError(f"{file}: is empty; it should hold the body of one webhook")
-    try:
-        payload = json.loads(text, parse_float=_number, parse_int=_integer)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from None
-    except RecursionError:
-        raise ValueError(f"{file}: is nested too deeply for the body of a webhook") from None
-    if not isinstance(payload, dict):
-        raise ValueError(f"{file}: holds no JSON object; it should hold the body of one webhook")
-    return payload
-
-
-def _number(text: str) -> Decimal | float:
-    """Exact, but for exponents that no Decimal has: those are infinite, which the transform refuses by its path."""
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return float(text)
-
-
-def _integer(text: str) -> int | Decimal:
-    """Python refuses to read very long integers; no order has one, and the transform refuses it by its path."""
-    return int(text) if len(text) <= LONGEST_INTEGER else Decimal(text)
-
-
 def print_preview(order: Path, pairs_dir: Path, name: str, *, as_json: bool) -> None:
     """Print it on standard output, whatever characters that has. Raises ValueError and PairFileError."""
     pair = pair_named(pairs_dir, name)
-    preview = preview_of(to_contract(read_order(order), Kind.EVENT, pair.clarity), pair)
+    preview = preview_of(read_order(order, pair.clarity), pair)
     encoding = sys.stdout.encoding or "utf-8"
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

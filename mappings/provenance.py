@@ -40,6 +40,7 @@ ADDRESS_PARTS = {
     "ZipCode": "postalCode",
     "CountryCode": "country",
 }
+MONEY_COLUMNS = ("PaymentType", "PaymentTypeCategory", "DepositAmt", "CheckNoForDeposit", "OtherPaymentTypeRefNo")
 
 
 def header_columns(order: Order, pair: Pair, draft: Draft) -> Columns:
@@ -147,7 +148,7 @@ def _by_rule(order: Order, pair: Pair) -> dict[str, str]:
     money = translate_payments(order, pair, [])
     if money.rule is not None:
         source = f"payments[{money.rule}] ({money.route}): data.payments"
-        found |= dict.fromkeys(("PaymentType", "PaymentTypeCategory", "DepositAmt", "OtherPaymentTypeRefNo"), source)
+        found |= dict.fromkeys(MONEY_COLUMNS, source)
         if money.PaymentType != pair.payments[money.rule].payment_type:
             found["PaymentType"] = "mixed_payment_type: data.payments"
     found |= dict.fromkeys(pair.order.header, "order.header")

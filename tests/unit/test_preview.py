@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from connectors.sage100.gateway import order_body
-from mappings.__main__ import main, read_order
-from mappings.pair import Pair
+from mappings.__main__ import main
+from mappings.clarity_profile import CONTRACT, Kind, from_contract
+from mappings.order_file import read_order
+from mappings.pair import Pair, load_pair
 from mappings.transform import transform
 from tests.support.processes import ROOT
 from tests.unit.conftest import DEMO_FILE, SAMPLES, sample
@@ -372,7 +374,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, capsys: pytest.Ca
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "read_text", denied)
         with pytest.raises(ValueError, match=r"order\.json: cannot be read: Permission denied"):
-            read_order(file)
+            read_order(file, CONTRACT)
 
 
 def denied(_self: Path, **_options: object) -> str:
@@ -383,6 +385,54 @@ def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path, capsys: pytest.Capture
     file = tmp_path / "order.json"
     file.write_bytes(b"\xef\xbb\xbf" + (ROOT / "sandbox/orders/01-consumer-new.json").read_bytes())
     assert shown(capsys, file).startswith("#W-10001 · 2 lines")
+
+
+def test_an_order_is_taken_in_each_form_in_which_one_has_it(tmp_path: Path) -> None:
+    body = sample("02-known-web-customer")
+    read = json.loads(json.dumps(body), parse_float=Decimal)
+    start = {"pair": "demo", "order_id": "10002", "payload": body, "digest": "x"}
+    shorthand = {"events": [{"workflowExecutionStartedEventAttributes": {"input": [start]}}]}
+    for content in (body, start, [start], shorthand):
+        assert read_order(order_file(tmp_path, content), CONTRACT) == read
+    alone = read_order(order_file(tmp_path, body["data"]), CONTRACT)
+    assert alone == {"type": "order.created", "data": read["data"]}
+    history = read_order(ROOT / "tests/histories/plain.json", CONTRACT)
+    assert history["data"]["number"] == "W-10002"
+
+
+def test_an_order_of_another_release_is_taken_too(tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    content = yaml.safe_load(DEMO_FILE.read_text("utf-8"))
+    content["clarity"] = yaml.safe_load((ROOT / "tests/connectors/profiles/module_entity.yaml").read_text("utf-8"))
+    other.write_text(yaml.safe_dump(content), "utf-8")
+    profile = load_pair(other).clarity
+    body = sample("01-consumer-new")
+    sent = from_contract(body, Kind.EVENT, profile)
+    read = read_order(order_file(tmp_path, sent), profile)
+    assert read["data"]["items"][0]["sku"] == body["data"]["items"][0]["sku"]
+    alone = read_order(order_file(tmp_path, from_contract(body["data"], Kind.ORDER, profile)), profile)
+    assert alone["data"] == read["data"]
+    kept = {"pair": "other", "order_id": "10001", "payload": read}
+    assert read_order(order_file(tmp_path, json.loads(json.dumps(kept, default=str))), profile)["data"].keys() == (
+        read["data"].keys()
+    )
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ({"payloads": [{"metadata": {"encoding": "YmluYXJ5L3psaWI="}, "data": "AAAA"}]}, "packed (binary/zlib)"),
+        ({"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "e30="}]}, "not start with an order"),
+        ({"payloads": [{"metadata": {}, "data": "?"}]}, "is not base64"),
+        ({"payloads": []}, "not start with an order"),
+        (None, "not start with an order"),
+    ],
+)
+def test_a_history_without_a_readable_order_is_refused(
+    argument: object, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = {"events": [{"workflowExecutionStartedEventAttributes": {"input": argument}}]}
+    assert words in refused(capsys, order_file(tmp_path, history))
 
 
 @pytest.mark.parametrize(

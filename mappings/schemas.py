@@ -1,7 +1,8 @@
-"""JSON Schema (draft 2020-12) of the canonical models, of the pair file and of the Sage draft, for docs/schema/.
+"""What docs/ says about the models, made from them: JSON Schema (draft 2020-12) of the canonical models, of the pair
+file and of the Sage draft (docs/schema/), and the reference of a pair file's keys (docs/pair-file.md).
 
-In: the models; descriptions come from their docstrings. Out: `<name>.schema.json` files, the same to the byte for the
-same models. `python -m mappings.schemas [DIRECTORY]` writes them.
+In: the models; descriptions come from their docstrings. Out: files, the same to the byte for the same models.
+`python -m mappings.schemas [DIRECTORY]` writes them into `docs` or another directory.
 
 A canonical model's schema says what its JSON looks like: decimals are strings, so that no reader makes floats of them.
 The pair file's says what a person may write, numbers too.
@@ -20,9 +21,11 @@ from pydantic_core import core_schema
 
 from mappings.canonical import Address, Buyer, InventoryLevel, Invoice, Item, Order, OrderLine, Party, Payment, Shipment
 from mappings.pair import Pair
+from mappings.reference import TAKEN_FROM_THE_FILE, page
 from mappings.sales_order import SalesOrder
 
-SCHEMA_DIR: Final = Path("docs/schema")
+DOCS: Final = Path("docs")
+REFERENCE: Final = "pair-file.md"
 
 DECIMAL: Final = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 """What `str` makes of a finite Decimal."""
@@ -43,10 +46,6 @@ CANONICAL: Final[dict[str, type[BaseModel]]] = {
 """Name of the file → model. `sales_order` speaks Sage's columns: what an order becomes."""
 
 PAIR: Final = "pair"
-
-TAKEN_FROM_THE_FILE: Final = ("name", "version")
-"""Fields of `Pair` that no pair file holds."""
-
 
 _LINE_BREAK: Final = re.compile(r"(?<!\n)\n(?!\n)")
 
@@ -89,8 +88,19 @@ def schemas() -> dict[str, dict[str, Any]]:
     for name in TAKEN_FROM_THE_FILE:
         del pair["properties"][name]
         pair["required"].remove(name)
+    for described in (pair, *pair["$defs"].values()):
+        _describe_sections(described.get("properties", {}), pair["$defs"])
     pair |= {"title": "Pair file", "description": "One integration pair: everything in which one site differs."}
     return {_file_name(name): schema for name, schema in {**all_of, PAIR: pair}.items()}
+
+
+def _describe_sections(properties: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """A key without words of its own says what its section is for: editors show what stands beside the key."""
+    for key in properties.values():
+        entry = key.get("items", key)
+        described = definitions.get(entry.get("$ref", "").rpartition("/")[2], {})
+        if "description" not in key and "description" in described:
+            key["description"] = described["description"]
 
 
 def _file_name(name: str) -> str:
@@ -116,15 +126,21 @@ def _unwrapped(schema: Any) -> Any:
     }
 
 
-def write_schemas(directory: Path) -> list[Path]:
-    """Write every schema into `directory`, which is made when missing; returns the files."""
-    directory.mkdir(parents=True, exist_ok=True)
-    files = []
-    for name, schema in schemas().items():
+def files() -> dict[str, str]:
+    """The content of every file, by its path below docs/."""
+    texts = {f"schema/{name}": schema_text(schema) for name, schema in schemas().items()}
+    return {**texts, REFERENCE: page()}
+
+
+def write_files(directory: Path) -> list[Path]:
+    """Write every file below `directory`, which is made when missing; returns them."""
+    written = []
+    for name, text in files().items():
         file = directory / name
-        file.write_text(schema_text(schema), encoding="utf-8", newline="\n")
-        files.append(file)
-    return files
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="\n")
+        written.append(file)
+    return written
 
 
 def schema_text(schema: dict[str, Any]) -> str:
@@ -137,7 +153,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
         print("usage: python -m mappings.schemas [DIRECTORY]", file=sys.stderr)
         return 2
-    for file in write_schemas(Path(arguments[0]) if arguments else SCHEMA_DIR):
+    for file in write_files(Path(arguments[0]) if arguments else DOCS):
         print(file)
     return 0
 

@@ -152,9 +152,10 @@ class Intake:
     ) -> tuple[IntakeResult, str]:
         """The event is about an order that has a workflow already."""
         same = await known.memo_value(DIGEST_MEMO, default="") == start.digest
-        cancels = event == EventType.ORDER_CANCELLED
         if known.status is WorkflowExecutionStatus.RUNNING:
-            if same and not cancels:
+            if same and event == EventType.ORDER_CREATED:
+                # The first delivery again. Any other event may mean that a change was taken back: the order knows
+                # which version it is working on.
                 return IntakeResult.DUPLICATE, known.id
             change = ClarityOrderChanged(
                 event=event, payload=start.payload, digest=start.digest, webhook_id=start.webhook_id

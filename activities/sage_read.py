@@ -4,6 +4,7 @@ In: messages of `contracts.messages`. Out: models of `mappings`. Runs on `sage-r
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -20,17 +21,17 @@ from mappings.customer_match import CustomerRecord, match_customer
 from mappings.facts import facts_from, unknown_codes
 from mappings.item_candidates import ItemCandidate, nearest_items
 from mappings.items import wanted_codes
-from mappings.pair import Pair, ShipToRule
+from mappings.pair import Check, Pair, ShipToRule
 from mappings.readiness import without_waiting
 from mappings.sales_order import CustomerKey, CustomerSearch, SageFacts
 
 
-def recent_since(pair: Pair, customer: CustomerKey) -> datetime | None:
+def recent_since(pair: Pair, checks: Sequence[Check] | None, customer: CustomerKey) -> datetime | None:
     """From when an order of the same account counts for `same_basket` (company time, naive as Sage's stamps).
 
-    On the house account of guests strangers may well buy the same.
+    `checks` are the order's own. On the house account of guests strangers may well buy the same.
     """
-    minutes = basket_minutes(pair)
+    minutes = basket_minutes(pair.checks if checks is None else checks)
     if not minutes or str(customer) == pair.customers.house_account:
         return None
     return (datetime.now(UTC) - timedelta(minutes=minutes)).astimezone(pair.company.zone).replace(tzinfo=None)
@@ -57,7 +58,7 @@ class SageReadActivities:
         aliases = await self._reader.aliases(codes)
         items = await self._reader.items(list(dict.fromkeys([*codes, *(alias.ItemCode for alias in aliases)])))
         candidates = await self._candidates(draft.customer, force=False)
-        for key in (request.decisions.customer, house_account(draft.customer, self._pair)):
+        for key in (request.decisions.customer, request.resolved, house_account(draft.customer, self._pair)):
             if key is not None and (record := await self._reader.customer(key)) is not None:
                 candidates = [*(one for one in candidates if one.key != key), record]
         payment_type = draft.sales_order.PaymentType
@@ -71,6 +72,7 @@ class SageReadActivities:
             self._pair,
             invoiced=invoiced,
             decisions=request.decisions,
+            resolved=request.resolved,
             payment_method=await self._reader.payment_method(payment_type) if payment_type else "",
         )
         facts = look()
@@ -83,7 +85,7 @@ class SageReadActivities:
         if customer is None or facts.existing is not None:
             return facts
         # Also when another check has found something: the pair's list decides which of them holds first.
-        since = recent_since(self._pair, customer)
+        since = recent_since(self._pair, draft.checks, customer)
         return facts if since is None else look(recent=await self._reader.recent_baskets(customer, since))
 
     @activity.defn

@@ -6,7 +6,7 @@ for a poll of Temporal (design, processes).
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -30,6 +30,7 @@ from mappings.checks import (
     balanced,
     below_sages_price,
     compare_totals,
+    fell_short,
     price_check,
     run_checks,
     same_order,
@@ -39,6 +40,21 @@ from mappings.items import ItemFacts
 from mappings.pair import Pair, PriceSource
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.sales_order import CustomerKey, SalesOrder, SalesOrderOnSage
+
+ON_HOLD = "H"
+"""SO_SalesOrderHeader.OrderStatus of an order on hold."""
+
+
+def billed_elsewhere(bill_to: CustomerKey, order: SalesOrder) -> Problem:
+    """Rules 6: an account with a bill-to is for buyers who are signed in as that account."""
+    own = CustomerKey(ARDivisionNo=order.ARDivisionNo, CustomerNo=order.CustomerNo)
+    return Problem(
+        field=f"AR_Customer.{own}",
+        message=f"Sage bills this account's orders to {bill_to}; nothing but address and e-mail says that the buyer is "
+        "this account.",
+        suggestion=f'Release with use_customer ("customer_no": "{own}") when the buyer is this account; or with '
+        "create_customer.",
+    )
 
 
 class FactsReader(Protocol):
@@ -86,51 +102,69 @@ class SageWriteActivities:
     async def create_sales_order(self, request: CreateSalesOrder) -> SalesOrderCreated:
         """Preview, compare totals, look at stock and credit once more, create under the reserved number.
 
-        The number makes it safe to repeat (rules 4): on every attempt but the first, and on 409, Sage is read first.
-        What stands there is our order when the web order id says so and the content is equal.
+        The number makes it safe to repeat (rules 4): on every attempt but the first, after an earlier create of
+        unknown outcome, and on 409, Sage is read first. What stands there is our order when the web order id says so
+        and the content is equal.
         """
         number, wanted = request.SalesOrderNo, balanced(request.sales_order, self._pair, request.decisions)
         async with self._seats:
-            if activity.info().attempt > 1:
+            if request.look_first or activity.info().attempt > 1:
                 stored = await self._sales_orders.get_sales_order(number)
                 if stored is not None:
-                    return self._decide(wanted, stored)
-            preview = await self._sales_orders.preview(wanted)
-            mismatch = compare_totals(request.expected, preview, request.decisions)
-            if mismatch is not None:
-                return SalesOrderCreated(
-                    hold=mismatch.reason,
-                    problems=mismatch.problems,
-                    difference=preview.total - request.expected.grand,
-                )
-            too_cheap = await self._below_sages_price(request, wanted)
-            if too_cheap is not None:
-                return SalesOrderCreated(hold=too_cheap.reason, problems=too_cheap.problems)
+                    return await self._decide(request, wanted, stored)
+            bill_to: CustomerKey | None = None
+            if self._pair.sage.preview:
+                preview = await self._sales_orders.preview(wanted)
+                bill_to = preview.bill_to
+                if (stop := self._compare(request, preview)) is not None:
+                    return stop
+                if bill_to is not None and not request.authenticated:
+                    return SalesOrderCreated(
+                        hold=HoldReason.CUSTOMER_REVIEW, problems=[billed_elsewhere(bill_to, wanted)]
+                    )
+                too_cheap = await self._below_sages_price(request, wanted)
+                if too_cheap is not None:
+                    return SalesOrderCreated(hold=too_cheap.reason, problems=too_cheap.problems, check=too_cheap.check)
             async with self._look_and_create:
-                return await self._create(request, wanted)
+                return await self._create(request, wanted, bill_to)
+
+    @staticmethod
+    def _compare(request: CreateSalesOrder, on_sage: SalesOrderOnSage) -> SalesOrderCreated | None:
+        """The hold, when Sage's total, tax or freight is not Clarity's."""
+        mismatch = compare_totals(request.expected, on_sage, request.decisions)
+        if mismatch is None:
+            return None
+        return SalesOrderCreated(
+            hold=mismatch.reason, problems=mismatch.problems, difference=on_sage.total - request.expected.grand
+        )
 
     async def _below_sages_price(self, request: CreateSalesOrder, wanted: SalesOrder) -> Finding | None:
         """Sage's own prices for the account are asked for by a preview without ours."""
         checks = self._pair.checks if request.checks is None else request.checks
-        if price_check(checks, request.decisions) is None or self._pair.order.prices.source is PriceSource.SAGE:
+        if price_check(checks) is None or self._pair.order.prices.source is PriceSource.SAGE:
             return None
         return below_sages_price(
             wanted, await self._sales_orders.preview(wanted.without_prices()), checks, request.decisions
         )
 
-    async def _create(self, request: CreateSalesOrder, wanted: SalesOrder) -> SalesOrderCreated:
-        """Look at stock and credit as they are now, then write: nobody else of this company writes in between."""
+    async def _create(
+        self, request: CreateSalesOrder, wanted: SalesOrder, bill_to: CustomerKey | None
+    ) -> SalesOrderCreated:
+        """Look at stock and credit as they are now, then write: nobody else of this pair writes in between."""
         number = request.SalesOrderNo
         customer = CustomerKey(ARDivisionNo=wanted.ARDivisionNo, CustomerNo=wanted.CustomerNo)
-        items = await self._reader.items(dict.fromkeys(line.ItemCode for line in wanted.Lines))
+        codes = list(dict.fromkeys(line.ItemCode for line in wanted.Lines))
+        items = await self._reader.items(codes)
+        since = recent_since(self._pair, request.checks, customer)
         findings = run_checks(
             wanted,
             request.expected,
-            await self._reader.customer(customer),
+            # Credit is the business of the account that Sage bills (rules 7).
+            await self._reader.customer(bill_to or customer),
             items,
             self._pair,
             request.decisions,
-            await self._reader.recent_baskets(customer, since) if (since := recent_since(self._pair, customer)) else (),
+            await self._reader.recent_baskets(customer, since) if since else (),
             request.checks,
         )
         stops = next((finding for finding in findings if not finding.in_sage), None)
@@ -141,18 +175,77 @@ class SageWriteActivities:
                 items=stops.items,
                 shortages=stops.shortages,
                 no_back_orders=stops.no_back_orders,
+                check=stops.check,
             )
         order = back_ordered(wanted, items, self._pair, request.decisions)
         held_in_sage = [problem for finding in findings for problem in finding.problems]
-        if held_in_sage:
-            order = order.model_copy(update={"OrderStatus": "H"})
+        if held_in_sage or not self._pair.sage.preview:
+            order = order.model_copy(update={"OrderStatus": ON_HOLD})
         try:
-            return SalesOrderCreated(
-                created=await self._sales_orders.create_sales_order(number, order), held_in_sage=held_in_sage
-            )
+            created = await self._sales_orders.create_sales_order(number, order)
         except AlreadyExists:
             stored = await self._sales_orders.get_sales_order(number)
-            return SalesOrderCreated(number_taken=True) if stored is None else self._decide(wanted, stored)
+            return (
+                SalesOrderCreated(number_taken=True) if stored is None else await self._decide(request, wanted, stored)
+            )
+        result = await self._decide(request, wanted, created, held_in_sage)
+        if result.created is None:
+            return result
+        # Somebody at the order desk may have taken the same pieces between the look and the create (rules 7).
+        return result.model_copy(update={"short_after": fell_short(created, await self._reader.items(codes))})
+
+    async def _decide(
+        self,
+        request: CreateSalesOrder,
+        wanted: SalesOrder,
+        stored: SalesOrderOnSage,
+        held_in_sage: Sequence[Problem] = (),
+    ) -> SalesOrderCreated:
+        """What stands under our number: our order, as sent; ours, but other than sent; or somebody else's."""
+        if stored.UDF_WEB_ORDER_ID != wanted.UDF_WEB_ORDER_ID or stored.is_deleted:
+            return SalesOrderCreated(number_taken=True)
+        if not self._pair.sage.preview and stored.live and stored.OrderStatus == ON_HOLD:
+            return await self._release_or_delete(request, wanted, stored, held_in_sage)
+        differences = same_order(wanted, stored, request.expected, request.decisions)
+        if not differences:
+            return SalesOrderCreated(created=stored, held_in_sage=list(held_in_sage))
+        return SalesOrderCreated(
+            hold=HoldReason.REJECTED_BY_SAGE,
+            problems=[
+                Problem(
+                    field=f"SO_SalesOrder.{stored.SalesOrderNo}",
+                    message=f"Sage's order differs from what was sent: {difference}",
+                    suggestion="Correct or delete the order in Sage, then release with retry; or release with correct, "
+                    "so that Clarity's order says what Sage has.",
+                )
+                for difference in differences
+            ],
+        )
+
+    async def _release_or_delete(
+        self,
+        request: CreateSalesOrder,
+        wanted: SalesOrder,
+        stored: SalesOrderOnSage,
+        held_in_sage: Sequence[Problem],
+    ) -> SalesOrderCreated:
+        """Rules 4, a site without preview: the order was created on hold; what it came to decides.
+
+        Equal totals: released from its hold (unless a check keeps it there). Else it is deleted again, minutes old and
+        unprinted, and the web order is held with both sides; the next attempt takes a new number.
+        """
+        stop = self._compare(request, stored)
+        if stop is None and stored.bill_to is not None and not request.authenticated:
+            stop = SalesOrderCreated(
+                hold=HoldReason.CUSTOMER_REVIEW, problems=[billed_elsewhere(stored.bill_to, wanted)]
+            )
+        if stop is not None:
+            await self._sales_orders.delete_sales_order(stored.SalesOrderNo)
+            return stop.model_copy(update={"number_used": True})
+        if held_in_sage or wanted.OrderStatus == ON_HOLD:
+            return SalesOrderCreated(created=stored, held_in_sage=list(held_in_sage))
+        released = await self._sales_orders.change_sales_order(stored.SalesOrderNo, {"OrderStatus": wanted.OrderStatus})
+        return SalesOrderCreated(created=released)
 
     @activity.defn
     async def remember_alias(self, request: RememberAlias) -> AliasRemembered:
@@ -165,24 +258,6 @@ class SageWriteActivities:
             except Refused as error:
                 return AliasRemembered(stored=False, why=str(error))
         return AliasRemembered(stored=True)
-
-    def _decide(self, wanted: SalesOrder, stored: SalesOrderOnSage) -> SalesOrderCreated:
-        if stored.UDF_WEB_ORDER_ID != wanted.UDF_WEB_ORDER_ID:
-            return SalesOrderCreated(number_taken=True)
-        differences = same_order(wanted, stored)
-        if not differences:
-            return SalesOrderCreated(created=stored)
-        return SalesOrderCreated(
-            hold=HoldReason.REJECTED_BY_SAGE,
-            problems=[
-                Problem(
-                    field=f"SO_SalesOrder.{stored.SalesOrderNo}",
-                    message=f"Sage's order differs from what was sent: {difference}",
-                    suggestion="Correct or delete the order in Sage, then release with retry.",
-                )
-                for difference in differences
-            ],
-        )
 
     @activity.defn
     async def reserve_customer_number(self, request: ReserveRequest) -> str:

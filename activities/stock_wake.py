@@ -5,7 +5,9 @@ sweep looks at all of them again, oldest first, and wakes as many as the quantit
 checks again before it goes on, and the create looks once more inside the write lock.
 """
 
+import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -27,6 +29,9 @@ log = logging.getLogger(__name__)
 HELD_LISTED = 2_000
 """Held orders looked at in one sweep, the oldest; those beyond come when these are through."""
 CALL_LIMIT = timedelta(seconds=5)
+ASKED_AT_ONCE = 20
+SWEEP_LIMIT = timedelta(seconds=6)
+"""For asking the held orders of one sweep what they need."""
 
 
 @dataclass
@@ -45,13 +50,12 @@ class StockWake:
         self.next_sweep = monotonic() + every
         held = await self._held()
         items = await self.reader.items(dict.fromkeys(code for run in held for code in held_items_of(run)))
+        # Only an order of whose items there is some of each is asked what it needs.
+        hopeful = [run for run in held if all(_some_of(items.get(code)) for code in held_items_of(run))]
+        needed = await self._all_shortages(hopeful)
         woken = 0
         taken: dict[tuple[str, str], Decimal] = {}
-        for run in held:
-            # Only an order of whose items there is some of each is asked what it needs.
-            if not all(_some_of(items.get(code)) for code in held_items_of(run)):
-                continue
-            shortages = await self._shortages(run)
+        for run, shortages in zip(hopeful, needed, strict=True):
             missing = dict.fromkeys(one.ItemCode for one in shortages if one.ItemCode not in items)
             items |= await self.reader.items(missing)
             left = {
@@ -70,6 +74,23 @@ class StockWake:
         query = f"Pair='{self.pair.name}' AND HoldReason='out_of_stock' AND ExecutionStatus='Running'"
         runs = [run async for run in self.client.list_workflows(query, page_size=500, limit=HELD_LISTED)]
         return sorted(runs, key=lambda run: (run.start_time, run.id))
+
+    async def _all_shortages(self, runs: Sequence[WorkflowExecution]) -> list[list[Shortage]]:
+        """What each order needs, asked for at the same time and within one time limit: the poll that this is part of
+        must heartbeat. Orders that did not answer in time are asked again by the next sweep."""
+        at_once = asyncio.Semaphore(ASKED_AT_ONCE)
+
+        async def ask(run: WorkflowExecution) -> list[Shortage]:
+            async with at_once:
+                return await self._shortages(run)
+
+        asking = [asyncio.create_task(ask(run)) for run in runs]
+        if not asking:
+            return []
+        _, late = await asyncio.wait(asking, timeout=SWEEP_LIMIT.total_seconds())
+        for task in late:
+            task.cancel()
+        return [[] if task in late else task.result() for task in asking]
 
     async def _shortages(self, run: WorkflowExecution) -> list[Shortage]:
         handle = self.client.get_workflow_handle(run.id, run_id=run.run_id)

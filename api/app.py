@@ -4,6 +4,7 @@ In: signed webhooks; support's requests from this machine. Out: 202 once Tempora
 and hand over; there is no state and no business rule here. Temporal down: 503 with Retry-After, quickly.
 """
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,13 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
-from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -26,7 +33,7 @@ from contracts import ids
 from contracts.messages import OrderView, Release, ReleaseAccepted
 from mappings.card_numbers import mask_card_numbers
 from mappings.clarity_profile import Kind, to_contract
-from mappings.intake import pair_of_currency
+from mappings.intake import is_older, pair_of_currency
 from mappings.pair import Pair
 
 log = logging.getLogger(__name__)
@@ -235,6 +242,8 @@ def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> N
         # What people write is kept in the order's history: card numbers never are (rules 5).
         clean, _ = mask_card_numbers(decision.model_dump(include={"by", "note", "correction"}))
         decision = decision.model_copy(update=clean)
+        if not is_encodable(decision):
+            raise EdgeError(422, "The decision holds text that is no Unicode (a lone surrogate).", "Type it anew.")
         if decision.hold is None:
             raise EdgeError(
                 422, "hold: is missing", "Send the number of the hold that GET shows, so that you decide it."
@@ -242,9 +251,21 @@ def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> N
         workflow_id = ids.order_workflow_id(pair, order_id)
         handle = client.get_workflow_handle(workflow_id)
         try:
+            # The same decision sent again, after an answer was lost, is the same update.
             accepted: ReleaseAccepted = await handle.execute_update(
-                "release_hold", decision, result_type=ReleaseAccepted, rpc_timeout=RPC_LIMIT
+                "release_hold",
+                decision,
+                id=update_id(decision),
+                result_type=ReleaseAccepted,
+                rpc_timeout=RPC_LIMIT,
             )
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            raise EdgeError(
+                503,
+                "No worker has answered yet; the decision may still be recorded.",
+                "Look at the order with GET; sending the very same decision again is safe.",
+                RETRY_AFTER_SECONDS,
+            ) from None
         except WorkflowUpdateFailedError as error:
             cause = error.cause
             raise EdgeError(409, cause.message if isinstance(cause, ApplicationError) else str(cause)) from None
@@ -263,7 +284,7 @@ def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> N
         handle = client.get_workflow_handle(workflow_id)
         try:
             description = await handle.describe(rpc_timeout=RPC_LIMIT)
-            payload = await first_payload(client, handle)
+            payload = await latest_payload(client, handle)
         except RPCError as error:
             raise missing(error, workflow_id) from None
         result, detail = await Intake(client, edge.pair).take(payload, f"restart:{description.run_id}", restart=True)
@@ -272,14 +293,35 @@ def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> N
         return RestartAnswer(workflow_id=workflow_id)
 
 
-async def first_payload(client: Client, handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
-    """Clarity's payload, from the start event of an order's history."""
-    async for event in handle.fetch_history_events(page_size=1, rpc_timeout=RPC_LIMIT):
-        payloads = event.workflow_execution_started_event_attributes.input.payloads
+async def latest_payload(client: Client, handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
+    """The newest version of Clarity's order that the history knows: from its start, or a signal since."""
+    latest: dict[str, Any] = {}
+    async for event in handle.fetch_history_events(rpc_timeout=RPC_LIMIT):
+        if event.HasField("workflow_execution_started_event_attributes"):
+            payloads = event.workflow_execution_started_event_attributes.input.payloads
+        elif event.workflow_execution_signaled_event_attributes.signal_name == "clarity_order_changed":
+            payloads = event.workflow_execution_signaled_event_attributes.input.payloads
+        else:
+            continue
         values = await client.data_converter.decode(list(payloads))
         payload = values[0].get("payload") if values and isinstance(values[0], dict) else None
-        return payload if isinstance(payload, dict) else {}
-    return {}
+        if isinstance(payload, dict) and not (latest and is_older(payload, latest)):
+            latest = payload
+    return latest
+
+
+def is_encodable(decision: Release) -> bool:
+    """Whether it can travel: JSON may hold halves of characters, UTF-8 cannot."""
+    try:
+        decision.model_dump_json()
+    except (ValueError, UnicodeError):
+        return False
+    return True
+
+
+def update_id(decision: Release) -> str:
+    """The same for the same decision."""
+    return "release-" + hashlib.sha256(decision.model_dump_json().encode()).hexdigest()[:32]
 
 
 def missing(error: RPCError, workflow_id: str) -> EdgeError | RPCError:

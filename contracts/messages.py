@@ -141,6 +141,10 @@ class TrailEntry(Frozen):
 
     at: datetime
     what: str
+    times: int = 1
+    """How often, when the same came again and again."""
+    decision: bool = False
+    """A release of a hold: kept however long the trail becomes."""
 
 
 class HoldView(Frozen):
@@ -150,6 +154,8 @@ class HoldView(Frozen):
     reason: HoldReason
     since: datetime
     problems: list[Problem]
+    check: str = ""
+    """The check that found it, where one of the pair's list did."""
     items: list[str] = []
     shortages: list[Shortage] = []
     no_back_orders: list[str] = []
@@ -223,6 +229,8 @@ class FactsRequest(Frozen):
     draft: Draft
     decisions: Decisions = Decisions()
     """What people decided on this order."""
+    resolved: CustomerKey | None = None
+    """The account that `CustomerResolutionWorkflow` found for this buyer."""
 
 
 class ReserveRequest(Frozen):
@@ -240,6 +248,10 @@ class CreateSalesOrder(Frozen):
     expected: ExpectedTotals
     decisions: Decisions = Decisions()
     checks: list[Check] | None = None
+    look_first: bool = False
+    """An earlier create under this number had an unknown or a differing outcome: read it before anything else."""
+    authenticated: bool = True
+    """The account was named by its number or our cross-reference (rules 6)."""
 
 
 class SalesOrderCreated(Frozen):
@@ -247,6 +259,8 @@ class SalesOrderCreated(Frozen):
 
     created: SalesOrderOnSage | None = None
     number_taken: bool = False
+    number_used: bool = False
+    """With `hold`: the order was created under the number and deleted again; the next attempt takes a new one."""
     hold: HoldReason | None = None
     problems: list[Problem] = []
     difference: Decimal = Decimal(0)
@@ -255,6 +269,10 @@ class SalesOrderCreated(Frozen):
     """ItemCodes that the hold is about."""
     shortages: list[Shortage] = []
     no_back_orders: list[str] = []
+    check: str = ""
+    """The check that found it."""
+    short_after: list[Problem] = []
+    """With `created`: stock that was gone between the look and the create; the short lines are back-ordered."""
     held_in_sage: list[Problem] = []
     """With `created`: why it has OrderStatus H and waits in Sage."""
 
@@ -267,6 +285,7 @@ class SalesOrderCreated(Frozen):
             items=self.items,
             shortages=self.shortages,
             no_back_orders=self.no_back_orders,
+            check=self.check,
         )
 
 
@@ -374,6 +393,8 @@ class AlertKind(StrEnum):
     HELD_IN_SAGE = "held_in_sage"
     """Created with OrderStatus H: somebody has to release the order in Sage."""
     ORDER_CHANGED = "order_changed"
+    SHORT = "short"
+    """Stock is negative after the order was created: somebody in Sage took it at the same moment."""
     NOT_POSTED = "not_posted"
     REFUND_DUE = "refund_due"
     """A paid quantity will not come: the entry for accounting's refund list."""

@@ -1,6 +1,7 @@
 """Search attributes: what operators filter by. Values are bounded here, because the server terminates a workflow
 whose attribute exceeds 2,048 bytes (temporal.md, limits met by trying). No personal data."""
 
+import json
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Final
@@ -8,7 +9,9 @@ from typing import Any, Final
 from temporalio.common import SearchAttributeKey
 
 SCALAR_LIMIT: Final = 200
+SCALAR_LIMIT_BYTES: Final = 1_500
 LIST_LIMIT_BYTES: Final = 1_500
+"""As they travel: JSON with everything beyond ASCII escaped, up to twelve bytes a character."""
 MORE: Final = "+more"
 """Last of `HeldItems` when there are more than fit."""
 
@@ -45,8 +48,16 @@ ALL: Final[tuple[SearchAttributeKey[Any], ...]] = (
 
 
 def scalar(text: str) -> str:
-    """`text` as a search-attribute value: one line of printable characters, at most 200."""
-    return "".join(character if character.isprintable() else " " for character in text)[:SCALAR_LIMIT]
+    """`text` as a search-attribute value: one line of printable characters, at most 200, and 1,500 bytes as JSON."""
+    value = "".join(character if character.isprintable() else " " for character in text)[:SCALAR_LIMIT]
+    while encoded_length(value) > SCALAR_LIMIT_BYTES:
+        value = value[: len(value) * 3 // 4]
+    return value
+
+
+def encoded_length(value: str) -> int:
+    """Bytes of a value as the SDK sends it."""
+    return len(json.dumps(value))
 
 
 def held_items(items: Iterable[str]) -> list[str]:
@@ -55,7 +66,7 @@ def held_items(items: Iterable[str]) -> list[str]:
     used = 0
     for item in dict.fromkeys(items):
         value = scalar(item)
-        used += len(value.encode()) + 4
+        used += encoded_length(value) + 2
         if used > LIST_LIMIT_BYTES:
             return [*kept, MORE]
         kept.append(value)

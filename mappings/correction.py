@@ -6,6 +6,7 @@ without `data` is taken as one on the order itself. `items` is an object keyed b
 an item that has none); null removes, as the RFC says.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,6 +15,9 @@ from mappings.frozen import Frozen
 
 POSITION = re.compile(r"\[([0-9]{1,4})\]")
 SHOWN = 60
+LONGEST_PATH = 120
+LONGEST_CORRECTION = 64 * 1024
+"""Characters of a correction as JSON: it stands in the order's history, and so does what it changed."""
 MAXIMUM_DEPTH = 20
 
 
@@ -36,6 +40,14 @@ def correct(payload: Mapping[str, Any], correction: object) -> Corrected:
         )
     if _depth(correction) > MAXIMUM_DEPTH:
         raise CorrectionRefused(f"correction: is nested deeper than {MAXIMUM_DEPTH} levels")
+    try:
+        length = len(json.dumps(correction, default=str, allow_nan=False))
+    except ValueError:
+        raise CorrectionRefused("correction: NaN and Infinity are no numbers in JSON; write the number out") from None
+    if length > LONGEST_CORRECTION:
+        raise CorrectionRefused(
+            f"correction: is longer than {LONGEST_CORRECTION // 1024} KB; correct the order in Clarity instead"
+        )
     patch = correction if "data" in correction else {"data": correction}
     body_patch = patch["data"]
     if set(patch) - {"data"} or not isinstance(body_patch, Mapping):
@@ -104,7 +116,8 @@ def _changes(before: object, after: object, path: str) -> Iterator[str]:
         for position, (one, other) in enumerate(zip(before, after, strict=True)):
             yield from _changes(one, other, f"{path}[{position}]")
     elif before != after or isinstance(before, bool) != isinstance(after, bool):
-        yield f"{path}: {_shown(before)} → {_shown(after)}"
+        shown = path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}…"
+        yield f"{shown}: {_shown(before)} → {_shown(after)}"
 
 
 def _shown(value: object) -> str:

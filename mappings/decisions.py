@@ -4,11 +4,11 @@ In: releases of holds. Out: `Decisions`, which `facts_from` and the create honou
 Clarity drops them all: nobody decided on that one.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 
 from mappings.frozen import Frozen
-from mappings.problems import HoldReason
 from mappings.sales_order import CustomerKey
 
 
@@ -43,8 +43,8 @@ class ItemDecision(Frozen):
 class Decisions(Frozen):
     """Everything decided so far."""
 
-    approved: list[HoldReason] = []
-    """Holds that a person has approved: they are not found again."""
+    approved: list[str] = []
+    """Findings that a person has approved (`Finding.approvals`): they are not found again, and no others are passed."""
     items: list[ItemDecision] = []
     customer: CustomerKey | None = None
     create_customer: bool = False
@@ -57,14 +57,18 @@ class Decisions(Frozen):
         """The ItemCode chosen for an ordered item; empty without."""
         return next((one.ItemCode for one in self.items if (one.item_id, one.sku) == (item_id, sku)), "")
 
-    def approve(self, reason: HoldReason) -> "Decisions":
-        """The same, and `reason` is approved."""
-        return self.model_copy(update={"approved": [*(one for one in self.approved if one is not reason), reason]})
+    def approve(self, findings: Iterable[str]) -> "Decisions":
+        """The same, and these findings are approved."""
+        return self.model_copy(update={"approved": list(dict.fromkeys([*self.approved, *findings]))})
 
     def choose_items(self, chosen: list[ItemDecision]) -> "Decisions":
         """The same, and the chosen items replace earlier choices for the same ordered items."""
         ids = {one.item_id for one in chosen}
         return self.model_copy(update={"items": [*(one for one in self.items if one.item_id not in ids), *chosen]})
+
+    def with_customer(self, customer: CustomerKey) -> "Decisions":
+        """The same, and this is the buyer's account."""
+        return self.model_copy(update={"customer": customer, "create_customer": False})
 
     def after_correction(self) -> "Decisions":
         """What stays valid when support corrects the order: who and what, not how much."""

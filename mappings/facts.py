@@ -3,12 +3,14 @@
 In: the draft and what ODBC read. Out: `SageFacts`. Pure.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 from mappings.accounts import ShipToAddress, known_ship_to, match_house_account
 from mappings.baskets import RecentBasket
-from mappings.checks import run_checks
+from mappings.checks import not_approved, run_checks
 from mappings.customer_match import CustomerRecord, match_customer
 from mappings.decisions import UNDECIDED, Decisions
 from mappings.item_candidates import ItemCandidate, suggestion_for
@@ -18,6 +20,7 @@ from mappings.problems import Finding, HoldReason, Problem
 from mappings.sales_order import (
     CustomerCandidate,
     CustomerDecision,
+    CustomerKey,
     CustomerMatch,
     Draft,
     LineOrigin,
@@ -31,6 +34,32 @@ from mappings.sales_order import (
 NOTHING_NEAR: Final[Mapping[str, Sequence[ItemCandidate]]] = {}
 SEARCHED_LINES: Final = 20
 """Unknown lines for which candidates are looked for; a hold shows few more."""
+
+
+def differences_found(wanted: SalesOrder, existing: SalesOrderOnSage) -> list[str]:
+    """Clarity's items that an order found in Sage has not, or has more of, in words.
+
+    It may have been shipped, cut and split since it was created, so that less is no difference. Lines that do not say
+    which item they are (the site keeps no UDF_WEB_LINE_ID in history) are not compared.
+    """
+    stored: dict[str, Decimal] = defaultdict(Decimal)
+    for there in existing.Lines:
+        if there.UDF_WEB_LINE_ID and not there.is_component:
+            stored[there.UDF_WEB_LINE_ID] += there.QuantityOrdered
+    if not stored:
+        return []
+    differences = []
+    for line in wanted.Lines:
+        if line.origin is not LineOrigin.ITEM:
+            continue
+        if line.UDF_WEB_LINE_ID not in stored:
+            differences.append(f"item {line.UDF_WEB_LINE_ID} ({line.sku}) is not on it")
+        elif stored[line.UDF_WEB_LINE_ID] > line.QuantityOrdered:
+            differences.append(
+                f"{stored[line.UDF_WEB_LINE_ID].normalize():f} of item {line.UDF_WEB_LINE_ID} ({line.sku}), "
+                f"ordered {line.QuantityOrdered.normalize():f}"
+            )
+    return differences[:20]
 
 
 def unknown_codes(draft: Draft, facts: SageFacts, decisions: Decisions) -> dict[str, str]:
@@ -58,24 +87,31 @@ def facts_from(
     nearest: Mapping[str, Sequence[ItemCandidate]] = NOTHING_NEAR,
     payment_method: str | None = "O",
     ship_tos: Sequence[ShipToAddress] = (),
+    resolved: CustomerKey | None = None,
 ) -> SageFacts:
     """Findings stand in this order: payment type, items, customer, then the pair's checks. An existing order has none.
 
     A finding that the pair keeps in Sage stops nothing here: the create finds it again.
 
     `invoiced` names orders of this purchase order number that only invoices know; `decisions` is what people decided
-    on this order: it stands in for what the rules cannot know, never for what Sage says. `nearest` has what unknown
-    codes may mean, `payment_method` is AR_PaymentType's of the draft's PaymentType (None: not on file).
+    on this order: it stands in for what the rules cannot know, never for what Sage says. `resolved` is the account
+    that the buyer's resolution found. `nearest` has what unknown codes may mean, `payment_method` is AR_PaymentType's of the draft's PaymentType (None: not on file).
     """
     match = (
         decided_customer(decisions, candidates, pair)
+        or resolved_customer(resolved, candidates)
         or match_house_account(draft.customer, candidates, pair)
         or match_customer(draft.customer, candidates, pair)
     )
     if existing is not None:
-        return SageFacts(existing=existing, sales_order=draft.sales_order, match=match)
-    if invoiced and HoldReason.ANOMALY not in decisions.approved:
-        return SageFacts(sales_order=draft.sales_order, match=match, findings=[_invoiced_before(draft, invoiced)])
+        return SageFacts(
+            existing=existing,
+            differences=differences_found(draft.sales_order, existing),
+            sales_order=draft.sales_order,
+            match=match,
+        )
+    if invoiced and (before := not_approved(_invoiced_before(draft, invoiced), decisions)) is not None:
+        return SageFacts(sales_order=draft.sales_order, match=match, findings=[before])
     order, unknown = _resolve_lines(draft.sales_order, match, items, aliases, decisions, pair, nearest)
     findings = [*_payment_type(draft.sales_order.PaymentType, payment_method, pair)]
     findings += [unknown] if unknown is not None else []
@@ -85,10 +121,12 @@ def facts_from(
     if match.customer is not None:
         order = order.for_customer(match.customer)
         order = order.model_copy(update={"ShipToCode": known_ship_to(order, ship_tos, pair)})
-        if customer is not None and draft.expected.paid <= 0:
+        if customer is not None:
             order = order.model_copy(update={"TermsCode": customer.TermsCode})
-    if draft.expected.paid > 0 or match.decision is CustomerDecision.CREATE:
-        # Rules 5: prepaid orders carry the prepaid TermsCode; a new web customer has no other.
+    prepaid = draft.expected.grand <= draft.expected.paid
+    if prepaid or match.decision is CustomerDecision.CREATE:
+        # Rules 5: prepaid orders carry the prepaid TermsCode; a new web customer has no other. Money down on an
+        # account with terms leaves the rest on those terms.
         order = order.model_copy(update={"TermsCode": pair.customers.terms_code})
     if unknown is None:
         checked = run_checks(order, draft.expected, customer, items, pair, decisions, recent, draft.checks)
@@ -138,6 +176,16 @@ def decided_customer(decisions: Decisions, candidates: Sequence[CustomerRecord],
     return CustomerMatch(
         decision=CustomerDecision.REVIEW,
         candidates=[CustomerCandidate(customer=decisions.customer, reasons=[f"chosen by a person, but {why}"])],
+    )
+
+
+def resolved_customer(resolved: CustomerKey | None, candidates: Sequence[CustomerRecord]) -> CustomerMatch | None:
+    """The account that the resolution of this buyer found, if it is active still."""
+    record = next((candidate for candidate in candidates if candidate.key == resolved), None)
+    if record is None or not record.is_active:
+        return None
+    return CustomerMatch(
+        decision=CustomerDecision.MATCHED, customer=record.key, by="the resolution of this buyer (first orders)"
     )
 
 
@@ -203,6 +251,7 @@ def _invoiced_before(draft: Draft, invoiced: Sequence[str]) -> Finding:
     numbers = ", ".join(invoiced[:5])
     return Finding(
         reason=HoldReason.ANOMALY,
+        check="invoiced_before",
         problems=[
             Problem(
                 field="AR_InvoiceHistoryHeader.CustomerPONo",

@@ -1,5 +1,6 @@
 """Why an order cannot go on: the hold reasons, and the problems that explain one to a person."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 
@@ -54,5 +55,20 @@ class Finding(Frozen):
     """Items among them of which Sage drops what it cannot ship (CI_Item.AllowBackOrders N)."""
     choices: dict[str, str] = {}
     """With unknown items: Clarity's item id → the likeliest ItemCode, empty when nothing is near."""
+    check: str = ""
+    """The check that found it, where one of the pair's list did."""
     in_sage: bool = False
     """By the pair's choice the order is created with OrderStatus H, and waits there."""
+
+    @property
+    def approvals(self) -> list[str]:
+        """What a person approves with this finding: the check, and each thing it was about.
+
+        Another account, another order with the same basket, a credit hold set later is found again.
+        """
+        return approvals(self.check, self.problems)
+
+
+def approvals(check: str, problems: Iterable[Problem]) -> list[str]:
+    """The names under which a check's problems are approved."""
+    return [f"{check}:{problem.field}" for problem in problems]

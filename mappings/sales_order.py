@@ -68,6 +68,8 @@ class SalesOrderLine(Frozen):
     TaxClass: str = ""
     CommentText: str = ""
     UDF_WEB_LINE_ID: str = ""
+    discount_of: str = ""
+    """Of a line's discount: the ordered item (`UDF_WEB_LINE_ID`) that it belongs to. Not sent."""
     extra: dict[str, str] = {}
     """Further columns of the pair's `line_values`, by Sage column."""
 
@@ -150,6 +152,11 @@ class ExpectedTotals(Frozen):
     grand: Decimal
     paid: Decimal = Decimal(0)
     """Of that, captured."""
+    authorised: Decimal = Decimal(0)
+    """Beside it, authorised and neither captured nor void: a promise, no money."""
+    captured: Decimal | None = None
+    """Everything the buyer has paid, gift cards included, less refunds: what is owed back when nothing comes. None in
+    drafts made before it was kept."""
     tolerance: Decimal = Decimal(0)
 
 
@@ -186,6 +193,8 @@ class CustomerSearch(Frozen):
     bill_to_name: str = ""
     bill_to_line1: str = ""
     bill_to_line2: str = ""
+    bill_to_line3: str = ""
+    bill_to_city: str = ""
     bill_to_postal_code: str = ""
     bill_to_country: str = ""
     """ISO 3166-1 alpha-2; a phone number without a country code is read as one of this country."""
@@ -193,6 +202,12 @@ class CustomerSearch(Frozen):
     fully_captured: bool = False
     decided_new: bool = False
     """A person decided that this buyer is new: nothing is matched."""
+
+    @property
+    def is_authenticated(self) -> bool:
+        """The buyer came with an account number or our cross-reference (rules 6)."""
+        return bool(self.account_no or self.customer_reference)
+
     match_key: str
     """What simultaneous first orders of one person share (`mappings.customer_match.match_key`)."""
     new_customer: NewCustomer
@@ -230,6 +245,7 @@ class CreatedLine(Frozen):
     ItemType: SageItemType = SageItemType.REGULAR
     UnitOfMeasure: str = ""
     UnitOfMeasureConvFactor: Decimal = Decimal(1)
+    WarehouseCode: str = ""
     QuantityOrdered: Decimal
     QuantityBackordered: Decimal = Decimal(0)
     UnitPrice: Decimal = Decimal(0)
@@ -268,7 +284,24 @@ class SalesOrderOnSage(Frozen):
     FreightAmt: Decimal = Decimal(0)
     SalesTaxAmt: Decimal = Decimal(0)
     DiscountAmt: Decimal = Decimal(0)
+    DepositAmt: Decimal | None = None
+    """None where the answer does not say."""
+    BillToDivisionNo: str = ""
+    BillToCustomerNo: str = ""
+    """The account that Sage bills, where it is another one."""
     Lines: list[CreatedLine] = []
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether only the history of a deleted order is left (history's OrderStatus X, Z)."""
+        return not self.live and self.OrderStatus in ("X", "Z")
+
+    @property
+    def bill_to(self) -> CustomerKey | None:
+        """The account that Sage bills, when it is not the one that orders (rules 7)."""
+        key = CustomerKey(ARDivisionNo=self.BillToDivisionNo or self.ARDivisionNo, CustomerNo=self.BillToCustomerNo)
+        own = CustomerKey(ARDivisionNo=self.ARDivisionNo, CustomerNo=self.CustomerNo)
+        return key if self.BillToCustomerNo and key != own else None
 
     @property
     def total(self) -> Decimal:
@@ -310,6 +343,8 @@ class SageFacts(Frozen):
     """
 
     existing: SalesOrderOnSage | None = None
+    differences: list[str] = []
+    """Where the existing order is not what would be created now: people may have changed it since."""
     sales_order: SalesOrder
     match: CustomerMatch
     findings: list[Finding] = []

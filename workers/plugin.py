@@ -15,6 +15,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.errors import ErrorTranslation
 from workers.codec import DeflateCodec
+from workflows.signal_shapes import SignalShapes
 
 OUR_PACKAGES = ("workflows", "activities", "connectors", "contracts", "mappings")
 """Passed through the workflow sandbox: imported once per process, not once per workflow (measured: a third of the
@@ -26,7 +27,7 @@ LIBRARIES = ("pydantic", "pydantic_core", "annotated_types", "yaml", "httpx", "o
 
 def integration_plugin(*, tracing: bool = False) -> SimplePlugin:
     """The plugin. `tracing` adds OpenTelemetry spans; `workers.telemetry` sets the exporter."""
-    interceptors: list[ClientInterceptor | WorkerInterceptor] = [ErrorTranslation()]
+    interceptors: list[ClientInterceptor | WorkerInterceptor] = [ErrorTranslation(), SignalShapes()]
     if tracing:
         interceptors.insert(0, TracingInterceptor())
     return SimplePlugin(

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 
-from contracts.messages import HoldView, OrderView, PostShipment, ReleaseAction
+from contracts.messages import HoldView, OrderView, PostShipment, ReleaseAction, TrailEntry
 from contracts.search_attributes import OrderState
 from mappings.problems import HoldReason
 from mappings.shipments import ShipmentInvoice
@@ -102,9 +102,15 @@ def page(workflow_id: str, order: OrderView) -> str:
     if order.hold is not None:
         parts.append(_hold(workflow_id, order.hold))
     if order.trail:
-        entries = [f"- {entry.at:%Y-%m-%d %H:%M:%S} UTC: {entry.what}" for entry in order.trail[-SHOWN_TRAIL:]]
+        entries = [f"- {entry.at:%Y-%m-%d %H:%M:%S} UTC: {_shown(entry)}" for entry in order.trail[-SHOWN_TRAIL:]]
         parts.append("\n".join(["**Trail**", "", *entries]))
     return "\n\n".join(parts).encode()[:LONGEST].decode(errors="ignore")
+
+
+def _shown(entry: TrailEntry) -> str:
+    """A line of the trail, without the values of a correction: they may be a person's address."""
+    what = entry.what.partition(": ")[0] if entry.what.startswith("Corrected ") else entry.what
+    return what + (f" ({entry.times} times)" if entry.times > 1 else "")
 
 
 def _hold(workflow_id: str, hold: HoldView) -> str:

@@ -102,6 +102,9 @@ TRAIL_LIMIT = 500
 """Entries kept in the audit trail; the history itself keeps everything."""
 
 
+LOOK_ATTEMPTS = 4
+"""Times the limit of a call that a look at stock may take; the next sweep makes another."""
+
 READS_UNTIL_AGREED = 5
 """Pairs of reads before a doubt waits for the next signal or the daily read."""
 
@@ -121,7 +124,8 @@ class OrderFulfillmentWorkflow:
         self.order_id = start.order_id
         self.pace = start.pace
         self.payload = start.payload
-        self.digests = {start.digest}
+        self.first_digest = self.digest = start.digest
+        """Of the first version, and of the version in force."""
         self.state = OrderState.RECEIVED
         self.waits_for = "its transformation"
         self.transformed: Transformed | None = None
@@ -154,7 +158,13 @@ class OrderFulfillmentWorkflow:
         self.decisions = Decisions()
         """What people decided when they released holds."""
         self.look_wanted = ""
-        """Why a held order should look at stock again (a hint from the sweep, or the second look)."""
+        """Why a held order should look at stock once more after the look that runs (a hint, or the second look)."""
+        self.looking = False
+        """A look at stock is under way for the hold that is open."""
+        self.pending: ClarityOrderChanged | None = None
+        """What Clarity sent while it was unknown whether Sage has the order; honoured as soon as that is known."""
+        self.resolved: CustomerKey | None = None
+        """The account that the buyer's resolution found (not created): the order looks at Sage again with it."""
         self.shipped_at: datetime | None = None
         self.shipped_told = False
         """Clarity was told that the whole order is shipped."""
@@ -184,6 +194,8 @@ class OrderFulfillmentWorkflow:
             except asyncio.CancelledError:
                 self.cancel_requested = True
                 self.note("Cancellation of the workflow was requested from outside; a person must confirm it")
+                self.alert(AlertKind.ORDER_CHANGED, "cancellation of the workflow was requested; nothing ended yet")
+                self.show_waiting()
 
     async def live(self) -> OrderOutcome:
         """The whole life: fulfilled to the end, or ended on purpose before Sage knew the order."""
@@ -194,6 +206,7 @@ class OrderFulfillmentWorkflow:
         except OrderEnds as end:
             note = str(end)
             await self.cancel()
+            self.refund_if_paid(note)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return OrderOutcome(
             state=self.state,
@@ -232,13 +245,21 @@ class OrderFulfillmentWorkflow:
             self.transformed = await self.transform()
             draft = self.transformed.draft
             if draft is None:
-                await self.hold(HoldReason.INVALID_DATA, self.transformed.problems)
+                if not self.changed:
+                    await self.hold(HoldReason.INVALID_DATA, self.transformed.problems)
                 continue
             facts = await self.look_up(draft)
-            if facts.existing is not None:
+            if facts.existing is not None and not self.is_own_attempt(facts.existing):
                 self.adopt(facts.existing)
                 self.note(f"Sales order {self.sales_order_no} with this web order id was already in Sage")
+                for difference in facts.differences:
+                    self.note(f"Sage's order differs from Clarity's: {difference}")
+                if facts.differences:
+                    self.alert(AlertKind.ORDER_CHANGED, "the sales order found in Sage differs from Clarity's order")
                 return True
+            if facts.existing is None:
+                # Whatever an earlier create did: it is not in Sage.
+                self.outcome_known()
             await self.stop_if_asked()
             if self.changed:
                 continue
@@ -271,10 +292,24 @@ class OrderFulfillmentWorkflow:
         self.step("Sage's facts (ODBC)")
         return await self.insist(
             SageReadActivities.read_sage_facts,
-            FactsRequest(pair=self.pair, draft=draft, decisions=self.decisions),
+            FactsRequest(pair=self.pair, draft=draft, decisions=self.decisions, resolved=self.resolved),
             queues.sage_read(self.pair),
             f"Items, customer, credit, stock, existing order for {draft.sales_order.CustomerPONo}",
         )
+
+    def is_own_attempt(self, existing: SalesOrderOnSage) -> bool:
+        """Whether this run itself created what stands there, and has not seen yet that it is what was sent.
+
+        Then the create decides, by comparing; an order of another run was compared when it was created.
+        """
+        return self.create_tried and existing.SalesOrderNo == self.reserved_number
+
+    def outcome_known(self) -> None:
+        """Sage has no order: what Clarity sent meanwhile counts now."""
+        self.create_tried = False
+        change, self.pending = self.pending, None
+        if change is not None:
+            self.take_change(change)
 
     async def settle_customer(self, draft: Draft, facts: SageFacts) -> bool:
         """The account to use: the one that matched, or one that the resolution answers. False: start over."""
@@ -298,19 +333,33 @@ class OrderFulfillmentWorkflow:
             )
             try:
                 await workflow.wait_condition(
-                    lambda: self.customer_answer is not None or self.cancel_requested or bool(self.stop_asked),
+                    lambda: (
+                        self.customer_answer is not None
+                        or self.cancel_requested
+                        or bool(self.stop_asked)
+                        or self.changed
+                    ),
                     timeout=timedelta(seconds=self.pace.customer_deadline),
                     timeout_summary="Waits for its customer; asks again at the deadline",
                 )
             except TimeoutError:
                 continue
             await self.stop_if_asked()
+            if self.changed:
+                return False
         if answer.customer is None:
             await self.hold(answer.hold or HoldReason.CUSTOMER_REVIEW, answer.problems)
             return False
+        self.note(f"Customer {answer.customer} {'created' if answer.created else 'found'} for this buyer")
+        if self.decisions.create_customer:
+            # Created once: whatever comes next, this is the buyer's account.
+            self.decisions = self.decisions.with_customer(answer.customer)
         self.customer = answer.customer
-        self.note(f"Customer {self.customer} {'created' if answer.created else 'found'} for this buyer")
-        return True
+        if answer.created or self.resolved == answer.customer:
+            return True
+        # Found, not created: its terms, aliases and ship-tos are not those that the first look assumed.
+        self.resolved = answer.customer
+        return False
 
     def answered(self) -> CustomerResolved | None:
         """What the resolution answered, if it has."""
@@ -335,7 +384,7 @@ class OrderFulfillmentWorkflow:
                     "Reserve a SalesOrderNo, so that the create can be repeated safely",
                 )
             self.step(f"Sage to create sales order {self.reserved_number}")
-            self.create_tried = True
+            tried_before, self.create_tried = self.create_tried, True
             try:
                 result = await self.attempt(
                     SageWriteActivities.create_sales_order,
@@ -346,24 +395,32 @@ class OrderFulfillmentWorkflow:
                         expected=draft.expected,
                         decisions=self.decisions,
                         checks=draft.checks,
+                        look_first=tried_before,
+                        authenticated=draft.customer.is_authenticated or self.decisions.customer is not None,
                     ),
                     queues.sage_write(self.pair),
                     f"Preview, compare, create {self.reserved_number} for {customer}",
                 )
             except ActivityError as error:
                 reason, problems = hold_for(error)
-                # A refusal is final: nothing was written. Anything else leaves open whether it was.
-                self.create_tried = reason is not HoldReason.REJECTED_BY_SAGE
-                await self.hold(reason, problems)
+                if reason is HoldReason.REJECTED_BY_SAGE:
+                    # A refusal is final: nothing was written. Anything else leaves open whether it was.
+                    self.outcome_known()
+                if not self.changed and not self.stop_asked:
+                    await self.hold(reason, problems)
                 return False
-            if result.number_taken:
-                self.note(f"Number {self.reserved_number} belongs to another order; reserving a new one")
+            if result.number_taken or result.number_used:
+                self.note(f"Number {self.reserved_number} cannot be used for this order any more; taking a new one")
                 self.reserved_number = ""
+            if result.number_taken:
+                self.outcome_known()
                 continue
             if result.created is None:
-                # Whatever was found before the create: nothing was written.
-                self.create_tried = result.hold is HoldReason.REJECTED_BY_SAGE
-                await self.hold_found(result.finding, difference=result.difference)
+                if result.hold is not HoldReason.REJECTED_BY_SAGE:
+                    # Found before the create: nothing was written.
+                    self.outcome_known()
+                if not self.changed and not self.stop_asked:
+                    await self.hold_found(result.finding, difference=result.difference)
                 return False
             self.adopt(result.created)
             self.note(f"Sales order {self.sales_order_no} created for {customer}")
@@ -372,6 +429,10 @@ class OrderFulfillmentWorkflow:
                 why = "; ".join(problem.message for problem in result.held_in_sage) or "by a rule of the pair"
                 self.note(f"On hold in Sage (OrderStatus H): {why} Release it there: OrderStatus N or O")
                 self.alert(AlertKind.HELD_IN_SAGE, f"sales order {self.sales_order_no} is on hold in Sage")
+            if result.short_after:
+                for problem in result.short_after[:10]:
+                    self.note(f"Sold short: {problem.message}")
+                self.alert(AlertKind.SHORT, f"sales order {self.sales_order_no} took more stock than there is")
             await self.remember_items()
             return True
 
@@ -410,6 +471,9 @@ class OrderFulfillmentWorkflow:
         }
         if self.standing is not None and self.standing.SalesOrderNo != order.SalesOrderNo:
             self.standing = None
+        change, self.pending = self.pending, None
+        if change is not None:
+            self.tell_too_late(change)
 
     async def acknowledge(self) -> None:
         """Clarity: status Processing, external reference, the buyer's cross-reference."""
@@ -706,8 +770,7 @@ class OrderFulfillmentWorkflow:
 
     async def tell_cancelled(self) -> None:
         """The quantities that will not come, per item, before the order is shipped; accounting owes the refund."""
-        draft = self.transformed.draft if self.transformed else None
-        paid = draft is not None and draft.sales_order.DepositAmt > 0
+        paid = self.captured() > 0
         items = [
             CancelledItem(
                 orderItemId=line.item_id,
@@ -733,6 +796,22 @@ class OrderFulfillmentWorkflow:
         self.note(f"Clarity was told that this will not come: {summary or 'nothing any more'}")
         if paid and items:
             self.alert(AlertKind.REFUND_DUE, f"refund due, already paid: {summary}")
+
+    def captured(self) -> Decimal:
+        """What the buyer has paid, gift cards included, less refunds; as of the version that was worked on."""
+        draft = self.transformed.draft if self.transformed else None
+        if draft is None:
+            return Decimal(0)
+        return draft.sales_order.DepositAmt if draft.expected.captured is None else draft.expected.captured
+
+    def refund_if_paid(self, why: str) -> None:
+        """An order that ends without goods, and was paid: accounting owes the buyer the money."""
+        if self.captured() > 0 and not self.cancelled:
+            draft = self.transformed.draft if self.transformed else None
+            currency = draft.expected.currency if draft is not None else ""
+            what = f"refund due, already paid: {self.captured():,.2f} {currency}".rstrip()
+            self.note(f"Accounting: {what} ({why})")
+            self.alert(AlertKind.REFUND_DUE, what)
 
     async def record_invoices(self) -> None:
         """The posted invoices on Clarity's order."""
@@ -847,11 +926,11 @@ class OrderFulfillmentWorkflow:
             shortages=finding.shortages if finding else [],
             no_back_orders=finding.no_back_orders[:200] if finding else [],
             choices=dict(list(finding.choices.items())[:20]) if finding else {},
+            check=finding.check if finding else "",
             difference=difference,
             actions=actions_for(reason),
         )
         self.decision = None
-        self.look_wanted = ""
         self.note(f"Held ({reason}): {'; '.join(problem.message for problem in problems)[:300]}")
         self.become(
             OrderState.HELD,
@@ -859,11 +938,7 @@ class OrderFulfillmentWorkflow:
             attributes.HELD_ITEMS.value_set(attributes.held_items(items or [])),
         )
         self.alert(AlertKind.HOLD, f"held: {reason.value}")
-        checked = await self.wait_for_release(self.held)
-        release = checked.release
-        self.decisions = decided(self.decisions, checked)
-        if checked.corrected is not None:
-            self.payload = checked.corrected.payload
+        release = (await self.wait_for_release(self.held)).release
         self.become(before, attributes.HOLD_REASON.value_unset(), attributes.HELD_ITEMS.value_unset())
         if release.action is ReleaseAction.CANCEL:
             await self.end_unless_in_sage(f"cancelled by {release.by} (unverified) while held for {reason.value}")
@@ -873,14 +948,15 @@ class OrderFulfillmentWorkflow:
         """The wait itself: a reminder at every deadline until somebody decides.
 
         An order out of stock looks again by itself when stock is said to have come, and once soon after its hold
-        began: the sweep that tells lists held orders, and listings lag.
+        began: the sweep that tells lists held orders, and listings lag. The looks run beside the wait: a decision never
+        waits for Sage.
         """
         if hold.reason is HoldReason.OUT_OF_STOCK:
             self.keep(self.second_look(hold.hold))
         while self.decision is None:
             try:
                 await workflow.wait_condition(
-                    lambda: self.decision is not None or bool(self.look_wanted),
+                    lambda: self.decision is not None,
                     timeout=timedelta(seconds=self.pace.hold_reminder),
                     timeout_summary=f"Held ({hold.reason.value}): reminder when nobody has decided",
                 )
@@ -888,9 +964,7 @@ class OrderFulfillmentWorkflow:
                 if self.held is not None:
                     hold = self.held = self.held.model_copy(update={"reminders": self.held.reminders + 1})
                     self.alert(AlertKind.REMINDER, f"still held: {hold.reason.value} (reminder {hold.reminders})")
-                continue
-            if self.look_wanted and self.decision is None:
-                await self.look_at_stock()
+                    self.show_waiting()
         decision, self.decision = self.decision, None
         return decision
 
@@ -900,27 +974,45 @@ class OrderFulfillmentWorkflow:
             timedelta(seconds=self.pace.stock_second_look), summary="Held for stock: look once more soon"
         )
         if self.held is not None and self.held.hold == number:
-            self.look_wanted = self.look_wanted or "the second look"
+            self.want_look("the second look")
 
-    async def look_at_stock(self) -> None:
+    def want_look(self, by: str) -> None:
+        """Look at stock now, or once more after the look that runs: it may have missed what just came."""
+        if self.looking:
+            self.look_wanted = by
+        else:
+            self.looking = True
+            self.keep(self.look_at_stock(by))
+
+    async def look_at_stock(self, by: str) -> None:
         """While held for stock: go on if Sage can ship now; else stay held, without another alert."""
-        by, self.look_wanted = self.look_wanted, ""
-        draft = self.transformed.draft if self.transformed else None
-        if draft is None or self.held is None:
-            return
-        number = self.held.hold
         try:
-            facts = await self.attempt(
+            while by and self.held is not None and self.held.reason is HoldReason.OUT_OF_STOCK:
+                await self.look_once(self.held.hold, by)
+                by, self.look_wanted = self.look_wanted, ""
+        finally:
+            self.looking = False
+
+    async def look_once(self, number: int, by: str) -> None:
+        """One look, bounded: when Sage does not answer, the next sweep or a person comes."""
+        draft = self.transformed.draft if self.transformed else None
+        if draft is None:
+            return
+        try:
+            facts = await workflow.execute_activity_method(
                 SageReadActivities.read_sage_facts,
-                FactsRequest(pair=self.pair, draft=draft, decisions=self.decisions),
-                queues.sage_read(self.pair),
-                f"Stock, once more ({by})",
+                FactsRequest(pair=self.pair, draft=draft, decisions=self.decisions, resolved=self.resolved),
+                task_queue=queues.sage_read(self.pair),
+                start_to_close_timeout=retry.one_call(self.pace),
+                schedule_to_close_timeout=retry.one_call(self.pace) * LOOK_ATTEMPTS,
+                retry_policy=retry.outside_system(self.pace),
+                summary=f"Stock, once more ({by})",
             )
         except ActivityError:
             return
-        still = next((finding for finding in facts.findings if finding.reason is HoldReason.OUT_OF_STOCK), None)
         if self.held is None or self.held.hold != number or self.decision is not None:
             return
+        still = next((finding for finding in facts.findings if finding.reason is HoldReason.OUT_OF_STOCK), None)
         if still is None:
             self.look_again(by)
             return
@@ -935,6 +1027,8 @@ class OrderFulfillmentWorkflow:
             draft = self.transformed.draft if self.transformed else None
             if draft is not None and (facts := await self.look_up(draft)).existing is not None:
                 self.adopt(facts.existing)
+            else:
+                self.create_tried = False
         if not self.sales_order_no:
             raise OrderEnds(why)
         self.note(f"Not cancelled: sales order {self.sales_order_no} stands in Sage; cancel it there")
@@ -951,7 +1045,8 @@ class OrderFulfillmentWorkflow:
                     Problem(
                         field="workflow",
                         message="Cancellation of this workflow was requested (Web UI or CLI).",
-                        suggestion="Release with retry to go on, or with cancel to end an order that Sage has not.",
+                        suggestion="Release with retry or approve to go on as if nobody had asked, or with cancel to "
+                        "end an order that Sage has not.",
                     )
                 ],
             )
@@ -998,25 +1093,33 @@ class OrderFulfillmentWorkflow:
             raise ApplicationError(str(refusal), type="ReleaseRefused", non_retryable=True) from None
 
     def accept(self, checked: Checked) -> ReleaseAccepted:
-        """Record the decision and clear the hold at once, so that a second operator is refused."""
+        """Record the decision and clear the hold at once, so that a second operator is refused.
+
+        What was decided counts from here on: a newer version from Clarity that comes before the order goes on
+        replaces it, and is never replaced by a correction of the older one.
+        """
         release, hold = checked.release, checked.hold
         self.decision = checked
         self.held = None
+        self.decisions = decided(self.decisions, checked)
+        if checked.corrected is not None:
+            self.payload = checked.corrected.payload
         self.note(
             f"Hold {hold.hold} ({hold.reason.value}) released with {release.action.value} "
-            f"by {release.by} (unverified)" + (f": {release.note}" if release.note else "")
+            f"by {release.by} (unverified)" + (f": {release.note}" if release.note else ""),
+            decision=True,
         )
         changes = checked.corrected.changes if checked.corrected is not None else []
         for change in changes[:20]:
-            self.note(f"Corrected {change}")
+            self.note(f"Corrected {change}", decision=True)
         return ReleaseAccepted(
             order_id=self.order_id, hold=hold.hold, reason=hold.reason, action=release.action, changes=changes[:200]
         )
 
     @workflow.signal(description="From the Sage poller: one shipment invoice and where the order stands")
-    def shipment(self, seen: ShipmentSeen) -> None:
+    def shipment(self, seen: ShipmentSeen | None = None) -> None:
         """Repeats change nothing; may come before the order knows its own number."""
-        if self.sales_order_no not in ("", seen.invoice.SalesOrderNo):
+        if seen is None or self.sales_order_no not in ("", seen.invoice.SalesOrderNo):
             return
         news = self.take(seen.invoice)
         if news or self.standing != seen.standing:
@@ -1024,47 +1127,70 @@ class OrderFulfillmentWorkflow:
             self.news += 1
 
     @workflow.signal(description="From the Sage poller: where the sales order stands, without a shipment")
-    def sales_order_changed(self, standing: SalesOrderStanding) -> None:
+    def sales_order_changed(self, standing: SalesOrderStanding | None = None) -> None:
         """The order changed or left Sage's live orders; or an unposted invoice of it is gone."""
-        if self.sales_order_no in ("", standing.SalesOrderNo) and self.standing != standing:
+        if standing is not None and self.sales_order_no in ("", standing.SalesOrderNo) and self.standing != standing:
             self.standing = standing
             self.news += 1
 
     @workflow.signal(description="From CustomerResolutionWorkflow: the account, or why there is none")
-    def customer_resolved(self, answer: CustomerResolved) -> None:
+    def customer_resolved(self, answer: CustomerResolved | None = None) -> None:
         """An answer that comes after the order went on is not needed any more."""
-        if self.customer_answer is None:
+        if answer is not None and self.customer_answer is None:
             self.customer_answer = answer
 
     @workflow.signal(description="From the inventory sweep: look again, stock came. A hint, not a promise")
     def stock_available(self) -> None:
         """Wakes an order held out of stock; the order checks again."""
         if self.held is not None and self.held.reason is HoldReason.OUT_OF_STOCK:
-            self.look_wanted = "stock_available"
+            self.want_look("stock_available")
 
     @workflow.signal(description="From Clarity's webhooks: a later version of the order, or its cancellation")
-    def clarity_order_changed(self, change: ClarityOrderChanged) -> None:
-        """Before the sales order exists the new version is what gets created; afterwards people are told."""
-        if change.digest in self.digests and change.event != EventType.ORDER_CANCELLED:
+    def clarity_order_changed(self, change: ClarityOrderChanged | None = None) -> None:
+        """Before the sales order exists the new version is what gets created; afterwards people are told.
+
+        While it is unknown whether Sage has the order (a create is under way), the change waits for that.
+        """
+        if change is None or not self.is_news_from_clarity(change):
             return
-        if self.cancelling and change.event == EventType.ORDER_CANCELLED:
-            return
-        self.digests.add(change.digest)
-        if change.event != EventType.ORDER_CANCELLED and is_older(change.payload, self.payload):
+        if self.sales_order_no:
+            self.digest = change.digest
+            self.tell_too_late(change)
+        elif self.create_tried:
+            self.pending = change
+            self.note(f"Clarity sent {change.event} while Sage was creating the order; it counts once that is known")
+        else:
+            self.take_change(change)
+
+    def is_news_from_clarity(self, change: ClarityOrderChanged) -> bool:
+        """Not the version in force, not the first one delivered again, not one that a newer one has overtaken."""
+        if change.event == EventType.ORDER_CANCELLED:
+            return not self.cancelling and not self.stop_asked
+        if change.digest == (self.pending.digest if self.pending is not None else self.digest):
+            return False
+        if change.event == EventType.ORDER_CREATED and change.digest == self.first_digest:
+            return False
+        if is_older(change.payload, self.pending.payload if self.pending is not None else self.payload):
             self.note("Clarity sent an older version of the order; the newer one stays")
-            return
-        if self.sales_order_no or self.create_tried:
-            self.note(f"Clarity sent {change.event} after the sales order was created: change it in Sage by hand")
-            self.alert(AlertKind.ORDER_CHANGED, f"{change.event} came after the sales order was created")
-        elif change.event == EventType.ORDER_CANCELLED:
+            return False
+        return self.pending is None or self.pending.event != EventType.ORDER_CANCELLED
+
+    def take_change(self, change: ClarityOrderChanged) -> None:
+        """Sage has no order: cancelled is cancelled, and a newer version replaces the one before."""
+        self.digest = change.digest
+        if change.event == EventType.ORDER_CANCELLED:
             self.stop_asked = "cancelled at Clarity before Sage knew the order"
             self.note("Clarity cancelled the order")
-            self.look_again(change.event)
         else:
             self.payload, self.changed = change.payload, True
-            self.decisions = Decisions()
+            self.decisions, self.resolved = Decisions(), None
             self.note("Clarity sent a newer version of the order; it replaces the one before")
-            self.look_again(change.event)
+        self.look_again(change.event)
+
+    def tell_too_late(self, change: ClarityOrderChanged) -> None:
+        """Sage has the order: people are told."""
+        self.note(f"Clarity sent {change.event} after the sales order was created: change it in Sage by hand")
+        self.alert(AlertKind.ORDER_CHANGED, f"{change.event} came after the sales order was created")
 
     def look_again(self, by: str) -> None:
         """A held order whose reason may be gone tries again by itself."""
@@ -1111,10 +1237,16 @@ class OrderFulfillmentWorkflow:
         """The details page between steps: where the order is, what it waits for, what can be done."""
         self.step(details.waits_for(self.state, self.held, self.sales_order_no))
 
-    def note(self, what: str) -> None:
-        """A line in the audit trail."""
-        if len(self.trail) < TRAIL_LIMIT:
-            self.trail.append(TrailEntry(at=workflow.now(), what=what))
+    def note(self, what: str, *, decision: bool = False) -> None:
+        """A line in the audit trail. What repeats is counted; when it is full, the oldest but decisions goes."""
+        last = self.trail[-1] if self.trail else None
+        if last is not None and last.what == what and not decision:
+            self.trail[-1] = last.model_copy(update={"times": last.times + 1, "at": workflow.now()})
+            return
+        if len(self.trail) >= TRAIL_LIMIT:
+            oldest = next((place for place, entry in enumerate(self.trail) if not entry.decision), 0)
+            del self.trail[oldest]
+        self.trail.append(TrailEntry(at=workflow.now(), what=what, decision=decision))
 
     def alert(self, kind: AlertKind, text: str) -> None:
         """Tell people, beside the order's own way: a channel that is down never blocks an order."""

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from contracts.messages import HoldView, Release, ReleaseAction
 from mappings.correction import Corrected, CorrectionRefused, correct
 from mappings.decisions import Decisions, ItemDecision, Side, StockDecision
-from mappings.problems import HoldReason
+from mappings.problems import HoldReason, approvals
 from mappings.sales_order import CustomerKey
 
 CUSTOMER_NO = re.compile(r"(?P<division>[0-9A-Za-z]{2})-(?P<number>\S.{0,19})")
@@ -129,7 +129,7 @@ def decided(decisions: Decisions, checked: Checked) -> Decisions:
         case ReleaseAction.USE_ITEM:
             return decisions.choose_items(list(checked.items))
         case ReleaseAction.USE_CUSTOMER:
-            return decisions.model_copy(update={"customer": checked.customer, "create_customer": False})
+            return decisions if checked.customer is None else decisions.with_customer(checked.customer)
         case ReleaseAction.CREATE_CUSTOMER:
             return decisions.model_copy(update={"customer": None, "create_customer": True})
         case ReleaseAction.BACKORDER:
@@ -139,7 +139,7 @@ def decided(decisions: Decisions, checked: Checked) -> Decisions:
         case ReleaseAction.APPROVE if hold.reason is HoldReason.TOTAL_MISMATCH:
             return _winner(decisions, release.winner, hold)
         case ReleaseAction.APPROVE:
-            return decisions.approve(hold.reason)
+            return decisions.approve(approvals(hold.check, hold.problems))
     return decisions
 
 

@@ -4,6 +4,7 @@ In: `SalesOrder`, `NewCustomer`. Out: what Sage stored. Raises the tree of `conn
 activities see, so that Sage's eBusiness Web Services can stand beside this gateway.
 """
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Protocol
@@ -59,6 +60,14 @@ class SalesOrderWriter(Protocol):
 
     async def get_sales_order(self, number: str) -> SalesOrderOnSage | None:
         """The order, live or in history."""
+        ...
+
+    async def change_sales_order(self, number: str, columns: Mapping[str, str]) -> SalesOrderOnSage:
+        """Change header columns of a live order; the same again changes nothing."""
+        ...
+
+    async def delete_sales_order(self, number: str) -> None:
+        """Delete a live order of which nothing was shipped; one that is gone is no error."""
         ...
 
 
@@ -130,6 +139,18 @@ class SageGateway:
             return None
         return _order(body, "GET /SO/SalesOrder/{no}")
 
+    async def change_sales_order(self, number: str, columns: Mapping[str, str]) -> SalesOrderOnSage:
+        """`PATCH /SO/SalesOrder/{no}`: header columns of a live order."""
+        _, body = await self._api.call("PATCH", f"/SO/SalesOrder/{number}", body=dict(columns))
+        return _order(body, "PATCH /SO/SalesOrder/{no}")
+
+    async def delete_sales_order(self, number: str) -> None:
+        """`DELETE /SO/SalesOrder/{no}`; a lost answer is safe to repeat."""
+        try:
+            await self._api.call("DELETE", f"/SO/SalesOrder/{number}")
+        except NotFound:
+            return
+
     async def next_customer_no(self) -> str:
         """`POST /AR/Customer/NextNumber`."""
         _, body = await self._api.call("POST", "/AR/Customer/NextNumber")
@@ -188,7 +209,7 @@ def order_body(order: SalesOrder) -> dict[str, Any]:
 
 
 def _line_body(line: SalesOrderLine) -> dict[str, Any]:
-    columns = {**line.model_dump(exclude={"origin", "sku", "name", "extra"}), **line.extra}
+    columns = {**line.model_dump(exclude={"origin", "sku", "name", "discount_of", "extra"}), **line.extra}
     if line.origin is LineOrigin.COMMENT:
         return {name: _wire(columns[name]) for name in ("ItemCode", "ItemType", "CommentText")}
     # A price of zero is a price: without one Sage takes its own.

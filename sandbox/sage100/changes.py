@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from sandbox.sage100.company import Company, Refusal, Row, cents, to_decimal
-from sandbox.sage100.orders import TOTALS, Orders
+from sandbox.sage100.orders import TOTALS, Orders, refuse
 from sandbox.sage100.schema import TABLES
 
 
@@ -46,6 +46,7 @@ class Changes:
             "drop_ship": self._drop_ship,
             "hold": lambda one, _: self._set_status(one, "H"),
             "release": lambda one, _: self._set_status(one, "O"),
+            "renew": lambda one, _: self._set_status(one, "N"),
             "close": lambda one, _: self._set_status(one, "C"),
             "delete": self._delete,
         }
@@ -63,6 +64,26 @@ class Changes:
                 return {}
             self._add_up(wanted.SalesOrderNo)
         return self.orders.get(wanted.SalesOrderNo)
+
+    def patch(self, number: str, columns: Row) -> Row:
+        """`PATCH /SO/SalesOrder/{no}`: OrderStatus of a live order."""
+        other = [name for name in columns if name != "OrderStatus"]
+        if other:
+            raise refuse("SO_SalesOrder_Bus", other[0], "The column cannot be changed here.")
+        if columns.get("OrderStatus") not in ("N", "O", "H"):
+            raise refuse("SO_SalesOrder_Bus", "OrderStatus", "The status is N, O or H.")
+        return self.change(
+            ChangeOrder(
+                SalesOrderNo=number, Action={"N": "renew", "O": "release", "H": "hold"}[str(columns["OrderStatus"])]
+            )
+        )
+
+    def remove(self, number: str) -> None:
+        """`DELETE /SO/SalesOrder/{no}`: a live order of which nothing was shipped."""
+        header = self.company.find("SO_SalesOrderHeader", SalesOrderNo=number)
+        if header is not None and header["LastInvoiceOrderNo"]:
+            raise Refusal(422, "SO_Invoiced", f"Sales order {number} was invoiced; close it instead.")
+        self.change(ChangeOrder(SalesOrderNo=number, Action="delete"))
 
     # ---- lines ----------------------------------------------------------------------------------------------------
 

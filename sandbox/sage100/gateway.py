@@ -304,6 +304,18 @@ def add_routes(app: FastAPI, gateway: Gateway) -> None:
         gateway.authorize(request)
         return JSONResponse(await run_in_threadpool(orders.get, number))
 
+    @app.patch("/SO/SalesOrder/{number}")
+    async def change_sales_order(request: Request, number: str) -> JSONResponse:
+        gateway.authorize(request)
+        body = await body_of(request)
+        return JSONResponse(await run_in_threadpool(gateway.write, lambda: gateway.changes.patch(number, body)))
+
+    @app.delete("/SO/SalesOrder/{number}")
+    async def delete_sales_order(request: Request, number: str) -> JSONResponse:
+        gateway.authorize(request)
+        await run_in_threadpool(gateway.write, lambda: gateway.changes.remove(number))
+        return JSONResponse({"SalesOrderNo": number})
+
     @app.get("/SO/SalesOrder")
     async def find_sales_orders(request: Request, CustomerPONo: str = "", UDF_WEB_ORDER_ID: str = "") -> JSONResponse:
         gateway.authorize(request)

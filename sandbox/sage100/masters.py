@@ -25,7 +25,9 @@ class ChangeCustomer(BaseModel):
 
     ARDivisionNo: str
     CustomerNo: str
-    Columns: dict[str, Any]
+    Columns: dict[str, Any] = {}
+    BillTo: str | None = None
+    """Division-number of the account that Sage bills for this one's orders; empty: itself."""
 
 
 class ChangeMaster(BaseModel):
@@ -79,6 +81,8 @@ class Masters:
             if self.company.find("AR_Customer", **key) is None:
                 raise Refusal(404, "AR_NotFound", f"Customer {change.ARDivisionNo}-{change.CustomerNo} does not exist.")
             self.company.update("AR_Customer", key, **change.Columns, **self.company.updated())
+            if change.BillTo is not None:
+                self.company.set_state(f"bill_to_{change.ARDivisionNo}-{change.CustomerNo}", change.BillTo)
         return {**key, **change.Columns}
 
     def change_master(self, change: ChangeMaster) -> Row:

@@ -14,7 +14,7 @@ from mappings.correction import CorrectionRefused, correct
 from mappings.decisions import UNDECIDED, Decisions, ItemDecision, Side, StockDecision
 from mappings.items import ItemFacts, WarehouseStock
 from mappings.pair import Pair
-from mappings.problems import HoldReason
+from mappings.problems import HoldReason, Problem
 from mappings.sales_order import CreatedLine, CustomerKey, Draft, ExpectedTotals, SalesOrderOnSage
 from mappings.transform import transform
 from tests.unit.conftest import sample
@@ -36,9 +36,8 @@ def held(reason: HoldReason, **more: Any) -> HoldView:
         hold=3,
         reason=reason,
         since=datetime(2026, 11, 24, tzinfo=UTC),
-        problems=[],
         actions=actions_for(reason),
-        **more,
+        **{"problems": [], **more},
     )
 
 
@@ -139,12 +138,14 @@ def test_what_a_release_decides() -> None:
     assert decisions.items == [ItemDecision(item_id="a", sku="X", ItemCode="LAMP", remember=True)]
     assert decisions.item_for("a", "X") == "LAMP"
     assert decisions.item_for("a", "another sku now") == ""
-    decisions = decided(decisions, checked(held(HoldReason.CREDIT), action="approve"))
+    over = Problem(field="AR_Customer.01-ABF.CreditLimit", message="over the limit")
+    on_credit = held(HoldReason.CREDIT, check="credit", problems=[over])
+    decisions = decided(decisions, checked(on_credit, action="approve"))
     decisions = decided(
         decisions, checked(held(HoldReason.CUSTOMER_REVIEW), action="use_customer", customer_no="01-ABF")
     )
     assert decisions.customer == CustomerKey(ARDivisionNo="01", CustomerNo="ABF")
-    assert decisions.approved == [HoldReason.CREDIT]
+    assert decisions.approved == ["credit:AR_Customer.01-ABF.CreditLimit"]
     corrected = decided(
         decisions, checked(held(HoldReason.INVALID_DATA), action="correct", correction={"notes": "new"})
     )

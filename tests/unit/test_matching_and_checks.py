@@ -1,14 +1,17 @@
 """Which account, which item, and whether the order may go on (rules 5 to 7)."""
 
+from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
 
-from mappings.checks import compare_totals, run_checks, same_order
+from mappings.baskets import RecentBasket
+from mappings.checks import compare_totals, net_prices, run_checks, same_order
 from mappings.customer_match import CustomerRecord, EmailSource, comparable, match_customer, match_key
+from mappings.decisions import Decisions, Side, StockDecision
 from mappings.facts import facts_from
 from mappings.items import AliasFacts, ItemFacts, ItemLookup, Unresolved, WarehouseStock
-from mappings.pair import Pair
+from mappings.pair import Check, CheckName, Pair, PaymentAccepted
 from mappings.problems import HoldReason
 from mappings.sales_order import (
     CreatedLine,
@@ -17,7 +20,11 @@ from mappings.sales_order import (
     CustomerSearch,
     Draft,
     ExpectedTotals,
+    LineOrigin,
     NewCustomer,
+    SageItemType,
+    SalesOrder,
+    SalesOrderLine,
     SalesOrderOnSage,
 )
 from mappings.transform import transform
@@ -64,7 +71,7 @@ def test_nobody_known_means_a_new_customer(pair: Pair) -> None:
 def test_email_and_name_or_address_on_a_consumer_account_match(pair: Pair) -> None:
     for search in (
         buyer(),
-        buyer(bill_to_name="A. Other"),
+        buyer(bill_to_name="Ann Other"),
         buyer(bill_to_line1="elsewhere"),
         buyer(bill_to_name="ANN  SMITH."),
     ):
@@ -96,10 +103,10 @@ def test_email_and_name_or_address_on_a_consumer_account_match(pair: Pair) -> No
             [DEALER.model_copy(update={"EmailAddress": "", "other_emails": {"ann@example.com": EmailSource.CONTACT}})],
             "on its contact",
         ),
-        (buyer(account_no="01-NONE"), [], "not in Sage"),
-        (buyer(account_no="01-ABF"), [DEALER.model_copy(update={"CustomerStatus": "I"})], "inactive"),
-        (buyer(customer_reference="02-W1"), [account(CustomerStatus="I")], "inactive"),
-        (buyer(account_no="09-X"), [account(ARDivisionNo="09", CustomerNo="X")], "not in Sage"),
+        (buyer(account_no="01-NONE", clarity_id="7"), [], "not in Sage"),
+        (buyer(account_no="01-ABF", clarity_id="7"), [DEALER.model_copy(update={"CustomerStatus": "I"})], "inactive"),
+        (buyer(customer_reference="02-W1", clarity_id="7"), [account(CustomerStatus="I")], "inactive"),
+        (buyer(account_no="09-X", clarity_id="7"), [account(ARDivisionNo="09", CustomerNo="X")], "not in Sage"),
         (buyer(clarity_id="7"), [account(UDF_WEB_CUSTOMER_ID="7", CustomerStatus="I")], "inactive"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -116,10 +123,15 @@ def test_what_is_not_certain_goes_to_a_person(
 
 def test_account_number_comes_first_then_the_cross_reference(pair: Pair) -> None:
     records = [account(), DEALER]
-    by_number = match_customer(buyer(account_no="01-ABF", customer_reference="02-W1"), records, pair)
-    assert str(by_number.customer) == "01-ABF"
-    assert str(match_customer(buyer(customer_reference="02-W1", email=""), records, pair).customer) == "02-W1"
+    by_number = match_customer(buyer(account_no="01-ABF", clarity_id="7"), records, pair)
+    assert (str(by_number.customer), by_number.by) == ("01-ABF", "the account number")
+    by_reference = match_customer(buyer(customer_reference="02-W1", clarity_id="7", email=""), records, pair)
+    assert (str(by_reference.customer), by_reference.by) == ("02-W1", "the cross-reference")
     assert str(match_customer(buyer(clarity_id="7"), [account(UDF_WEB_CUSTOMER_ID="7")], pair).customer) == "02-W1"
+    agreed = buyer(account_no="01-ABF", customer_reference="01-ABF", clarity_id="7")
+    assert str(match_customer(agreed, [DEALER.model_copy(update={"UDF_WEB_CUSTOMER_ID": "7"})], pair).customer) == (
+        "01-ABF"
+    )
 
 
 def test_role_mailboxes_never_match(pair: Pair) -> None:
@@ -259,13 +271,143 @@ def test_same_order_sees_every_difference(pair: Pair) -> None:
         )
         for number, line in enumerate(wanted.Lines, start=1)
     ]
+    expected = ExpectedTotals(currency="USD", tax=Decimal(0), freight=Decimal(0), grand=wanted.FreightAmt)
     stored = SalesOrderOnSage(FreightAmt=wanted.FreightAmt, Lines=lines)
-    assert same_order(wanted, stored) == []
+    assert same_order(wanted, stored, expected) == []
     other_quantity = [lines[0].model_copy(update={"QuantityOrdered": Decimal(9)}), *lines[1:]]
     for changed in (
         {"Lines": lines[1:]},
         {"Lines": [*lines, lines[0]]},
         {"Lines": other_quantity},
         {"FreightAmt": Decimal(99)},
+        {"SalesTaxAmt": Decimal("0.01")},
+        {"DepositAmt": Decimal(1)},
+        {"CustomerNo": "OTHER"},
     ):
-        assert same_order(wanted, stored.model_copy(update=changed)), changed
+        assert same_order(wanted, stored.model_copy(update=changed), expected), changed
+
+
+# ---- payment, price, approvals --------------------------------------------------------------------------------------
+
+
+def totals(**changes: object) -> ExpectedTotals:
+    expected = ExpectedTotals(currency="USD", tax=Decimal(0), freight=Decimal(0), grand=Decimal(100))
+    return expected.model_copy(update=changes)
+
+
+CONSUMER = account(TermsCode="00")
+PAYMENT = Check(name=CheckName.PAYMENT, on_fail=HoldReason.CREDIT)
+AUTHORISED = PAYMENT.model_copy(update={"accept": PaymentAccepted.AUTHORISED})
+
+
+@pytest.mark.parametrize(
+    ("customer", "expected", "check", "held"),
+    [
+        (None, totals(), PAYMENT, True),
+        (None, totals(paid=Decimal(99)), PAYMENT, True),
+        (None, totals(paid=Decimal(100)), PAYMENT, False),
+        (CONSUMER, totals(), PAYMENT, True),
+        (CONSUMER, totals(paid=Decimal(100)), PAYMENT, False),
+        (DEALER, totals(), PAYMENT, False),
+        (CONSUMER, totals(authorised=Decimal(100)), PAYMENT, True),
+        (CONSUMER, totals(authorised=Decimal(100)), AUTHORISED, False),
+        (CONSUMER, totals(authorised=Decimal(99)), AUTHORISED, True),
+        (None, totals(grand=Decimal(0)), PAYMENT, False),
+    ],
+)
+def test_goods_leave_on_prepaid_terms_only_for_money(
+    pair: Pair, customer: CustomerRecord | None, expected: ExpectedTotals, check: Check, held: bool
+) -> None:
+    order = draft_of("01-consumer-new", pair).sales_order
+    found = run_checks(order, expected, customer, {}, pair, checks=[check])
+    assert [finding.reason for finding in found] == ([HoldReason.CREDIT] if held else [])
+
+
+def goods(*prices: str, discounts: tuple[tuple[str, str], ...] = ()) -> SalesOrder:
+    """Items A, B, … at these prices, and discounts (item or empty, amount)."""
+    order = SalesOrder(UDF_WEB_ORDER_ID="1", OrderDate=date(2026, 11, 25), Lines=[])
+    lines = [
+        SalesOrderLine(
+            origin=LineOrigin.ITEM,
+            ItemType=SageItemType.REGULAR,
+            ItemCode=chr(65 + number),
+            QuantityOrdered=Decimal(1),
+            UnitPrice=Decimal(price),
+            UDF_WEB_LINE_ID=str(number),
+        )
+        for number, price in enumerate(prices)
+    ]
+    lines += [
+        SalesOrderLine(
+            origin=LineOrigin.DISCOUNT,
+            ItemType=SageItemType.MISCELLANEOUS,
+            ItemCode="/WEBDISC",
+            QuantityOrdered=Decimal(1),
+            UnitPrice=-Decimal(amount),
+            discount_of=of,
+        )
+        for of, amount in discounts
+    ]
+    return order.model_copy(update={"Lines": lines})
+
+
+def test_an_item_is_sold_for_its_price_less_every_discount() -> None:
+    assert net_prices(goods("349", discounts=(("0", "348"),)))[0] == 1
+    assert net_prices(goods("300", "100", discounts=(("", "40"),)))[:2] == [270, 90]
+    assert net_prices(goods("300", "100", discounts=(("1", "50"), ("", "35"))))[:2] == [270, 45]
+    assert net_prices(goods("300", discounts=()))[-1] == 300
+
+
+def test_a_discounted_price_below_cost_is_found_and_approved_by_itself(pair: Pair) -> None:
+    order = goods("349", discounts=(("0", "348"),))
+    items = {"A": ItemFacts(ItemCode="A", StandardUnitCost=Decimal(200))}
+    checks = [
+        Check(name=CheckName.PRICE, on_fail=HoldReason.ANOMALY),
+        Check(name=CheckName.SAME_BASKET, on_fail=HoldReason.ANOMALY),
+    ]
+    twin = RecentBasket(SalesOrderNo="0000007", created=datetime(2026, 11, 25), basket={"A": Decimal(1)})  # noqa: DTZ001
+    found = run_checks(order, totals(), None, items, pair, recent=[twin], checks=checks)
+    assert [finding.check for finding in found] == ["price", "same_basket"]
+    assert "sold for 1 after discounts" in found[0].problems[0].message
+    # Who approves the basket has said nothing about the price.
+    decisions = Decisions().approve(found[1].approvals)
+    left = run_checks(order, totals(), None, items, pair, decisions, [twin], checks)
+    assert [finding.check for finding in left] == ["price"]
+    decisions = decisions.approve(left[0].approvals)
+    assert run_checks(order, totals(), None, items, pair, decisions, [twin], checks) == []
+    another = twin.model_copy(update={"SalesOrderNo": "0000008"})
+    assert run_checks(order, totals(), None, items, pair, decisions, [twin, another], checks)
+
+
+def test_a_credit_hold_set_after_the_limit_was_approved_is_found(pair: Pair) -> None:
+    order = draft_of("03-dealer-on-terms", pair).sales_order.model_copy(update={"Lines": []})
+    over = DEALER.model_copy(update={"CreditLimit": Decimal(1)})
+    checks = [Check(name=CheckName.CREDIT, on_fail=HoldReason.CREDIT)]
+    decisions = Decisions().approve(run_checks(order, totals(), over, {}, pair, checks=checks)[0].approvals)
+    assert run_checks(order, totals(), over, {}, pair, decisions, checks=checks) == []
+    held = over.model_copy(update={"CreditHold": True})
+    assert run_checks(order, totals(), held, {}, pair, decisions, checks=checks)
+
+
+def test_policy_backorder_never_drops_what_sage_does_not_back_order(pair: Pair) -> None:
+    policy = pair.model_copy(update={"stock": pair.stock.model_copy(update={"policy": "backorder"})})
+    stock = {"000": WarehouseStock(QuantityOnHand=Decimal(0))}
+    order = goods("5")
+    order = order.model_copy(update={"Lines": [order.Lines[0].model_copy(update={"WarehouseCode": "000"})]})
+    checks = [Check(name=CheckName.STOCK, on_fail=HoldReason.OUT_OF_STOCK)]
+    item = ItemFacts(ItemCode="A", warehouses=stock)
+    assert run_checks(order, totals(), None, {"A": item}, policy, checks=checks) == []
+    item = item.model_copy(update={"AllowBackOrders": False})
+    found = run_checks(order, totals(), None, {"A": item}, policy, checks=checks)
+    assert found[0].no_back_orders == ["A"]
+    decisions = Decisions(stock=StockDecision.SHIP_AVAILABLE)
+    assert run_checks(order, totals(), None, {"A": item}, policy, decisions, checks=checks) == []
+
+
+def test_two_wrongs_that_cancel_out_are_held() -> None:
+    expected = totals(tax=Decimal(0), grand=Decimal(108))
+    preview = SalesOrderOnSage(TaxableAmt=Decimal(100), SalesTaxAmt=Decimal(8))
+    finding = compare_totals(expected, preview)
+    assert finding is not None
+    assert any("tax: Clarity 0.00, Sage 8.00" in problem.message for problem in finding.problems)
+    assert compare_totals(expected, preview, Decisions(winner=Side.SAGE, difference=Decimal(0))) is None

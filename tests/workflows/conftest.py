@@ -52,12 +52,13 @@ from contracts.messages import (
 )
 from mappings.packages import plan_shipments
 from mappings.pair import Pace, load_pair
-from mappings.problems import Finding, HoldReason, Problem
+from mappings.problems import Finding, Problem
 from mappings.sales_order import (
     CreatedLine,
     CustomerDecision,
     CustomerKey,
     CustomerMatch,
+    CustomerSearch,
     SageFacts,
     SalesOrderOnSage,
     Transformed,
@@ -158,6 +159,32 @@ def shipment(
     )
 
 
+class Brain:
+    """The worker that runs the workflows."""
+
+    def __init__(self, client: Client, activities: list[Callable[..., Any]]) -> None:
+        self._client, self._activities = client, activities
+        self._worker: Worker | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._worker = Worker(
+            self._client,
+            task_queue=queues.ORDERS,
+            workflows=WORKFLOWS,
+            activities=self._activities,
+            activity_executor=ThreadPoolExecutor(2),
+        )
+        self._running = asyncio.create_task(self._worker.run())
+
+    async def stop(self) -> None:
+        """Messages pile up on the server from here on."""
+        if self._worker is not None and self._running is not None:
+            await self._worker.shutdown()
+            await self._running
+        self._worker = self._running = None
+
+
 class World:
     """The outside systems as the workflow sees them; tests change the attributes."""
 
@@ -179,7 +206,13 @@ class World:
         self.read = ShipmentsRead(invoices=[], standing=SalesOrderStanding(SalesOrderNo=NUMBER, live=True))
         self.reads: list[ShipmentsRead] = []
         """Answers of the next reads of Sage's shipments; `read` once used up."""
-        self.approved: list[list[HoldReason]] = []
+        self.approved: list[list[str]] = []
+        self.requests: list[CreateSalesOrder] = []
+        self.searches: list[CustomerSearch] = []
+        self.create_gate = asyncio.Event()
+        self.create_gate.set()
+        self.brain: Brain | None = None
+        """The worker of the workflows, which a test may stop and start."""
         self.refuse_clarity = 0
         self.break_transform = False
         self.customers_created = 0
@@ -224,6 +257,7 @@ class World:
     @activity.defn
     async def request_customer(self, request: CustomerRequest) -> None:
         self.calls.append("request_customer")
+        self.searches.append(request.start.search)
         await self.client.start_workflow(
             "CustomerResolutionWorkflow",
             request.start,
@@ -261,6 +295,8 @@ class World:
     async def create_sales_order(self, request: CreateSalesOrder) -> SalesOrderCreated:
         self.calls.append("create_sales_order")
         self.created_under.append(request.SalesOrderNo)
+        self.requests.append(request)
+        await self.create_gate.wait()
         answer = self.creates.pop(0) if self.creates else SalesOrderCreated(created=created_order(request.SalesOrderNo))
         if isinstance(answer, Exception):
             raise answer
@@ -320,7 +356,6 @@ async def world(env: WorkflowEnvironment) -> AsyncIterator[World]:
     """A world of its own for each test, with workers on every queue."""
     world = World(env.client)
     by_queue: dict[str, list[Callable[..., Any]]] = {
-        queues.ORDERS: [world.transform_order, world.request_customer, world.raise_alert],
         queues.sage_read("demo"): [world.read_sage_facts, world.find_customer, world.read_shipments, world.poll],
         queues.sage_write("demo"): [
             world.reserve_sales_order_number,
@@ -341,17 +376,20 @@ async def world(env: WorkflowEnvironment) -> AsyncIterator[World]:
         Worker(
             env.client,
             task_queue=queue,
-            workflows=WORKFLOWS if queue == queues.ORDERS else [],
             activities=activities,
             activity_executor=ThreadPoolExecutor(2),
         )
         for queue, activities in by_queue.items()
     ]
     running = [asyncio.create_task(worker.run()) for worker in workers]
+    world.brain = Brain(env.client, [world.transform_order, world.request_customer, world.raise_alert])
+    world.brain.start()
     try:
         yield world
     finally:
+        world.create_gate.set()
         await end_what_still_runs(env.client)
+        await world.brain.stop()
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await asyncio.gather(*running)
 

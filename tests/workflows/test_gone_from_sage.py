@@ -178,9 +178,10 @@ async def test_signals_of_another_sales_order_and_late_old_readings_change_nothi
 
 
 async def test_an_invoice_that_may_be_ours_holds_and_approve_creates(env: WorkflowEnvironment, world: World) -> None:
-    world.findings = [[Finding(reason=HoldReason.ANOMALY, problems=[problem("invoiced before")])], []]
+    before = Finding(reason=HoldReason.ANOMALY, check="invoiced_before", problems=[problem("invoiced before")])
+    world.findings = [[before], []]
     handle = await begin(env)
     await until(handle, "held", hold=1)
     await handle.execute_update("release_hold", {"action": "approve", "by": "Ann", "hold": 1})
     await until(handle, "open")
-    assert world.approved == [[], [HoldReason.ANOMALY]]
+    assert world.approved == [[], ["invoiced_before:test"]]

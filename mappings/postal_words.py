@@ -1,11 +1,37 @@
-"""The words of postal addresses and their standard abbreviations, as tables; `mappings.addresses` says where.
+"""The words of postal addresses and their standard abbreviations, as tables; `mappings.streets` says where they apply.
 
 Sources: USPS Publication 28, appendix C1 (street suffixes), C2 (secondary unit designators), sections 233
 (directionals) and 29 (Puerto Rico), appendix G (business words); Canada Post's addressing guidelines (street types).
 Every table maps a word in lower case, without dots, to the abbreviation as it stands in a mixed-case address.
 """
 
+import re
+from collections.abc import Mapping
 from typing import Final
+
+
+def bare(token: str) -> str:
+    """To look a word up: `St.` → `st`, `S.W.` → `sw`."""
+    return token.lower().replace(".", "") if re.fullmatch(r"(?:\w\.)+\w?|[\w-]+\.?", token) else ""
+
+
+def in_case_of(abbreviation: str, word: str) -> str:
+    """The abbreviation in the case of the word that it replaces."""
+    letters = word.replace(".", "")
+    if len(letters) > 1 and letters.isupper():
+        return abbreviation.upper()
+    return abbreviation.lower() if letters.islower() else abbreviation
+
+
+def short(table: Mapping[str, str], token: str) -> str:
+    """The standard form in the token's case: the token itself where it is one."""
+    standard = table[bare(token)]
+    return token.replace(".", "") if standard.lower() == bare(token) else in_case_of(standard, token)
+
+
+def word_set(text: str) -> frozenset[str]:
+    """Of words between blanks."""
+    return frozenset(text.split())
 
 
 def _table(text: str) -> dict[str, str]:
@@ -62,6 +88,13 @@ STREET_SUFFIXES: Final = _table(_SUFFIXES)
 SUFFIX_WORDS: Final = _spelt_out(_SUFFIXES)
 """Their primary names alone: what may be shortened wherever it stands when a line is too long."""
 
+THOROUGHFARES: Final = frozenset(
+    word
+    for word, standard in STREET_SUFFIXES.items()
+    if standard in word_set("Aly Ave Blvd Cir Ct Dr Expy Fwy Hwy Ln Pkwy Pl Plz Rd Sq St Ter Tpke Trl Way")
+)
+"""Suffixes that end a street's name wherever they stand last, unlike Park, View or Center."""
+
 DIRECTIONALS: Final = _table(
     "N north|S south|E east|W west|NE northeast north-east|NW northwest north-west|SE southeast south-east"
     "|SW southwest south-west"
@@ -79,6 +112,8 @@ LONE_UNITS: Final = _table(
     "Bsmt basement|Frnt front|Lbby lobby|Lowr lower|Ofc office|PH penthouse|Rear rear|Side side|Uppr upper"
 )
 """Appendix C2: those that need none."""
+COUNTED_UNITS: Final = word_set("apts apartments bldgs buildings floors rms rooms stes suites units")
+"""Several units at once, for which there is no abbreviation."""
 PUERTO_RICO: Final = _table("Urb urbanización urbanizacion|Cond condominio|Edif edificio|Bo barrio|Apt apartamento")
 """Section 29: words that open a line in Puerto Rico."""
 
@@ -87,7 +122,7 @@ CANADIAN_TYPES: Final = _table(
     Ave avenue av|Blvd boulevard|Cir circle|Cres crescent|Crt court|Dr drive|Expy expressway|Fwy freeway|Gdns gardens
     Hts heights|Hwy highway|Pky parkway pkwy|Pl place|Pt point|Rd road|Sq square|St street|Terr terrace
     Alley alley|Bay bay|Close close|Cove cove|Gate gate|Grove grove|Hill hill|Lane lane|Loop loop|Mews mews|Park park
-    Path path|Quay quay|Ridge ridge|Row row|Run run|Trail trail|View view|Walk walk|Way way
+    Ctr centre center|Path path|Quay quay|Ridge ridge|Row row|Run run|Trail trail|View view|Walk walk|Way way
     """
 )
 """Canada Post's street types; many have no abbreviation."""
@@ -100,6 +135,21 @@ FRENCH_TYPES: Final = frozenset(
 )
 """They stand before the street's name, so that its last word is no street type."""
 FRENCH_DIRECTIONS: Final = {"nord": "N", "sud": "S", "est": "E", "ouest": "O"}
+
+NUMBER_WORDS: Final = word_set(
+    """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty"""
+)
+"""House numbers that are written out, and what people number suites and buildings with."""
+ORDINALS: Final = word_set("first second third fourth fifth sixth seventh eighth ninth tenth ground main top")
+"""Of floors."""
+BUILDINGS: Final = word_set(
+    """airport apartments arena barracks base bldg building camp campus capitol castle cathedral center centre church
+    clinic college complex courthouse dock embassy estate fairgrounds farm fort hall hangar harbor hospital hotel house
+    inn institute library lodge mall manor marina market mill mission motel museum palace pentagon pier plant plaza port
+    prison ranch resort school ship stadium station terminal tower towers university warehouse yard uss usns uscgc"""
+)
+"""What mail finds by its name alone."""
 
 BUSINESS_WORDS: Final = _spelt_out(
     """

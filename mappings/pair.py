@@ -347,6 +347,23 @@ class ShipToRule(StrEnum):
     """One that the account has in SO_ShipToAddress gives the order its ShipToCode."""
 
 
+class NewShipTo(StrEnum):
+    """What happens when an order for an account with terms goes to an address that Sage does not know of it (rules 6).
+
+    The account's own address is known, and so are its rows of SO_ShipToAddress. Whatever is chosen, the address stands
+    on the order.
+    """
+
+    HOLD_UNPAID = "hold_unpaid"
+    """A person looks at it unless the order is paid in full: goods on open terms to a strange door."""
+    ORDER_ONLY = "order_only"
+    """Nobody looks; the address stands on the order only."""
+    HOLD = "hold"
+    """A person looks at it, paid or not."""
+    ADD = "add"
+    """It is added to the account (SO_ShipToAddress); the site's opt-in."""
+
+
 class Customers(Section):
     """Matching and creating customers (rules 6)."""
 
@@ -360,8 +377,14 @@ class Customers(Section):
     house_account: str = Field(default="", pattern=r"^([A-Z0-9]{2}-[A-Z0-9]{1,20})?$")
     """Account (`02-WEBGUEST`) of buyers without an account at Clarity, if paid; without, each becomes a customer."""
     ship_to: ShipToRule = ShipToRule.ORDER_ONLY
+    new_ship_to: NewShipTo = NewShipTo.HOLD_UNPAID
+    """On accounts with terms: an address that Sage does not know of the account."""
+    tax_schedule: str = Field(default="", max_length=9)
+    """AR_Customer.TaxSchedule of created customers; without, the schedule of their first order's ship-to."""
+    guest_ids: list[str] = []
+    """Customer ids that Clarity gives every guest, beside 0, -1, the zero GUID, `guest` and `anonymous`: nobody's."""
     role_mailboxes: list[str] = []
-    """Local parts that belong to nobody in particular: they never match."""
+    """Local parts that belong to nobody in particular and never match, beside the usual ones (`info`, `sales`, …)."""
     header: dict[str, str] = {}
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from mappings.canonical import Address, Order
 from mappings.clarity_order import order_title, parse_order
 from mappings.clarity_profile import with_release_names
 from mappings.conditions import order_context
-from mappings.customer_match import match_key
+from mappings.customer_match import match_key, web_customer_id
 from mappings.order_lines import expected_totals, freight_amt, sales_order_lines
 from mappings.pair import Check, Pair, ShipVia, TaxPolicy, TaxRule
 from mappings.pair_rules import fits, holds, values
@@ -227,6 +227,12 @@ def _customer(
             )
         )
     phone = order.buyer.phone or order.billing.phone
+    billed = order.billing if order.billing.line1 else order.shipping
+    web_id = web_customer_id(order.buyer.clarity_id, pair)
+    if order.buyer.tax_exempt_no:
+        # Whoever orders may type an exemption; that it is one stands in Sage, on an account that has it (rules 6).
+        unproven = order.model_copy(update={"buyer": order.buyer.model_copy(update={"tax_exempt_no": ""})})
+        schedule = tax_schedule(unproven, pair, [])
     new_customer = NewCustomer(
         ARDivisionNo=pair.customers.new_division,
         CustomerName=bill_to.Name,
@@ -240,22 +246,23 @@ def _customer(
         TelephoneNo=fits("TelephoneNo", phone, "data.customer.phone", pair, problems),
         EmailAddress=fits("EmailAddress", email, "data.customer.email", pair, problems),
         TermsCode=pair.customers.terms_code,
-        TaxSchedule=schedule,
-        TaxExemptNo=order.buyer.tax_exempt_no,
+        TaxSchedule=pair.customers.tax_schedule or schedule,
         CustomerType=pair.customers.customer_type,
-        UDF_WEB_CUSTOMER_ID=order.buyer.clarity_id,
+        UDF_WEB_CUSTOMER_ID=web_id,
         extra=pair.customers.header,
     )
     return CustomerSearch(
         account_no=order.buyer.account_no,
         customer_reference=order.buyer.customer_reference,
-        clarity_id=order.buyer.clarity_id,
+        clarity_id=web_id,
         email=email,
         bill_to_name=bill_to.Name,
-        bill_to_line1=(order.billing if order.billing.line1 else order.shipping).line1,
-        bill_to_line2=(order.billing if order.billing.line1 else order.shipping).line2,
+        bill_to_line1=billed.line1,
+        bill_to_line2=billed.line2,
+        bill_to_line3=billed.line3,
+        bill_to_city=bill_to.City,
         bill_to_postal_code=bill_to.ZipCode,
-        bill_to_country=country_code((order.billing if order.billing.line1 else order.shipping).country) or "",
+        bill_to_country=country_code(billed.country) or "",
         phone=phone,
         fully_captured=order.captured >= order.totals.grand,
         match_key=match_key(bill_to.Name, bill_to.ZipCode),

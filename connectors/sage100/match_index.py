@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Final
 
 from connectors.sage100.odbc import SageReader
-from mappings.customer_match import CustomerRecord, EmailSource
+from mappings.customer_match import CustomerRecord, EmailSource, account_keys, comparable_email
 from mappings.sales_order import CustomerKey, CustomerSearch
 from mappings.similarity import name_of, nicknames, phone_tail, postal_key
 
@@ -59,6 +59,11 @@ class KeyTable:
         return hash((kind, key)) & 0xFF_FFFF_FFFF
 
 
+def _words_of(name: str) -> set[str]:
+    """What a name is found by; the letters of J & K Auto Repair are everybody's."""
+    return {token for token in name_of.__wrapped__(name).tokens if len(token) > 1}
+
+
 class Sweep:
     """All customers as one sweep found them."""
 
@@ -81,7 +86,7 @@ class Sweep:
         if tail := phone_tail(record.TelephoneNo):
             self.table.add("phone", tail, place)
         postal = postal_key(record.ZipCode)
-        for token in set(name_of.__wrapped__(record.CustomerName).tokens):
+        for token in _words_of(record.CustomerName):
             self.table.add("name", f"{token} {postal}", place)
 
     def key(self, place: int) -> CustomerKey:
@@ -129,22 +134,23 @@ class MatchIndex:
     async def candidates(self, search: CustomerSearch, also: Sequence[CustomerKey] = ()) -> list[CustomerRecord]:
         """Accounts that may be the buyer's, read from Sage now; `also` are read in any case."""
         keys = dict.fromkeys([*also, *self._named(search), *self._found(search)])
-        others = self._other_emails(search)
+        email, others = comparable_email(search.email), self._other_emails(search)
         recent = monotonic() - APPEARED_SECONDS
         records = []
         for key in keys:
             record = await self._reader.customer(key)
             if record is not None:
                 new = self._appeared.get(key.ARDivisionNo + key.CustomerNo, recent - 1) >= recent
-                records.append(record.model_copy(update={"other_emails": others.get(key, {}), "just_appeared": new}))
+                found: dict[str, object] = {"other_emails": others.get(key, {}), "just_appeared": new}
+                if email and email in record.emails:
+                    # It may be matched by itself: then nobody looks whom Sage bills for it.
+                    found["bill_to"] = await self._reader.bill_to(key)
+                records.append(record.model_copy(update=found))
         return records
 
-    @staticmethod
-    def _named(search: CustomerSearch) -> Iterator[CustomerKey]:
+    def _named(self, search: CustomerSearch) -> Iterator[CustomerKey]:
         for reference in (search.account_no, search.customer_reference):
-            division, dash, customer_no = reference.partition("-")
-            if dash and customer_no:
-                yield CustomerKey(ARDivisionNo=division, CustomerNo=customer_no)
+            yield from account_keys(reference, self._divisions)
 
     def _found(self, search: CustomerSearch) -> list[CustomerKey]:
         """By e-mail and web customer id first; then by phone and name, those with most keys in common first."""
@@ -153,17 +159,18 @@ class MatchIndex:
             return []
         places = sweep.table.places
         certain: dict[int, None] = {}
+        email = comparable_email(search.email)
         for kind, key in (
             ("web id", search.clarity_id),
-            ("email", search.email),
-            (EmailSource.CONTACT, search.email),
-            (EmailSource.SHIP_TO, search.email),
+            ("email", email),
+            (EmailSource.CONTACT, email),
+            (EmailSource.SHIP_TO, email),
         ):
             if key:
                 certain |= dict.fromkeys(places(kind, key))
         likely: Counter[int] = Counter()
         postal = postal_key(search.bill_to_postal_code)
-        for token in set(name_of(search.bill_to_name).tokens):
+        for token in _words_of(search.bill_to_name):
             likely.update({place for word in nicknames(token) for place in places("name", f"{word} {postal}")})
         if tail := phone_tail(search.phone):
             likely.update(dict.fromkeys(places("phone", tail), 2))
@@ -172,10 +179,11 @@ class MatchIndex:
 
     def _other_emails(self, search: CustomerSearch) -> dict[CustomerKey, dict[str, EmailSource]]:
         """Accounts that have the buyer's e-mail on a ship-to or a contact; the contact says more."""
-        if self._sweep is None or not search.email:
+        email = comparable_email(search.email)
+        if self._sweep is None or not email:
             return {}
         return {
-            self._sweep.key(place): {search.email: source}
+            self._sweep.key(place): {email: source}
             for source in (EmailSource.SHIP_TO, EmailSource.CONTACT)
-            for place in self._sweep.table.places(source, search.email)
+            for place in self._sweep.table.places(source, email)
         }

@@ -64,8 +64,8 @@ SHIP_TO_ADDRESSES = _statement(
 CUSTOMER_COLUMNS: Final = (
     "ARDivisionNo, CustomerNo, CustomerName, AddressLine1, AddressLine2, AddressLine3, City, ZipCode, CountryCode, "
     "TelephoneNo, EmailAddress, CustomerStatus, InactiveReasonCode, TermsCode, PriceLevel, TaxSchedule, TaxExemptNo, "
-    "CustomerDiscountRate, CustomerType, CreditHold, CreditLimit, CurrentBalance, AgingCategory1, AgingCategory2, AgingCategory3, AgingCategory4, "
-    "OpenOrderAmt, UDF_WEB_CUSTOMER_ID"
+    "CustomerDiscountRate, CustomerType, CreditHold, CreditLimit, CurrentBalance, AgingCategory1, AgingCategory2, "
+    "AgingCategory3, AgingCategory4, OpenOrderAmt, UDF_WEB_CUSTOMER_ID"
 )
 CUSTOMER = _statement(
     "customer",
@@ -90,6 +90,10 @@ SHIP_TO_EMAILS = _statement(
     sweep=True,
 )
 
+BILLED_TO = _statement(
+    "billed_to",
+    "SELECT BillToDivisionNo, BillToCustomerNo FROM SO_SalesOrderHeader WHERE ARDivisionNo = ? AND CustomerNo = ?",
+)
 BILLED_TO = _statement(
     "billed_to",
     "SELECT BillToDivisionNo, BillToCustomerNo FROM SO_SalesOrderHeader WHERE ARDivisionNo = ? AND CustomerNo = ?",

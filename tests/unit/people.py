@@ -118,6 +118,8 @@ class Town:
     accounts: dict[CustomerKey, CustomerRecord] = field(default_factory=dict)
     consumers: list[Person] = field(default_factory=list)
     dealers: list[Person] = field(default_factory=list)
+    firms: list[Person] = field(default_factory=list)
+    """Small firms that are web customers."""
     closed: list[Person] = field(default_factory=list)
     """Whose accounts are inactive."""
 
@@ -142,6 +144,16 @@ class Town:
             self.open(
                 replace(one, firm=f"{stem} {one.place[0]} {self.random.choice(SUFFIXES)[0]}", email=self.mail("hq"))
             )
+        for number in range(60):
+            one = replace(self.newcomer(), email=self.mail("owner"))
+            trade, initials = self.random.choice(TRADE), self.random.sample("ABCDEFGHJK", 2)
+            firm = (f"{one.family} {trade} LLC", f"{one.family} {trade}", " & ".join(initials) + f" {trade}")[
+                number % 3
+            ]
+            self.firms.append(self.settle(replace(one, firm=firm)))
+        for guest_id in ("0", "00000000-0000-0000-0000-000000000000"):
+            # Made for a guest by a release that took the shop's constant id for his own.
+            self.settle(replace(self.newcomer(), web_id=guest_id))
 
     # ---- accounts -------------------------------------------------------------------------------------------------
 
@@ -249,6 +261,8 @@ class Town:
             for _ in range(6):
                 yield "new: nobody knows them", self.search(self.newcomer()), None
             yield from self.of_newcomers_near()
+            yield from self.of_families()
+            yield from self.of_sister_firms()
 
     def somebody(self, *, with_email: bool = False, with_phone: bool = False) -> Person:
         """A known consumer."""
@@ -310,7 +324,9 @@ class Town:
         """Dealers' buyers: signed in, as guests, under their firm's name."""
         firm = self.random.choice(self.dealers)
         guest = self.search(replace(firm, email=self.mail("b"), phone=""))
-        yield "dealer: account number", guest.model_copy(update={"account_no": str(firm.key)}), firm.key
+        named = guest.model_copy(update={"account_no": str(firm.key)})
+        yield "dealer: account number", named.model_copy(update={"clarity_id": self.mail("c")}), firm.key
+        yield "dealer: account number typed by a guest", named.model_copy(update={"clarity_id": "0"}), firm.key
         yield "dealer: guest with the firm's name and address", guest, firm.key
         spelt = dict(SUFFIXES)[firm.firm.rpartition(" ")[2]]
         variant = replace(firm, firm=f"{firm.firm.rpartition(' ')[0]}, {spelt}", email="", phone="")
@@ -333,6 +349,64 @@ class Town:
         yield "new: spouse, the household's mailbox", self.search(replace(spouse, email=one.email)), None
         namesake = replace(self.newcomer(), given=one.given, family=one.family)
         yield "new: namesake elsewhere", self.search(namesake), None
+
+    def of_families(self) -> Iterator[Case]:
+        """People of one name, door and mailbox who are two; and mailboxes that are not one person's."""
+        one = self.somebody(with_email=True)
+        yield "new: the son, Jr., same mailbox", self.search(one, bill_to_name=f"{one.name} Jr."), None
+        yield "new: the wife by her husband's name", self.search(one, bill_to_name=f"Mrs. {one.name}"), None
+        couple = f"{self.partner_of(one)} and {one.name}"
+        yield "new: a couple, same mailbox", self.search(one, bill_to_name=couple), None
+        spouse = f"{self.partner_of(one)} {one.family}"
+        yield "new: partner, same initial, same mailbox", self.search(one, bill_to_name=spouse), None
+        flat = replace(one, unit="Bldg 2 Apt 4")
+        yield (
+            "new: another building, other name, same mailbox",
+            self.search(flat, bill_to_name=f"{one.given} {self.random.choice(FAMILY)}-Neighbour"),
+            None,
+        )
+        guest_id = self.random.choice(("0", "-1", "00000000-0000-0000-0000-000000000000", "guest"))
+        yield "new: a guest with the shop's id for guests", self.search(self.newcomer(), clarity_id=guest_id), None
+        one = self.settle(replace(self.newcomer(), email=self.mail("d")))
+        self.rewrite(one, EmailAddress=f"{one.name} <{one.email.upper()}>")
+        yield "known: display name in the e-mail column, same e-mail", self.search(one), one.key
+        one = self.settle(replace(self.newcomer(), email=self.mail("d")))
+        two = self.settle(replace(self.newcomer(), email=one.email))
+        self.rewrite(two, EmailAddress=f"{two.name} <{one.email}> old@example.com")
+        yield "new: a mailbox on two accounts, one with a display name", self.search(one), None
+        boxed = self.settle(replace(self.newcomer(), email=f"accounts.payable+{self.serial}@example.com"))
+        yield "new: a role mailbox with a tag", self.search(replace(self.newcomer(), email=boxed.email)), None
+        father = self.settle(replace(self.newcomer(), email=self.mail("f")))
+        self.rewrite(father, CustomerName=f"Mr. {father.name}")
+        yield "new: Mrs. for Mr., same mailbox", self.search(father, bill_to_name=f"Mrs. {father.name}"), None
+
+    def of_sister_firms(self) -> Iterator[Case]:
+        """Firms of one owner: one address, one mailbox, names alike."""
+        firm = self.random.choice(self.firms)
+        yield "known: small firm as before", self.search(firm), firm.key
+        others = [trade for trade in TRADE if trade not in firm.firm]
+        sister = f"{firm.family} {self.random.choice(others)}"
+        for suffix in ("", " LLC", " Inc."):
+            yield "new: sister firm, same address and mailbox", self.search(firm, bill_to_name=sister + suffix), None
+        head, _, suffix = firm.firm.partition(" LLC")
+        second = f"{head} II{' LLC' if _ else suffix}"
+        yield "new: second firm of that name, same mailbox", self.search(self.moved(firm), bill_to_name=second), None
+        trade = firm.firm.partition(" & ")[2][2:] or self.random.choice(others)
+        letters = " & ".join(self.random.sample("MNPQRST", 2))
+        yield "new: firm of other initials, same mailbox", self.search(firm, bill_to_name=f"{letters} {trade}"), None
+        owner = replace(self.newcomer(), number=firm.number, street=firm.street, way=firm.way, unit=firm.unit)
+        at_firm = replace(owner, place=firm.place, postal=firm.postal, email=firm.email)
+        yield "new: a person at a firm's address and mailbox", self.search(at_firm), None
+
+    def partner_of(self, one: Person) -> str:
+        """Another given name with the same initial, where there is one."""
+        same = [given for given in GIVEN if given[0] == one.given[0] and given[:3] != one.given[:3]]
+        return self.random.choice(same or [given for given in GIVEN if given != one.given])
+
+    def rewrite(self, one: Person, **columns: str) -> None:
+        """Change columns of an account, as a clerk does."""
+        assert one.key is not None
+        self.accounts[one.key] = self.accounts[one.key].model_copy(update=columns)
 
     def nicknamed(self) -> Person:
         """A known consumer with e-mail whose given name has a short form."""

@@ -6,12 +6,14 @@ are the contract itself. Status names stay the release's own: `statuses` says wh
 raises: what has another shape than expected stays as it is, and is told as a problem when the order is read.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mappings.pair_file import Contradiction, refuse
 from mappings.problems import Problem
 
 
@@ -19,6 +21,11 @@ class Section(BaseModel):
     """A section of a pair file: immutable, unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def placeholders(template: str) -> list[str]:
+    """The names between braces; a brace without its other half is one, too."""
+    return re.findall(r"\{([^{}]*)\}", template) + re.findall(r"[{}]", re.sub(r"\{[^{}]*\}", "", template))
 
 
 HERE = "."
@@ -62,6 +69,31 @@ class ClarityRoutes(Section):
     customer: str = "/api/v1/customers/{id}"
     """One customer: the cross-reference to the account in Sage is written here."""
 
+    @model_validator(mode="after")
+    def _say_where_the_id_goes(self) -> "ClarityRoutes":
+        refuse(self._contradictions())
+        return self
+
+    def _contradictions(self) -> Iterator[Contradiction]:
+        for name, route in self.model_dump().items():
+            wanted = ["id"] if name in ("order", "shipment", "customer") else []
+            names, key = placeholders(route), (name,)
+            if not re.fullmatch(r"/\S*", route):
+                remedy = "Begin it with /: the address of the store is a setting (CLARITY_URL)."
+                yield Contradiction(key, f"{route!r} is no path", remedy)
+            for other in names:
+                if other not in wanted:
+                    remedy = "Write {id} for the id." if wanted else "Remove it: lists and the token have no id."
+                    yield Contradiction(
+                        key,
+                        f"{{{other}}} is no placeholder here"
+                        if len(other) != 1 or other not in "{}"
+                        else f"{other} stands alone",
+                        remedy,
+                    )
+            if wanted and names.count("id") != 1:
+                yield Contradiction(key, f"{route!r} has {{id}} {names.count('id')} times", "Write {id} once.")
+
 
 UpdateMethod = Literal["PATCH", "PUT", "POST"]
 
@@ -89,6 +121,20 @@ class ClarityHeaders(Section):
     fixed: dict[Header, str] = {}
     """A brand, a tenant, a language; never a secret."""
 
+    @model_validator(mode="after")
+    def _no_secrets(self) -> "ClarityHeaders":
+        secret = {"authorization", "cookie", "proxy-authorization", self.api_key.casefold(), self.token.casefold()}
+        refuse(
+            Contradiction(
+                ("fixed", name),
+                f"{name} carries a secret, and pair files hold none",
+                "Remove it: secrets are settings (CLARITY_API_KEY, CLARITY_CLIENT_SECRET).",
+            )
+            for name in self.fixed
+            if name.casefold() in secret
+        )
+        return self
+
 
 class Login(Section):
     """Names of a login's request and answer."""
@@ -106,7 +152,7 @@ class Login(Section):
 class Paging(Section):
     """How lists are paged."""
 
-    first_page: int = 0
+    first_page: int = Field(default=0, ge=0)
     """Number of the first page."""
     page_size: int = Field(default=50, ge=1, le=1000)
     """Entries of a page that are asked for."""
@@ -168,7 +214,9 @@ class Webhook(Section):
     @model_validator(mode="after")
     def _standard_has_a_timestamp(self) -> "Webhook":
         if self.scheme is SignatureScheme.STANDARD and self.timestamp_header is None:
-            raise ValueError("scheme 'standard' signs a timestamp: timestamp_header names its header")
+            problem = "scheme 'standard' signs a timestamp: timestamp_header names its header"
+            remedy = "Name the header, or write scheme: hmac-sha256-hex."
+            refuse([Contradiction((), problem, remedy, at=("timestamp_header",))])
         return self
 
 
@@ -234,12 +282,21 @@ class ClarityStatuses(Section):
 
     @model_validator(mode="after")
     def _a_name_means_one_state(self) -> "ClarityStatuses":
+        refuse(self._contradictions())
+        return self
+
+    def _contradictions(self) -> Iterator[Contradiction]:
         meanings: dict[str, ClarityOrderState] = {}
         for state in ClarityOrderState:
-            for name in self._names(state):
-                if meanings.setdefault(name, state) is not state:
-                    raise ValueError(f"{name!r} stands for both {meanings[name].value} and {state.value}")
-        return self
+            names: list[tuple[str, tuple[str, ...]]] = [(getattr(self, state), (state.value,))]
+            names += [(name, ("also", state.value)) for name in getattr(self.also, state)]
+            for written, key in names:
+                name = written.strip().casefold()
+                if not name:
+                    yield Contradiction(key, "is empty", "Write the status as Clarity calls it, or remove the key.")
+                elif meanings.setdefault(name, state) is not state:
+                    problem = f"{name!r} stands for both {meanings[name].value} and {state.value}"
+                    yield Contradiction(key, problem, "A status means one state: remove it from one of the two.")
 
 
 class Words(Section):
@@ -254,6 +311,16 @@ class Words(Section):
     def contract_word(cls, name: str) -> str:
         """The contract's value behind a key."""
         return name
+
+    @model_validator(mode="after")
+    def _a_word_means_one_thing(self) -> "Words":
+        seen: dict[str, str] = {}
+        refuse(
+            Contradiction((name,), f"{theirs!r} stands for {seen[theirs.casefold()]}, too", "Write another word.")
+            for name, theirs in self.model_dump().items()
+            if seen.setdefault(theirs.casefold(), name) != name
+        )
+        return self
 
 
 class ClarityEvents(Words):
@@ -314,11 +381,16 @@ class Names(Section):
     @model_validator(mode="after")
     def _one_name_each(self) -> "Names":
         seen: dict[str, str] = {}
-        for field, name in self.model_dump().items():
-            if name in seen:
-                raise ValueError(f"{seen[name]} and {field} are both called {name!r}")
-            if name not in (None, HERE):
-                seen[name] = field
+        refuse(
+            Contradiction(
+                (),
+                f"{seen[name]} and {field} are both called {name!r}",
+                "Name the release's own field for each; null for what it has not.",
+                at=(field,),
+            )
+            for field, name in self.model_dump().items()
+            if name not in (None, HERE) and seen.setdefault(name, field) != field
+        )
         return self
 
 
@@ -664,7 +736,9 @@ class ClarityFields(Section):
             seen: set[str] = set()
             for path in self.paths(kind):
                 if path in seen:
-                    raise ValueError(f"two fields that stand in one {kind.value} are called {path!r}")
+                    problem = f"two fields that stand in one {kind.value} are called {path!r}"
+                    remedy = "Name the release's own field for each; null for what it has not."
+                    refuse([Contradiction((), problem, remedy, at=(kind.value,))])
                 seen.add(path)
         return self
 

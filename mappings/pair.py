@@ -6,26 +6,85 @@ rates are Decimals, intervals are seconds unless the name says days.
 
 import hashlib
 import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from mappings.clarity_profile import AuthScheme, ClarityProfile, Section
+from mappings.clarity_profile import AuthScheme, ClarityProfile, Section, placeholders
+from mappings.codes import (
+    Country,
+    Currency,
+    Division,
+    ItemCode,
+    OptionalCustomerType,
+    OptionalItemCode,
+    OptionalPaymentType,
+    OptionalWarehouse,
+    ShipViaCode,
+    TaxClass,
+    TaxSchedule,
+    TermsCode,
+    Warehouse,
+    Word,
+    unknown_region,
+)
 from mappings.conditions import LineCondition, LineExpression, OrderCondition, OrderExpression
-from mappings.pair_file import PairFileError, explain, read_yaml
+from mappings.pair_file import (
+    Contradiction,
+    Lines,
+    PairFileError,
+    Path_,
+    dotted,
+    explain,
+    nearest,
+    read_all,
+    refuse,
+    wrong,
+)
 from mappings.problems import HoldReason
+from mappings.sage_columns import SageTable, does_not_fit, settable_column, text_column
 from mappings.shipments import ShipsOn
 
 __all__ = ["AuthScheme", "ClarityProfile", "Pace", "Pair", "PairFileError", "load_pair", "load_pairs"]
 
+HeaderColumn = Annotated[str, AfterValidator(partial(settable_column, table=SageTable.HEADER))]
+LineColumn = Annotated[str, AfterValidator(partial(settable_column, table=SageTable.LINE))]
+CustomerColumn = Annotated[str, AfterValidator(partial(settable_column, table=SageTable.CUSTOMER))]
+TextColumn = Annotated[str, AfterValidator(text_column)]
 
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-"""ISO 4217."""
+MOST_TAX_TOLERANCE = Decimal(10)
+"""Of an order, in the company's currency: rounding differs by cents, more hides a wrong schedule or tax class."""
+MOST_PRICE_TOLERANCE = Decimal(1000)
+"""Of an order, in the company's currency: beyond, the comparison with Clarity's total says nothing any more."""
+
+
+R = TypeVar("R")
+
+
+def never_reached(rules: Sequence[R], covers: Callable[[R, R], bool], key: Path_) -> Iterator[Contradiction]:
+    """Rules of a first-match list that an earlier one always comes before."""
+    for index, rule in enumerate(rules):
+        first = next((earlier for earlier in range(index) if covers(rules[earlier], rule)), None)
+        if first is not None:
+            before = f"{dotted(key)}[{first}]" if key else f"entry [{first}]"
+            remedy = "Keep one of the two." if covers(rule, rules[first]) else f"Put it before {before}, or remove it."
+            yield Contradiction((*key, index), f"is never reached: {before} comes first for all that it fits", remedy)
 
 
 class Company(Section):
@@ -44,8 +103,25 @@ class Company(Section):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         if value not in available_timezones():
-            raise ValueError(f"{value!r} is no IANA time zone such as America/Chicago")
+            close = nearest(value, available_timezones())
+            wrong(
+                f"{value!r} is no IANA time zone",
+                f"Did you mean {close!r}?" if close else "Write one such as America/Chicago.",
+            )
         return value
+
+    @model_validator(mode="after")
+    def _others_are_others(self) -> "Company":
+        refuse(
+            Contradiction(
+                ("other_currencies", currency),
+                f"the company itself keeps {currency}",
+                "Remove it: only other currencies have another pair.",
+            )
+            for currency in self.other_currencies
+            if currency == self.currency
+        )
+        return self
 
     @property
     def zone(self) -> ZoneInfo:
@@ -72,31 +148,55 @@ class Sage(Section):
     """Whether the Sales Journal update reduces QuantityOrdered to the rest, or leaves it (a [probe] of rules 3)."""
     history_has_udf: bool = True
     """Whether the site maps UDF_WEB_ORDER_ID into SO_SalesOrderHistoryHeader."""
+    preview: bool = True
+    """Whether the gateway can preview an order. Without, an order is created on hold (OrderStatus H), compared, and
+    released, or deleted again when the totals differ (rules 4); the check `price` needs a preview."""
 
 
 class ShipVia(Section):
     """One way of shipping: Clarity's words ↔ SO_SalesOrderHeader.ShipVia."""
 
-    ship_via: str = Field(min_length=1, max_length=15)
+    ship_via: ShipViaCode
     carrier: str = ""
     method: str = ""
     """Clarity's shipping carrier and method, compared without case; empty matches any."""
     tracking_url: str = ""
-    """Template with `{tracking}`."""
+    """Template with `{tracking}`, e.g. `https://www.ups.com/track?tracknum={tracking}`."""
+
+    @model_validator(mode="after")
+    def _knows_its_placeholder(self) -> "ShipVia":
+        key = ("tracking_url",)
+        found: list[Contradiction] = []
+        if self.tracking_url and not re.match(r"https?://[^\s/]+", self.tracking_url):
+            found.append(Contradiction(key, f"{self.tracking_url!r} is no address", "Begin it with https://."))
+        found += [
+            Contradiction(key, f"{{{name}}} is no placeholder here", "Write {tracking} for the tracking number.")
+            for name in placeholders(self.tracking_url)
+            if name != "tracking"
+        ]
+        refuse(found)
+        return self
+
+    def covers(self, other: "ShipVia") -> bool:
+        """Whether every order that fits `other` fits this rule."""
+        return self.carrier.casefold() in ("", other.carrier.casefold()) and self.method.casefold() in (
+            "",
+            other.method.casefold(),
+        )
 
 
 class WarehouseRule(Section):
     """Lines for which `when` holds ship from this warehouse; the first rule that holds counts."""
 
     when: LineCondition
-    warehouse: str = Field(min_length=1, max_length=3)
+    warehouse: Warehouse
 
 
 class HeaderRule(Section):
     """Header columns of orders for which `when` holds (SalespersonNo, CycleCode, …); later rules override earlier."""
 
     when: OrderCondition
-    header: dict[str, str] = Field(min_length=1)
+    header: dict[HeaderColumn, str] = Field(min_length=1)
 
 
 class PriceSource(StrEnum):
@@ -114,22 +214,32 @@ class Prices(Section):
     tolerance: Decimal = Field(default=Decimal(0), ge=0)
     """With `sage`: allowed difference of the order totals beside `tax.tolerance`, in the company's currency."""
 
+    @model_validator(mode="after")
+    def _tolerance_of_sages_prices(self) -> "Prices":
+        key = ("tolerance",)
+        if self.tolerance and self.source is PriceSource.WEB:
+            refuse([Contradiction(key, "tolerance belongs to source: sage", "Remove it: web prices are exact.")])
+        if self.tolerance > MOST_PRICE_TOLERANCE:
+            problem = f"{self.tolerance} would let any total pass"
+            refuse([Contradiction(key, problem, f"Write at most {MOST_PRICE_TOLERANCE}.")])
+        return self
+
 
 class OrderRules(Section):
     """Header and comment rules."""
 
     order_status: Literal["N", "O"] = "N"
-    warehouse: str = Field(default="", max_length=3)
-    comment_item: str = "/C"
+    warehouse: OptionalWarehouse = ""
+    comment_item: ItemCode = "/C"
     notes: bool = True
     """The buyer's notes become a comment line."""
     prices: Prices = Prices()
-    header: dict[str, str] = {}
+    header: dict[HeaderColumn, str] = {}
     """Fixed values by Sage column (CycleCode, SalespersonNo, FOB, …)."""
     header_rules: list[HeaderRule] = []
-    header_values: dict[str, OrderExpression] = {}
+    header_values: dict[HeaderColumn, OrderExpression] = {}
     """Values by Sage column from the order, e.g. `UDF_GIFT: attributes&["gift"]`; an empty value is not sent."""
-    line_values: dict[str, LineExpression] = {}
+    line_values: dict[LineColumn, LineExpression] = {}
     """Likewise for the lines of items, e.g. `UDF_ENGRAVING: line.attributes&["engraving"]`."""
     unit_attribute: str = ""
     """Clarity's attribute of an item that names the unit of its quantity (`unitOfMeasure`); without, the sales unit."""
@@ -138,6 +248,16 @@ class OrderRules(Section):
     warehouses: list[WarehouseRule] = []
     """Before `warehouse`, line by line."""
     ship_via: list[ShipVia] = []
+
+    @model_validator(mode="after")
+    def _every_rule_is_reached(self) -> "OrderRules":
+        refuse(
+            [
+                *never_reached(self.ship_via, ShipVia.covers, ("ship_via",)),
+                *never_reached(self.warehouses, lambda earlier, rule: earlier.when == rule.when, ("warehouses",)),
+            ]
+        )
+        return self
 
 
 class DiscountAs(StrEnum):
@@ -167,17 +287,22 @@ class Freight(Section):
     to: FreightTo = FreightTo.FREIGHT_AMT
     amount: FreightAmount = FreightAmount.CHARGED
     """With `actual` FreightAmt is left to Sage, and the totals are compared without shipping."""
-    item: str = ""
+    item: OptionalItemCode = ""
     """With `charge_line`: the charge or miscellaneous item that posts to the freight account."""
 
     @model_validator(mode="after")
     def _belongs_together(self) -> "Freight":
+        found: list[Contradiction] = []
         if self.to is FreightTo.CHARGE_LINE and not self.item:
-            raise ValueError("to: charge_line needs item, the charge item that posts to the freight account")
+            problem = "to: charge_line needs item, the charge item that posts to the freight account"
+            found.append(Contradiction(("to",), problem, "Add item."))
         if self.to is FreightTo.FREIGHT_AMT and self.item:
-            raise ValueError("item is used with to: charge_line only")
+            problem = "item is used with to: charge_line only"
+            found.append(Contradiction(("item",), problem, "Remove it, or write to: charge_line."))
         if self.to is FreightTo.CHARGE_LINE and self.amount is FreightAmount.ACTUAL:
-            raise ValueError("amount: actual needs to: freight_amt, where Sage's shipping writes it back")
+            problem = "amount: actual needs to: freight_amt, where Sage's shipping writes it back"
+            found.append(Contradiction(("amount",), problem, "Write to: freight_amt, or amount: charged."))
+        refuse(found)
         return self
 
 
@@ -194,42 +319,60 @@ class DiscountCode(Section):
 class Charges(Section):
     """Item codes of the lines that are no goods (SO_SalesOrderDetail.ItemType 5)."""
 
-    line_discount: str
+    line_discount: ItemCode
     line_discount_as: DiscountAs = DiscountAs.CHARGE_LINE
     """A line of its own, or a lower price of the item."""
-    order_discount: str
+    order_discount: ItemCode
     """The item of discounts on the whole order: shared between taxable and exempt goods and fees by their amounts."""
     discounts: dict[str, DiscountCode] = {}
     """Discount code → item and tax class, e.g. `FREESHIP: {item: /WEBFRT, tax_class: NT}`; compared without case. A
     code that is not named takes `order_discount`."""
-    rounding: str
+    rounding: ItemCode
     """The item of what an item's price of `company.price_decimals` cannot say."""
     rounding_limit: Decimal = Field(default=Decimal("0.05"), ge=0)
     """What one item's line may leave to the rounding line, in the company's currency; beyond, the order is held. Prices
     rounded to three decimals lose at most 0.05 on 100 pieces, to two decimals on 10; more tells of a price per piece
     that wants a unit of 100 or 1000, or more `price_decimals`."""
-    fees: dict[str, str] = {}
+    fees: dict[Word, ItemCode] = {}
     """Clarity's fee code → item code."""
     freight: Freight = Freight()
-    tax_class: str = "TX"
-    non_taxable_class: str = "NT"
+    tax_class: TaxClass = "TX"
+    non_taxable_class: TaxClass = "NT"
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> "Charges":
+        if self.tax_class == self.non_taxable_class:
+            problem = f"non_taxable_class is {self.tax_class!r}, as tax_class is: Sage would tax both or neither"
+            refuse([Contradiction(("non_taxable_class",), problem, "Name two different tax classes of Sage's.")])
+        return self
 
 
 class TaxRule(Section):
     """Ship-to country (ISO-2), region and condition → TaxSchedule; what is left out fits every order."""
 
-    country: str = Field(default="", pattern=r"^([A-Z]{2})?$")
+    country: Country = ""
     region: str = ""
     when: OrderCondition | None = None
-    schedule: str = Field(min_length=1, max_length=9)
+    schedule: TaxSchedule
 
     @model_validator(mode="after")
     def _says_when(self) -> "TaxRule":
         if not self.country and self.when is None:
-            raise ValueError("a rule needs country or when; the schedule of every other order is tax.default")
+            problem = "a rule needs country or when"
+            refuse([Contradiction((), problem, "Add one; the schedule of every other order is tax.default.")])
         if self.region and not self.country:
-            raise ValueError("region needs country")
+            refuse([Contradiction(("region",), "region needs country", "Add country, such as country: US.")])
+        if (unknown := unknown_region(self.country, self.region)) is not None:
+            refuse([unknown])
         return self
+
+    def covers(self, other: "TaxRule") -> bool:
+        """Whether every order that fits `other` fits this rule."""
+        return (
+            self.country in ("", other.country)
+            and self.region in ("", other.region)
+            and (self.when is None or self.when == other.when)
+        )
 
 
 class TaxPolicy(StrEnum):
@@ -238,6 +381,10 @@ class TaxPolicy(StrEnum):
     SAGE = "sage"
     ENGINE = "engine"
     LINE = "line"
+
+
+UNTAXED_NAMES = frozenset({"NONTAX", "NOTAX", "NON TAX", "NO TAX", "EXEMPT", "NONE"})
+"""What companies call the schedule without tax."""
 
 
 class TaxCommitter(StrEnum):
@@ -257,15 +404,17 @@ class Tax(Section):
     policy: TaxPolicy = TaxPolicy.SAGE
     commits: TaxCommitter | None = None
     """With `engine`: which side commits; the other one must be switched to quotes only, or tax is filed twice."""
-    item: str = ""
+    item: OptionalItemCode = ""
     """With `line`: the charge item that posts to the tax-liability account."""
     controller_consent: bool = False
     """With `line`: the controller knows that Sage's tax reports will not show this tax."""
     tolerance: Decimal = Field(default=Decimal(0), ge=0)
     """Allowed difference of the order totals, in the company's currency."""
     schedules: list[TaxRule] = []
-    default: str
-    exempt: str
+    default: TaxSchedule
+    """TaxSchedule of orders that fit no rule; with `engine`, the engine's schedule of all orders."""
+    exempt: TaxSchedule
+    """TaxSchedule without tax: of exempt buyers and, with `line`, of all orders."""
     exempt_regions: list[Annotated[str, Field(pattern=r"^([A-Z]{2}-)?[A-Z0-9]{1,3}$")]] = []
     """Ship-to regions in which an exemption number takes `exempt`, as `IL` or, where the code alone says too little,
     `US-IL`; empty: everywhere. Elsewhere the buyer is taxed as `schedules` say, whose rules may ask for the number:
@@ -274,20 +423,41 @@ class Tax(Section):
 
     @model_validator(mode="after")
     def _belongs_together(self) -> "Tax":
-        if self.policy is TaxPolicy.LINE:
-            if not self.item:
-                raise ValueError("policy: line needs item, the charge item that posts to the tax-liability account")
-            if not self.controller_consent:
-                raise ValueError(
-                    "policy: line needs controller_consent: true, as Sage's tax reports will not show this tax"
-                )
-        elif self.item or self.controller_consent:
-            raise ValueError("item and controller_consent belong to policy: line")
-        if (self.policy is TaxPolicy.ENGINE) is not (self.commits is not None):
-            raise ValueError("policy: engine needs commits (clarity or sage); the other policies take none")
-        if self.policy is not TaxPolicy.SAGE and self.schedules:
-            raise ValueError(f"schedules belong to policy: sage; {self.policy} uses default, and exempt for the exempt")
+        refuse(self._contradictions())
         return self
+
+    def _contradictions(self) -> Iterator[Contradiction]:
+        line, engine = self.policy is TaxPolicy.LINE, self.policy is TaxPolicy.ENGINE
+        at_policy = ("policy",)
+        if line and not self.item:
+            problem = "policy: line needs item, the charge item that posts to the tax-liability account"
+            yield Contradiction(at_policy, problem, "Add item.")
+        if line and not self.controller_consent:
+            problem = "policy: line needs the controller's consent, as Sage's tax reports will not show this tax"
+            key = ("controller_consent",) if "controller_consent" in self.model_fields_set else at_policy
+            yield Contradiction(key, problem, "Ask, then write controller_consent: true.")
+        if line and (unknown_region("US", self.exempt) is None or unknown_region("CA", self.exempt) is None):
+            problem = f"policy: line gives every order the schedule exempt, and {self.exempt!r} is called like a state"
+            yield Contradiction(("exempt",), problem, "Name the schedule without tax: it would be charged twice.")
+        for name, given in (("item", self.item), ("controller_consent", self.controller_consent)):
+            if given and not line:
+                yield Contradiction((name,), f"{name} belongs to policy: line", "Remove it, or write policy: line.")
+        if engine and self.commits is None:
+            problem = "policy: engine needs commits, the side that commits to the engine"
+            yield Contradiction(at_policy, problem, "Add commits: clarity or commits: sage; the other one only quotes.")
+        if not engine and self.commits is not None:
+            problem = "commits belongs to policy: engine"
+            yield Contradiction(("commits",), problem, "Remove it, or write policy: engine.")
+        if engine and (self.default == self.exempt or self.default.upper() in UNTAXED_NAMES):
+            problem = f"policy: engine gives orders the schedule {self.default!r}, which is one without tax"
+            yield Contradiction(("default",), problem, "Name the schedule that asks the tax engine.")
+        if self.policy is not TaxPolicy.SAGE and self.schedules:
+            problem = f"schedules belong to policy: sage; {self.policy} uses default, and exempt for the exempt"
+            yield Contradiction(("schedules",), problem, "Remove them, or write policy: sage.")
+        if self.tolerance > MOST_TAX_TOLERANCE:
+            problem = f"{self.tolerance} would hide a wrong tax: rounding differs by cents"
+            yield Contradiction(("tolerance",), problem, f"Write at most {MOST_TAX_TOLERANCE}, better 0.00.")
+        yield from never_reached(self.schedules, TaxRule.covers, ("schedules",))
 
 
 class PaymentRoute(StrEnum):
@@ -317,12 +487,13 @@ class PaymentReference(StrEnum):
 class PaymentRule(Section):
     """Gateway (and method) → AR_PaymentType and cash route, or for gift cards the item of their line."""
 
-    gateway: str
+    gateway: Word
     method: str = ""
-    payment_type: str = Field(default="", max_length=5)
+    """Clarity's words, compared without case; an empty method matches any."""
+    payment_type: OptionalPaymentType = ""
     """AR_PaymentType of PaymentMethod O or C; Sage would charge a card again."""
     route: PaymentRoute = PaymentRoute.CLEARING
-    charge_item: str = ""
+    charge_item: OptionalItemCode = ""
     """For gift cards: they reduce the order by a line of this item, which posts to the gift-card liability."""
     reference: PaymentReference = PaymentReference.OTHER
     """Where the transaction id of a deposit goes: `check_no` with a payment_type of PaymentMethod C, e.g.
@@ -331,10 +502,22 @@ class PaymentRule(Section):
     @model_validator(mode="after")
     def _type_or_item(self) -> "PaymentRule":
         if self.charge_item:
-            if self.payment_type or self.route is not PaymentRoute.CLEARING:
-                raise ValueError("charge_item stands alone: a gift card's line takes no payment_type and no route")
+            alone = "charge_item stands alone: a gift card's line takes no payment_type and no route"
+            refuse(
+                Contradiction((name,), alone, f"Remove {name}, or charge_item.")
+                for name in ("payment_type", "route", "reference")
+                if name in self.model_fields_set
+            )
         elif not self.payment_type:
-            raise ValueError("needs payment_type (or charge_item for gift cards)")
+            refuse(
+                [
+                    Contradiction(
+                        ("charge_item",) if "charge_item" in self.model_fields_set else (),
+                        "needs payment_type (or charge_item for gift cards)",
+                        "Add payment_type, a code of Sage's payment types such as STRIP.",
+                    )
+                ]
+            )
         return self
 
 
@@ -367,13 +550,15 @@ class NewShipTo(StrEnum):
 class Customers(Section):
     """Matching and creating customers (rules 6)."""
 
-    divisions: list[str] = Field(min_length=1)
+    divisions: list[Division] = Field(min_length=1)
     """Matching stays within these."""
-    consumer_divisions: list[str] = []
+    consumer_divisions: list[Division] = []
     """Accounts that an e-mail match may use."""
-    new_division: str = Field(min_length=2, max_length=2)
-    terms_code: str = Field(max_length=2)
-    customer_type: str = Field(default="", max_length=4)
+    new_division: Division
+    """Division of created customers."""
+    terms_code: TermsCode
+    """AR_Customer.TermsCode of created customers, and the terms of prepaid orders."""
+    customer_type: OptionalCustomerType = ""
     house_account: str = Field(default="", pattern=r"^([A-Z0-9]{2}-[A-Z0-9]{1,20})?$")
     """Account (`02-WEBGUEST`) of buyers without an account at Clarity, if paid; without, each becomes a customer."""
     ship_to: ShipToRule = ShipToRule.ORDER_ONLY
@@ -385,24 +570,60 @@ class Customers(Section):
     """Customer ids that Clarity gives every guest, beside 0, -1, the zero GUID, `guest` and `anonymous`: nobody's."""
     role_mailboxes: list[str] = []
     """Local parts that belong to nobody in particular and never match, beside the usual ones (`info`, `sales`, …)."""
-    header: dict[str, str] = {}
+    header: dict[CustomerColumn, str] = {}
+    """Fixed values of created customers by AR_Customer column, e.g. `SalespersonNo: "0100"`."""
 
     @model_validator(mode="after")
     def _new_division_is_ours(self) -> "Customers":
-        if self.new_division not in self.divisions:
-            raise ValueError(f"new_division {self.new_division!r} is not among divisions {self.divisions}")
-        if self.house_account and self.house_account[:2] not in self.divisions:
-            raise ValueError(f"house_account {self.house_account!r} is not of one of the divisions {self.divisions}")
+        listed = ", ".join(self.divisions)
+        foreign = [
+            Contradiction(
+                (*key,), f"{division!r} is not among divisions ({listed})", "Name one of them, or add it there."
+            )
+            for key, division in (
+                (("new_division",), self.new_division),
+                *((("consumer_divisions", index), one) for index, one in enumerate(self.consumer_divisions)),
+                (("house_account",), self.house_account[:2]),
+            )
+            if division and division not in self.divisions
+        ]
+        refuse(foreign)
         return self
 
 
 class CheckName(StrEnum):
     """The checks there are."""
 
+    PAYMENT = "payment"
     CREDIT = "credit"
     STOCK = "stock"
     SAME_BASKET = "same_basket"
     PRICE = "price"
+
+
+class PaymentAccepted(StrEnum):
+    """What the check `payment` takes for money."""
+
+    CAPTURED = "captured"
+    AUTHORISED = "authorised"
+
+
+REASONS: Final[dict[CheckName, tuple[HoldReason, ...]]] = {
+    CheckName.PAYMENT: (HoldReason.CREDIT, HoldReason.ANOMALY),
+    CheckName.CREDIT: (HoldReason.CREDIT, HoldReason.ANOMALY),
+    CheckName.STOCK: (HoldReason.OUT_OF_STOCK,),
+    CheckName.SAME_BASKET: (HoldReason.ANOMALY,),
+    CheckName.PRICE: (HoldReason.ANOMALY, HoldReason.CREDIT),
+}
+"""The holds that a check may ask for: those whose actions decide what it finds. Only `out_of_stock` wakes when stock
+comes and offers back orders; `credit` and `anomaly` are approved."""
+
+OWN_KEYS: Final[dict[str, CheckName]] = {
+    "minutes": CheckName.SAME_BASKET,
+    "tolerance_percent": CheckName.PRICE,
+    "accept": CheckName.PAYMENT,
+}
+"""Keys that one check alone reads."""
 
 
 class HoldKept(StrEnum):
@@ -440,6 +661,8 @@ class Check(Section):
     """With `same_basket`: an order of the account that is not older counts."""
     tolerance_percent: Decimal = Field(default=Decimal(0), ge=0, le=100)
     """With `price`: how far a web price may lie below Sage's price for the account, or below the item's cost."""
+    accept: PaymentAccepted = PaymentAccepted.CAPTURED
+    """With `payment`: `captured` money only, or also what is `authorised`, where the site captures at shipment."""
     keep: HoldKept = HoldKept.OUTSIDE
     """`outside`: the order waits here. `in_sage`: it is created with OrderStatus H, and released in Sage."""
     when: OrderCondition | None = None
@@ -448,11 +671,57 @@ class Check(Section):
     @model_validator(mode="after")
     def _can_be_kept_there(self) -> "Check":
         if self.keep is HoldKept.IN_SAGE and self.name not in (CheckName.CREDIT, CheckName.SAME_BASKET):
-            raise ValueError(
+            problem = (
                 "keep: in_sage is for credit and same_basket; an order that is short of stock or wrongly priced must "
-                "not reach Sage before it is decided (stock.policy: backorder lets Sage back-order)"
+                "not reach Sage before it is decided"
             )
+            refuse([Contradiction(("keep",), problem, "Remove it (stock.policy: backorder lets Sage back-order).")])
         return self
+
+
+def _check_as_written(check: Check) -> Check:
+    """What a pair file may not say of a check. A check that travels with its order has every key, and is not asked."""
+    found = [
+        Contradiction((key,), f"{key} belongs to the check {owner}", f"Remove it, {check.name} does not read it.")
+        for key, owner in OWN_KEYS.items()
+        if key in check.model_fields_set and check.name is not owner
+    ]
+    if check.on_fail not in REASONS[check.name]:
+        allowed = " or ".join(REASONS[check.name])
+        problem = f"the actions of a hold {check.on_fail} do not decide what the check {check.name} finds"
+        found.append(Contradiction(("on_fail",), problem, f"Write on_fail: {allowed}."))
+    refuse(found)
+    return check
+
+
+def _checks_once(checks: list[Check]) -> list[Check]:
+    """A check stands once, or several times with different conditions."""
+
+    def covers(earlier: Check, check: Check) -> bool:
+        return earlier.name is check.name and (earlier.when is None or check.when is None or earlier.when == check.when)
+
+    refuse(
+        Contradiction(
+            (index, "name"), f"the check {check.name} stands twice", "Keep one, or give each a condition (when)."
+        )
+        for index, check in enumerate(checks)
+        if any(covers(earlier, check) for earlier in checks[:index])
+    )
+    return checks
+
+
+Checks = Annotated[list[Annotated[Check, AfterValidator(_check_as_written)]], AfterValidator(_checks_once)]
+
+
+def _payments_reached(rules: list[PaymentRule]) -> list[PaymentRule]:
+    def covers(earlier: PaymentRule, rule: PaymentRule) -> bool:
+        return earlier.gateway.casefold() == rule.gateway.casefold() and earlier.method.casefold() in (
+            "",
+            rule.method.casefold(),
+        )
+
+    refuse(never_reached(rules, covers, ()))
+    return rules
 
 
 class Credit(Section):
@@ -467,7 +736,7 @@ class Stock(Section):
 
     policy: Literal["hold", "backorder"] = "hold"
     """`hold` stops an order that Sage cannot ship in full; `backorder` lets Sage back-order the rest."""
-    not_checked: list[str] = []
+    not_checked: list[ItemCode] = []
     """ItemCodes that have no stock of their own: sales kits, made to order."""
 
 
@@ -489,16 +758,26 @@ class Weekday(StrEnum):
 class BusinessHours(Section):
     """Days and hours in the company's time zone."""
 
-    days: list[Weekday] = [Weekday.MON, Weekday.TUE, Weekday.WED, Weekday.THU, Weekday.FRI]
+    days: list[Weekday] = Field(default=[Weekday.MON, Weekday.TUE, Weekday.WED, Weekday.THU, Weekday.FRI], min_length=1)
     start: str = Field(default="06:00", pattern=_HOUR)
     end: str = Field(default="20:00", pattern=_HOUR)
-    """As text, `"06:00"`: YAML reads the bare form as a number."""
+    """As text, `"06:00"`: YAML reads the bare form as a number. An end before the start is on the next day."""
+
+    @model_validator(mode="after")
+    def _last_some_time(self) -> "BusinessHours":
+        if self.start == self.end:
+            problem = f"begins and ends at {self.start}"
+            refuse([Contradiction(("end",), problem, "Write another hour, or remove business_hours: always.")])
+        return self
 
     def cover(self, moment: datetime) -> bool:
-        """Whether a moment, in the company's time zone, lies within."""
-        return list(Weekday)[moment.weekday()] in self.days and (
-            time.fromisoformat(self.start) <= moment.time() < time.fromisoformat(self.end)
-        )
+        """Whether a moment, in the company's time zone, lies within; hours past midnight belong to the day before."""
+        start, end, now = time.fromisoformat(self.start), time.fromisoformat(self.end), moment.time()
+        week = list(Weekday)
+        today, yesterday = week[moment.weekday()], week[moment.weekday() - 1]
+        if start < end:
+            return today in self.days and start <= now < end
+        return (today in self.days and now >= start) or (yesterday in self.days and now < end)
 
 
 class Polling(Section):
@@ -546,33 +825,35 @@ class Pace(Section):
 class PaceInFile(Pace):
     """The section `pace` of a pair file: a misspelt key is an error; on its way an older worker ignores a new one."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Pair(Section):
     """One integration pair."""
+
+    not_in_file: ClassVar[tuple[str, ...]] = ("name", "version")
 
     name: str
     version: str
     """Content hash of the file: the mapping version of the orders that it transformed."""
     company: Company
     go_live: date
-    max_lines: int = Field(default=1_000, ge=1)
+    max_lines: int = Field(default=1_000, ge=1, le=10_000)
     clarity: ClarityProfile = ClarityProfile()
     sage: Sage = Sage()
     order: OrderRules
-    items: dict[str, ShortItemEntry] = {}
+    items: dict[Word, ShortItemEntry] = {}
     """The site's own aliases: SKU → ItemCode, or `{item: ItemCode, unit: CASE}`."""
     charges: Charges
     tax: Tax
-    payments: list[PaymentRule]
-    mixed_payment_type: str = Field(default="", max_length=5)
+    payments: Annotated[list[PaymentRule], AfterValidator(_payments_reached)]
+    mixed_payment_type: OptionalPaymentType = ""
     """PaymentType of orders whose money came through several; without, they are held."""
     customers: Customers
     credit: Credit
     stock: Stock = Stock()
-    checks: list[Check]
-    columns: dict[str, int] = {}
+    checks: Checks
+    columns: dict[TextColumn, Annotated[int, Field(strict=True, ge=1)]] = {}
     """Text lengths by Sage column; a value that does not fit is a problem, never cut."""
     polling: Polling = Polling()
     pace: PaceInFile = PaceInFile()
@@ -593,42 +874,125 @@ class Pair(Section):
     @classmethod
     def _pair_name(cls, value: str) -> str:
         if not re.fullmatch(r"[a-z][a-z0-9]{1,15}", value):
-            raise ValueError("a pair's name matches ^[a-z][a-z0-9]{1,15}$")
+            wrong(
+                f"the file's name {value!r} is no pair's name",
+                "Call the file by 2 to 16 small letters and digits, a letter first: demo.yaml.",
+            )
         return value
+
+    @model_validator(mode="after")
+    def _fixed_values_fit(self) -> "Pair":
+        refuse(
+            Contradiction((*path, column), *complaint)
+            for path, values in (
+                (("order", "header"), self.order.header),
+                *(
+                    (("order", "header_rules", index, "header"), rule.header)
+                    for index, rule in enumerate(self.order.header_rules)
+                ),
+                (("customers", "header"), self.customers.header),
+            )
+            for column, value in values.items()
+            if (complaint := does_not_fit(column, value, self.columns)) is not None
+        )
+        return self
 
 
 def load_pair(file: Path) -> Pair:
-    """Load and check one pair file; its stem is the pair's name. Raises PairFileError."""
-    content, lines = read_yaml(file)
+    """Load and check one pair file; its stem is the pair's name. Raises PairFileError with every error."""
+    return _read_pair(file)[0]
+
+
+def _read_pair(file: Path) -> tuple[Pair, Lines]:
+    content, lines, errors = read_all(file)
     if not isinstance(content, dict):
         raise PairFileError(file, 1, "file", "holds no keys", "mappings/pairs/demo.yaml shows the sections.")
-    for reserved in ("name", "version"):
+    for reserved in Pair.not_in_file:
         if reserved in content:
-            raise PairFileError(file, lines[(reserved,)], reserved, "is taken from the file itself", "Remove it here.")
+            remedy = "Remove it: the name is the file's, the version its content's."
+            errors.append(PairFileError(file, lines[reserved,], reserved, "is taken from the file itself", remedy))
+            del content[reserved]
     version = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
     try:
-        return Pair.model_validate({"name": file.stem, "version": version, **content})
+        pair = Pair.model_validate({"name": file.stem, "version": version, **content})
     except ValidationError as error:
-        raise explain(file, lines, error, Pair) from None
+        errors.append(explain(file, lines, error, Pair))
+    if errors:
+        raise PairFileError.of(errors)
+    return pair, lines
+
+
+class PairFolder(NamedTuple):
+    """What a folder of pair files holds."""
+
+    pairs: dict[str, Pair]
+    """By name, those without an error."""
+    lines: dict[str, Lines]
+    """Where the keys of these stand."""
+    errors: list[PairFileError]
+    """One per file that cannot be used, each with all that is wrong in it."""
+    unread: list[str]
+    """Files that look like pair files and are called otherwise (`demo.yml`)."""
+
+
+def read_folder(directory: Path) -> PairFolder:
+    """Every `*.yaml` of a directory. Raises PairFileError when there is none, or the directory cannot be read."""
+    names = _files_in(directory)
+    found = PairFolder({}, {}, [], [name for name in names if re.search(r"(?i)\.ya?ml$", name)])
+    for name in names:
+        if name.endswith(".yaml"):
+            found.unread.remove(name)
+            try:
+                pair, lines = _read_pair(directory / name)
+            except PairFileError as error:
+                found.errors.append(error)
+            else:
+                found.pairs[pair.name], found.lines[pair.name] = pair, lines
+    if not found.pairs and not found.errors:
+        seen = f", only {', '.join(found.unread)}" if found.unread else ""
+        remedy = "Set PAIRS_DIR to their folder."
+        if found.unread:
+            remedy = f"Rename it to {Path(found.unread[0]).stem}.yaml."
+        raise PairFileError(directory, 0, "folder", f"holds no pair file (*.yaml){seen}", remedy)
+    for name in [*found.pairs]:
+        wrong_targets = list(_other_pairs(directory / f"{name}.yaml", name, found))
+        if wrong_targets:
+            found.errors.append(PairFileError.of(wrong_targets))
+    for broken in found.errors:
+        found.pairs.pop(broken.file.stem, None)
+    return found
+
+
+def _files_in(directory: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in directory.iterdir())
+    except FileNotFoundError:
+        problem, remedy = "does not exist", "Set PAIRS_DIR to the folder of pair files."
+    except NotADirectoryError:
+        problem, remedy = "is a file", "Set PAIRS_DIR to the folder that it is in."
+    except OSError as error:
+        problem, remedy = f"cannot be read: {error.strerror or error}", "Check its permissions."
+    raise PairFileError(directory, 0, "folder", problem, remedy)
+
+
+def _other_pairs(file: Path, name: str, found: PairFolder) -> Iterator[PairFileError]:
+    """The pairs that this one sends other currencies to must be there, and keep those."""
+    broken = {error.file.stem for error in found.errors}
+    for currency, target in found.pairs[name].company.other_currencies.items():
+        other = found.pairs.get(target)
+        if target in broken or (other is not None and other.company.currency == currency):
+            continue
+        key = ("company", "other_currencies", currency)
+        problem = f"there is no pair {target!r} here"
+        if other is not None:
+            problem = f"{target}'s company keeps {other.company.currency}"
+        remedy = f"Name the pair whose company keeps {currency}."
+        yield PairFileError(file, found.lines[name].nearest(key), dotted(key), problem, remedy)
 
 
 def load_pairs(directory: Path) -> dict[str, Pair]:
-    """Every `*.yaml` of a directory, by pair name. Raises PairFileError."""
-    if not directory.is_dir():
-        raise PairFileError(directory, 1, "directory", "does not exist", "Set PAIRS_DIR to the folder of pair files.")
-    pairs = {pair.name: pair for pair in (load_pair(file) for file in sorted(directory.glob("*.yaml")))}
-    for pair in pairs.values():
-        for currency, name in pair.company.other_currencies.items():
-            other = pairs.get(name)
-            if other is None or other.company.currency != currency:
-                file, key = directory / f"{pair.name}.yaml", ("company", "other_currencies", currency)
-                raise PairFileError(
-                    file,
-                    read_yaml(file)[1].get(key, 1),
-                    ".".join(key),
-                    f"there is no pair {name!r} here"
-                    if other is None
-                    else f"{name}'s company keeps {other.company.currency}",
-                    f"Name the pair whose company keeps {currency}.",
-                )
-    return pairs
+    """Every `*.yaml` of a directory, by pair name. Raises PairFileError with every error of every file."""
+    found = read_folder(directory)
+    if found.errors:
+        raise PairFileError.of(found.errors)
+    return found.pairs

@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from mappings.pair_file import nearest
+from mappings.pair_file import nearest, wrong
 
 
 class SageTable(StrEnum):
@@ -204,6 +204,22 @@ def cannot_be_set(column: str, table: SageTable) -> Complaint | None:
     if small in _KEPT_BY_SAGE[table].casefold().split():
         return Complaint(f"{column} is filled by Sage", "Leave it out.")
     return Complaint(f"{table.value} has no column {column}", _perhaps(column, (*SETTABLE[table], *INSTEAD[table])))
+
+
+def settable_column(column: str, table: SageTable) -> str:
+    """The column, for pydantic; raises when a pair file may not set it."""
+    complaint = cannot_be_set(column, table)
+    if complaint is not None:
+        wrong(*complaint)
+    return column
+
+
+def text_column(column: str) -> str:
+    """The column, for pydantic; raises when it is no text column of Sage's or a site's."""
+    complaint = has_no_length(column)
+    if complaint is not None:
+        wrong(*complaint)
+    return column
 
 
 def has_no_length(column: str) -> Complaint | None:

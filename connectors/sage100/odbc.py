@@ -46,8 +46,6 @@ QUERY_SECONDS = 20.0
 LOCK_WAIT_MILLISECONDS = 2_000
 BILLED_ORDERS = 50
 """Live orders of an account that are looked at for whom Sage bills."""
-BILLED_ORDERS = 50
-"""Live orders of an account that are looked at for whom Sage bills."""
 
 SHIPMENT_MODULES = frozenset({"S/O", "SO"})
 SHIPMENT_ORDER_TYPES = frozenset({"S", "B", ""})
@@ -248,21 +246,6 @@ class SageReader:
             ]
 
         return await self._run("ship_to_addresses", read)
-
-    async def bill_to(self, key: CustomerKey) -> CustomerKey | None:
-        """The account that Sage bills for this one's orders, where it is another one; None when no live order says so.
-
-        Sage writes it on each order from the site's bill-to relation, whose table differs by release [probe].
-        """
-
-        def read() -> CustomerKey | None:
-            for row in self._rows(queries.BILLED_TO, key.ARDivisionNo, key.CustomerNo, limit=BILLED_ORDERS):
-                billed = CustomerKey(ARDivisionNo=text(row[0]) or key.ARDivisionNo, CustomerNo=text(row[1]))
-                if billed.CustomerNo and billed != key:
-                    return billed
-            return None
-
-        return await self._run("bill_to", read)
 
     async def bill_to(self, key: CustomerKey) -> CustomerKey | None:
         """The account that Sage bills for this one's orders, where it is another one; None when no live order says so.
@@ -797,7 +780,6 @@ def customer_record(row: Row, other_emails: dict[str, EmailSource]) -> CustomerR
     amounts = {name for name in names if name.startswith("AgingCategory")} | {
         "CreditLimit",
         "CurrentBalance",
-        "CustomerDiscountRate",
         "CustomerDiscountRate",
         "OpenOrderAmt",
     }

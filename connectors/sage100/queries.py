@@ -94,10 +94,6 @@ BILLED_TO = _statement(
     "billed_to",
     "SELECT BillToDivisionNo, BillToCustomerNo FROM SO_SalesOrderHeader WHERE ARDivisionNo = ? AND CustomerNo = ?",
 )
-BILLED_TO = _statement(
-    "billed_to",
-    "SELECT BillToDivisionNo, BillToCustomerNo FROM SO_SalesOrderHeader WHERE ARDivisionNo = ? AND CustomerNo = ?",
-)
 CUSTOMERS_ORDERS = _statement(
     "customers_orders",
     """SELECT SalesOrderNo, UDF_WEB_ORDER_ID, DateCreated, TimeCreated FROM SO_SalesOrderHeader

@@ -20,7 +20,8 @@ from mappings.frozen import Frozen
 
 
 class Address(Frozen):
-    """A postal address as the buyer typed it; `country` is ISO 3166-1 alpha-2, `region` as delivered."""
+    """A postal address as the buyer typed it. Rules see `country` as ISO 3166-1 alpha-2, and `region` as a code where
+    the country's people write codes (`mappings.transform.order_for_rules`)."""
 
     name: str = ""
     company: str = ""
@@ -54,6 +55,12 @@ class Buyer(Party):
     customer_reference: str = ""
     """The cross-reference this integration stored at Clarity earlier; Clarity's `externalReference`."""
     tax_exempt_no: str = ""
+    """As typed; it counts only for a buyer who `is_authenticated`."""
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether an account number or our cross-reference came with the order: a guest may type anything (rules 6)."""
+        return bool(self.account_no or self.customer_reference)
 
 
 class OrderLine(Frozen):
@@ -185,6 +192,8 @@ class Order(Frozen):
     """In the store's own words."""
     created: datetime
     updated: datetime | None = None
+    ordered_on: date | None = None
+    """The day of the checkout in the company's time zone; None but where a pair's rules read the order."""
     currency: str
     buyer: Buyer
     billing: Address

@@ -32,6 +32,8 @@ MONEY_LIMIT = Decimal(10) ** 10
 QUANTITY_LIMIT = Decimal(10) ** 9
 MONEY_DECIMALS = 6
 TEXT_LIMIT = 2_000
+YEARS = range(1900, 9999)
+"""Whatever the time zone, such an instant has a date that Sage can store."""
 NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?")
 
 
@@ -92,8 +94,10 @@ class Reader:
         return number
 
     def money(self, name: str, *, default: Decimal | None = None, negative: bool = False) -> Decimal:
-        """An amount in the order's currency."""
-        return self.number(name, MONEY_LIMIT, default=default, negative=negative)
+        """An amount in the order's currency, with two decimals at least: `517.9` is 517.90 wherever it is written."""
+        amount = self.number(name, MONEY_LIMIT, default=default, negative=negative)
+        exponent = amount.as_tuple().exponent
+        return amount.quantize(Decimal("0.01")) if isinstance(exponent, int) and exponent > -2 else amount
 
     def flag(self, name: str, *, default: bool) -> bool:
         """A JSON boolean."""
@@ -113,7 +117,8 @@ class Reader:
         try:
             instant = datetime.fromisoformat(text)
             aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-            aware.astimezone(UTC)
+            if aware.astimezone(UTC).year not in YEARS:
+                raise ValueError
         except (ValueError, OverflowError):
             self.problem(name, "is not a date and time", "Use ISO 8601 with offset, such as 2026-11-23T14:05:00Z.")
             return None

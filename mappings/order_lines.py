@@ -47,6 +47,8 @@ def expected_totals(order: Order, money: Money, pair: Pair) -> ExpectedTotals:
         freight=freight_amt(order, pair),
         grand=order.totals.grand - absent,
         paid=money.captured - sum((card.amount for card in money.gift_cards), Decimal(0)),
+        authorised=money.authorised,
+        captured=money.captured,
         tolerance=pair.tax.tolerance + (pair.order.prices.tolerance if by_sage else Decimal(0)),
     )
 
@@ -160,9 +162,10 @@ def _line_discounts(order: Order, pair: Pair) -> Iterator[SalesOrderLine]:
         return
     for line in order.lines:
         if line.discount:
-            yield _charge(
+            charge = _charge(
                 LineOrigin.DISCOUNT, pair.charges.line_discount, -line.discount, taxable=line.taxable, pair=pair
             )
+            yield charge.model_copy(update={"discount_of": line.item_id})
 
 
 def _order_discounts(order: Order, pair: Pair) -> Iterator[SalesOrderLine]:

@@ -48,6 +48,8 @@ class Money(Frozen):
     comments: list[str] = []
     """What the header has no room for: references that are too long, each of several payments and refunds, money that
     went another route, authorisations that were not captured."""
+    authorised: Decimal = Decimal(0)
+    """Authorised and neither captured nor voided: a promise, no money."""
     rule: int | None = None
     """Index of the pair's payment rule that counted."""
 
@@ -119,7 +121,7 @@ def payment_warnings(payments: Sequence[Payment]) -> Iterator[str]:
     """What is listed but counts for nothing: a movement's further entries, voided money, a void of nothing."""
     seen: set[Movement] = set()
     voided = {transaction(one) for one in payments if one.type is PaymentType.VOID and one.transaction_id}
-    named = {transaction(one) for one in payments if one.type in VOIDABLE}
+    named = {transaction(one) for one in payments if one.type in VOIDABLE and one.transaction_id}
     for place, payment in enumerate(payments):
         field, what = f"data.payments[{place}]", f"the {payment.type} of {_said(payment)}"
         if payment.transaction_id and movement(payment) in seen:
@@ -206,10 +208,11 @@ def _money(order: Order, taken: list[Taken], pair: Pair, problems: list[Problem]
     paid = {index: pair.payments[index] for index, amount in net.items() if amount > 0}
     total = cents(sum(net.values(), Decimal(0)))
     captured = max(order.captured, Decimal(0))
-    authorised = list(_not_captured(order.payments))
+    authorised = [*_not_captured(order.payments), *_voids_of_nothing(order.payments)]
+    promised = _promised(order)
     if not paid or total <= 0:
         comments = _comments(own, own[0].rule.route, Decimal(0), limit=None) if own else []
-        return Money(captured=captured, gift_cards=gift_cards, comments=comments + authorised)
+        return Money(captured=captured, gift_cards=gift_cards, comments=comments + authorised, authorised=promised)
     types = _one_way(paid, pair, problems)
     rule = next(iter(paid.values()))
     column, reference = "", ""
@@ -230,6 +233,7 @@ def _money(order: Order, taken: list[Taken], pair: Pair, problems: list[Problem]
         captured=captured,
         gift_cards=gift_cards,
         comments=_comments(own, rule.route, total, limit=limit) + authorised,
+        authorised=promised,
         rule=next(iter(paid)),
     )
 
@@ -278,11 +282,11 @@ def _comments(own: list[Taken], route: PaymentRoute, total: Decimal, *, limit: i
     return each if limit is not None else [*each, f"Paid {total:.2f} net, route {route}"]
 
 
-def _not_captured(payments: Sequence[Payment]) -> Iterator[str]:
-    """`Authorised 517.90 by stripe, ref au_1; not captured`, for what was authorised and neither taken nor voided.
+def _open_authorisations(payments: Sequence[Payment]) -> Iterator[tuple[Payment, Decimal]]:
+    """What was authorised and neither voided nor captured whole, with what was captured of it.
 
     A capture is of the authorisation whose id or authorisation code it has; one that has neither is of any of its
-    gateway's, in their order. A void that names nothing is said as well: it may be of one of these.
+    gateway's, in their order.
     """
     counted = [payment for _, payment in counted_payments(payments)]
     authorisations = [one for one in counted if one.type is PaymentType.AUTHORIZE]
@@ -299,14 +303,30 @@ def _not_captured(payments: Sequence[Payment]) -> Iterator[str]:
         more = min(max(one.amount - of_it, Decimal(0)), loose[gateway])
         loose[gateway] -= more
         if of_it + more < one.amount:
-            rest = f"{of_it + more:.2f} of it captured" if of_it + more else "not captured"
-            yield f"Authorised {_said(one)}; {rest}"
-    named = {transaction(one) for one in payments if one.type in VOIDABLE}
-    yield from (
-        f"Voided {_said(one)}; it is not said of which payment"
-        for one in payments
-        if one.type is PaymentType.VOID and transaction(one) not in named
-    )
+            yield one, of_it + more
+
+
+def _not_captured(payments: Sequence[Payment]) -> Iterator[str]:
+    """`Authorised 517.90 by stripe, ref au_1; not captured`, for each open authorisation."""
+    for one, taken in _open_authorisations(payments):
+        yield f"Authorised {_said(one)}; " + (f"{taken:.2f} of it captured" if taken else "not captured")
+
+
+def _voids_of_nothing(payments: Sequence[Payment]) -> Iterator[str]:
+    """Voids that name nothing; with captures they are problems, else they may be of any authorisation."""
+    named = {transaction(one) for one in payments if one.type in VOIDABLE and one.transaction_id}
+    for one in payments:
+        if one.type is PaymentType.VOID and transaction(one) not in named:
+            yield f"Voided {_said(one)}; it is not said of which payment"
+
+
+def _promised(order: Order) -> Decimal:
+    """What is authorised in the order's currency and not taken; nothing when a void may be of any of it."""
+    if any(_voids_of_nothing(order.payments)):
+        return Decimal(0)
+    opened = _open_authorisations(order.payments)
+    rest = [one.amount - taken for one, taken in opened if one.currency in ("", order.currency)]
+    return cents(sum(rest, Decimal(0)))
 
 
 def _is_of(capture: Payment, authorisation: Payment) -> bool:

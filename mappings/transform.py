@@ -4,6 +4,7 @@ In: the webhook body and the pair. Out: `Transformed`. Pure; never raises for wh
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -48,7 +49,11 @@ def transform(payload: Mapping[str, Any], pair: Pair) -> Transformed:
         mapping_version=pair.version,
         draft=None if problems else draft,
         problems=with_release_names(problems, pair.clarity),
-        warnings=[*arithmetic_warnings(order), *payment_warnings(order.payments)],
+        warnings=[
+            *arithmetic_warnings(order),
+            *payment_warnings(order.payments),
+            *exemption_warnings(order),
+        ],
     )
 
 
@@ -86,17 +91,21 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
                 suggestion=f"Add it to order.ship_via in {pair.name}.yaml.",
             )
         )
-    exempt = order.buyer.tax_exempt_no
-    schedule = tax_schedule(order, pair, problems)
+    seen = order_for_rules(order, pair)
+    exempt = seen.buyer.tax_exempt_no
+    schedule = tax_schedule(seen, pair, problems)
     money = translate_payments(order, pair, problems)
     customer_po_no, po_comment = _purchase_order(order, pair)
-    comments = [*([po_comment] if po_comment else []), *money.comments]
+    comments = [po_comment] if po_comment else []
+    if order.buyer.tax_exempt_no and not exempt:
+        comments.append(f"Tax exemption number {order.buyer.tax_exempt_no} came without an account; it was not applied")
+    comments += money.comments
     if order.notes and pair.order.notes:
         comments.append(order.notes)
     warehouse = pair.order.warehouse
     sales_order = SalesOrder(
         UDF_WEB_ORDER_ID=order.order_id,
-        OrderDate=order.created.astimezone(pair.company.zone).date(),
+        OrderDate=company_date(order, pair),
         OrderStatus=pair.order.order_status,
         ShipExpireDate=order.requested_ship_date,
         **{f"BillTo{part}": value for part, value in bill_to.columns.items()},
@@ -115,9 +124,9 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
         DepositAmt=money.DepositAmt,
         CheckNoForDeposit=money.CheckNoForDeposit,
         OtherPaymentTypeRefNo=money.OtherPaymentTypeRefNo,
-        extra=_header(order, pair, problems),
+        extra=_header(seen, pair, problems),
         Lines=[
-            *sales_order_lines(order, money, pair, problems),
+            *sales_order_lines(seen, money, pair, problems),
             *(
                 SalesOrderLine(
                     origin=LineOrigin.COMMENT,
@@ -133,8 +142,48 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
         sales_order=sales_order,
         customer=_customer(order, pair, bill_to, schedule, problems),
         expected=expected_totals(order, money, pair),
-        checks=_checks(order, pair, problems),
+        checks=_checks(seen, pair, problems),
     )
+
+
+def order_for_rules(order: Order, pair: Pair) -> Order:
+    """The order as the pair's conditions and expressions see it; the order itself keeps what was typed.
+
+    Countries are ISO 3166-1 alpha-2, and regions codes where the country's people write codes (`Texas`, `tx` → `TX`),
+    as in Sage's columns; `ordered_on` is the company's date. An exemption number stands there only when the buyer came
+    with an account number or our cross-reference (rules 6): a guest may type anything. Applying it twice changes
+    nothing.
+    """
+    buyer = order.buyer
+    if not buyer.is_authenticated:
+        buyer = buyer.model_copy(update={"tax_exempt_no": ""})
+    return order.model_copy(
+        update={
+            "billing": _in_codes(order.billing, "data.billingAddress"),
+            "shipping": _in_codes(order.shipping, "data.shippingAddress"),
+            "buyer": buyer,
+            "ordered_on": company_date(order, pair),
+        }
+    )
+
+
+def _in_codes(address: Address, path: str) -> Address:
+    place = normalise_address(address, path)
+    return address.model_copy(update={"country": place.country, "region": place.region}) if place.country else address
+
+
+def company_date(order: Order, pair: Pair) -> date:
+    """The day of the checkout in the company's time zone (rules 4)."""
+    return order.created.astimezone(pair.company.zone).date()
+
+
+def exemption_warnings(order: Order) -> Iterator[str]:
+    """An exemption that anybody may have typed: only an account number or our cross-reference gives one (rules 6)."""
+    if order.buyer.tax_exempt_no and not order.buyer.is_authenticated:
+        yield (
+            "data.customer.taxExemptNo came without an account number or our cross-reference: it exempts nothing, and "
+            "stands in a comment line"
+        )
 
 
 def _checks(order: Order, pair: Pair, problems: list[Problem]) -> list[Check]:
@@ -171,21 +220,31 @@ def ship_via_of(carrier: str, method: str, pair: Pair) -> ShipVia | None:
 
 def tax_schedule(order: Order, pair: Pair, problems: list[Problem]) -> str:
     """TaxSchedule by exemption, then the pair's first rule that fits the ship-to and the order, else the default."""
-    if order.buyer.tax_exempt_no or pair.tax.policy is TaxPolicy.LINE:
+    if pair.tax.policy is TaxPolicy.LINE or is_exempt(order, pair):
         return pair.tax.exempt
     rule = tax_rule(order, pair, problems)
     return pair.tax.default if rule is None else rule.schedule
 
 
+def is_exempt(order: Order, pair: Pair) -> bool:
+    """Whether the buyer's exemption number takes `tax.exempt`: an authenticated one, in one of `tax.exempt_regions`."""
+    seen = order_for_rules(order, pair)
+    if not seen.buyer.tax_exempt_no:
+        return False
+    region = seen.shipping.region
+    regions = pair.tax.exempt_regions
+    return not regions or region in regions or f"{seen.shipping.country}-{region}" in regions
+
+
 def tax_rule(order: Order, pair: Pair, problems: list[Problem]) -> TaxRule | None:
     """The pair's first rule that fits the ship-to's country and region, and the order."""
-    ship_to = normalise_address(order.shipping, "data.shippingAddress")
-    country, region = ship_to.country, ship_to.region
+    seen = order_for_rules(order, pair)
+    country, region = seen.shipping.country, seen.shipping.region
     for index, rule in enumerate(pair.tax.schedules):
         if rule.country not in ("", country) or rule.region not in ("", region):
             continue
         path = f"pair.tax.schedules[{index}].when"
-        if rule.when is None or holds(rule.when, order_context(order), path, problems):
+        if rule.when is None or holds(rule.when, order_context(seen), path, problems):
             return rule
     return None
 

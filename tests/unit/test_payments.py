@@ -404,3 +404,28 @@ def test_a_check_number_has_ten_characters_unless_the_pair_says_otherwise(tmp_pa
     assert draft is not None
     assert draft.sales_order.CheckNoForDeposit == "1234567890"
     assert comments(draft) == ["Payment reference 12345678901"]
+
+
+@pytest.mark.parametrize(
+    ("payments", "promised"),
+    [
+        ([("stripe", "authorize", "517.90", "au_1")], "517.90"),
+        ([("stripe", "authorize", "517.90", "au_1"), ("stripe", "capture", "300.00", "ch_1")], "217.90"),
+        ([("stripe", "authorize", "517.90", "au_1"), ("stripe", "void", "517.90", "au_1")], "0"),
+        ([("stripe", "authorize", "517.90", "au_1"), ("stripe", "void", "517.90", "vd_1")], "0"),
+        ([("stripe", "authorize", "517.90", ""), ("stripe", "void", "517.90", "")], "0"),
+        ([CAPTURE], "0"),
+    ],
+)
+def test_an_open_authorisation_is_a_promise_beside_the_money(payments: list[Movement], promised: str) -> None:
+    expected = draft_of(*payments).expected
+    assert expected.authorised == Decimal(promised)
+    assert expected.captured == captured(*payments)
+
+
+def test_an_authorisation_in_another_currency_promises_nothing() -> None:
+    payload = paid(("stripe", "authorize", "517.90", "au_1"))
+    payload["data"]["payments"][0]["currency"] = "EUR"
+    draft = transform(payload, DEMO).draft
+    assert draft is not None
+    assert draft.expected.authorised == 0

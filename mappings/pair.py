@@ -91,11 +91,15 @@ class Company(Section):
     """The Sage company."""
 
     code: str = Field(pattern=r"^[A-Z0-9]{3}$")
+    """The company's code in Sage; the gateway gets it with every request."""
     currency: Currency
+    """ISO 4217 code of the currency that the company keeps; orders in another are held."""
     time_zone: str
     """IANA name; Sage's dates and stamps are in it."""
     price_decimals: int = Field(ge=2, le=6)
+    """Decimals of prices in this company, not those of the column's storage."""
     quantity_decimals: int = Field(ge=0, le=6)
+    """Decimals of quantities in this company."""
     other_currencies: dict[Currency, str] = {}
     """Currency → the pair whose company keeps it and gets those orders; one not named here is held."""
 
@@ -133,13 +137,16 @@ class GatewayAuth(StrEnum):
     """How to sign in to the Sage gateway."""
 
     USER = "user"
+    """User and password, for a token that expires."""
     API_KEY = "api_key"
+    """A key in the header X-API-Key."""
 
 
 class Sage(Section):
     """How to write to this company."""
 
     auth: GatewayAuth = GatewayAuth.USER
+    """How to sign in to the gateway; the credentials are settings, never in this file."""
     writers: int = Field(default=1, ge=1, le=20)
     """Writes at the same time (concurrent-user licences)."""
     drop_ship: ShipsOn = ShipsOn.TRACKING
@@ -157,7 +164,9 @@ class ShipVia(Section):
     """One way of shipping: Clarity's words ↔ SO_SalesOrderHeader.ShipVia."""
 
     ship_via: ShipViaCode
+    """The code in Sage (SO_SalesOrderHeader.ShipVia)."""
     carrier: str = ""
+    """Clarity's carrier, compared without case; empty fits any."""
     method: str = ""
     """Clarity's shipping carrier and method, compared without case; empty matches any."""
     tracking_url: str = ""
@@ -189,14 +198,18 @@ class WarehouseRule(Section):
     """Lines for which `when` holds ship from this warehouse; the first rule that holds counts."""
 
     when: LineCondition
+    """The lines that it is for."""
     warehouse: Warehouse
+    """WarehouseCode of those lines."""
 
 
 class HeaderRule(Section):
     """Header columns of orders for which `when` holds (SalespersonNo, CycleCode, …); later rules override earlier."""
 
     when: OrderCondition
+    """The orders that it is for."""
     header: dict[HeaderColumn, str] = Field(min_length=1)
+    """Fixed values by Sage column."""
 
 
 class PriceSource(StrEnum):
@@ -229,14 +242,18 @@ class OrderRules(Section):
     """Header and comment rules."""
 
     order_status: Literal["N", "O"] = "N"
+    """OrderStatus of created orders: what leads to picking at this site, N (new) or O (open)."""
     warehouse: OptionalWarehouse = ""
+    """WarehouseCode of orders and lines that no rule of `warehouses` sends elsewhere; without, Sage decides."""
     comment_item: ItemCode = "/C"
+    """ItemCode of comment lines."""
     notes: bool = True
     """The buyer's notes become a comment line."""
     prices: Prices = Prices()
     header: dict[HeaderColumn, str] = {}
     """Fixed values by Sage column (CycleCode, SalespersonNo, FOB, …)."""
     header_rules: list[HeaderRule] = []
+    """Header columns of some orders; all rules that hold count, later ones override earlier."""
     header_values: dict[HeaderColumn, OrderExpression] = {}
     """Values by Sage column from the order, e.g. `UDF_GIFT: attributes&["gift"]`; an empty value is not sent."""
     line_values: dict[LineColumn, LineExpression] = {}
@@ -248,6 +265,7 @@ class OrderRules(Section):
     warehouses: list[WarehouseRule] = []
     """Before `warehouse`, line by line."""
     ship_via: list[ShipVia] = []
+    """Clarity's ways of shipping, the first that fits; an order that fits none is held."""
 
     @model_validator(mode="after")
     def _every_rule_is_reached(self) -> "OrderRules":
@@ -285,6 +303,7 @@ class Freight(Section):
     """Shipping (rules 5): `charged` is what the buyer was told, `actual` what Sage's shipping writes back."""
 
     to: FreightTo = FreightTo.FREIGHT_AMT
+    """The column FreightAmt, or a line of `item`."""
     amount: FreightAmount = FreightAmount.CHARGED
     """With `actual` FreightAmt is left to Sage, and the totals are compared without shipping."""
     item: OptionalItemCode = ""
@@ -320,6 +339,7 @@ class Charges(Section):
     """Item codes of the lines that are no goods (SO_SalesOrderDetail.ItemType 5)."""
 
     line_discount: ItemCode
+    """The item of discounts on single lines."""
     line_discount_as: DiscountAs = DiscountAs.CHARGE_LINE
     """A line of its own, or a lower price of the item."""
     order_discount: ItemCode
@@ -337,7 +357,9 @@ class Charges(Section):
     """Clarity's fee code → item code."""
     freight: Freight = Freight()
     tax_class: TaxClass = "TX"
+    """TaxClass of charges that are taxed."""
     non_taxable_class: TaxClass = "NT"
+    """TaxClass of charges and items that are not taxed."""
 
     @model_validator(mode="after")
     def _classes_differ(self) -> "Charges":
@@ -351,9 +373,13 @@ class TaxRule(Section):
     """Ship-to country (ISO-2), region and condition → TaxSchedule; what is left out fits every order."""
 
     country: Country = ""
+    """ISO code of the ship-to's country; left out, any."""
     region: str = ""
+    """Code of the ship-to's state or province; left out, any."""
     when: OrderCondition | None = None
+    """A further condition, e.g. `totals.tax == 0`."""
     schedule: TaxSchedule
+    """TaxSchedule in Sage."""
 
     @model_validator(mode="after")
     def _says_when(self) -> "TaxRule":
@@ -402,6 +428,7 @@ class Tax(Section):
     """
 
     policy: TaxPolicy = TaxPolicy.SAGE
+    """Who works out the tax: Sage, the engine that Clarity asks too, or Clarity (a charge line)."""
     commits: TaxCommitter | None = None
     """With `engine`: which side commits; the other one must be switched to quotes only, or tax is filed twice."""
     item: OptionalItemCode = ""
@@ -411,6 +438,7 @@ class Tax(Section):
     tolerance: Decimal = Field(default=Decimal(0), ge=0)
     """Allowed difference of the order totals, in the company's currency."""
     schedules: list[TaxRule] = []
+    """With `sage`: the TaxSchedule of a ship-to, the first rule that fits."""
     default: TaxSchedule
     """TaxSchedule of orders that fit no rule; with `engine`, the engine's schedule of all orders."""
     exempt: TaxSchedule
@@ -488,11 +516,13 @@ class PaymentRule(Section):
     """Gateway (and method) → AR_PaymentType and cash route, or for gift cards the item of their line."""
 
     gateway: Word
+    """Clarity's name of the gateway, compared without case."""
     method: str = ""
     """Clarity's words, compared without case; an empty method matches any."""
     payment_type: OptionalPaymentType = ""
     """AR_PaymentType of PaymentMethod O or C; Sage would charge a card again."""
     route: PaymentRoute = PaymentRoute.CLEARING
+    """How the money gets into the ledger."""
     charge_item: OptionalItemCode = ""
     """For gift cards: they reduce the order by a line of this item, which posts to the gift-card liability."""
     reference: PaymentReference = PaymentReference.OTHER
@@ -559,9 +589,11 @@ class Customers(Section):
     terms_code: TermsCode
     """AR_Customer.TermsCode of created customers, and the terms of prepaid orders."""
     customer_type: OptionalCustomerType = ""
+    """CustomerType of created customers."""
     house_account: str = Field(default="", pattern=r"^([A-Z0-9]{2}-[A-Z0-9]{1,20})?$")
     """Account (`02-WEBGUEST`) of buyers without an account at Clarity, if paid; without, each becomes a customer."""
     ship_to: ShipToRule = ShipToRule.ORDER_ONLY
+    """Whether an order may name a ship-to address of its account."""
     new_ship_to: NewShipTo = NewShipTo.HOLD_UNPAID
     """On accounts with terms: an address that Sage does not know of the account."""
     tax_schedule: str = Field(default="", max_length=9)
@@ -656,7 +688,10 @@ class Check(Section):
     """One check of the ordered list; `on_fail` is the hold it asks for."""
 
     name: CheckName
+    """`payment`: the money is there. `credit`: no CreditHold, and within the CreditLimit. `stock`: enough is available.
+    `same_basket`: the account did not just order the same. `price`: not below Sage's price or the item's cost."""
     on_fail: HoldReason
+    """The hold of an order that fails it."""
     minutes: float = Field(default=10, gt=0, le=1440)
     """With `same_basket`: an order of the account that is not older counts."""
     tolerance_percent: Decimal = Field(default=Decimal(0), ge=0, le=100)
@@ -759,7 +794,9 @@ class BusinessHours(Section):
     """Days and hours in the company's time zone."""
 
     days: list[Weekday] = Field(default=[Weekday.MON, Weekday.TUE, Weekday.WED, Weekday.THU, Weekday.FRI], min_length=1)
+    """Days on which it is worth polling quickly."""
     start: str = Field(default="06:00", pattern=_HOUR)
+    """As text, `"06:00"`: YAML reads the bare form as a number."""
     end: str = Field(default="20:00", pattern=_HOUR)
     """As text, `"06:00"`: YAML reads the bare form as a number. An end before the start is on the next day."""
 
@@ -784,7 +821,9 @@ class Polling(Section):
     """How far the poller looks back, in days."""
 
     cold_start_days: int = Field(default=7, ge=1)
+    """How far a poller without a memory looks back."""
     history_days: int = Field(default=7, ge=1)
+    """How far each round through the past looks back, for what was entered late."""
     business_hours: BusinessHours | None = None
     """When it is worth polling quickly; without, always."""
 
@@ -795,6 +834,7 @@ class Pace(Section):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     poll_interval: float = Field(default=15.0, gt=0)
+    """Between two polls of Sage."""
     quiet_interval: float = Field(default=30.0, gt=0)
     """Between polls when nothing is unposted, or outside business hours."""
     rotation: float = Field(default=600.0, gt=0)
@@ -802,24 +842,33 @@ class Pace(Section):
     agree_time: float = Field(default=60.0, gt=0)
     """Between the two reads that must agree before a quantity, an order or an invoice counts as gone."""
     shift_length: float = Field(default=600.0, gt=0)
+    """After this long a poller hands over to a new run."""
     poll_heartbeat_timeout: float = Field(default=45.0, gt=0)
+    """A poller that is silent for so long is started anew."""
     settle_time: float = Field(default=600.0, ge=0)
     """An unposted invoice unchanged for so long is ready without tracking …"""
     grace_time: float = Field(default=14_400.0, ge=0)
     """… but tracking is waited for at least this long."""
     daily_read: float = Field(default=86_400.0, gt=0)
+    """Between two looks of an open order at its own shipments in Sage."""
     settle_days: float = Field(default=30.0, gt=0)
+    """An order shipped so many days ago ends, its invoices posted or not."""
     not_posted_alert_days: float = Field(default=7.0, gt=0)
+    """An alert is raised for invoices that are not posted after so many days."""
     hold_reminder: float = Field(default=86_400.0, gt=0)
+    """Between two reminders of a hold."""
     stock_sweep: float = Field(default=60.0, gt=0)
     """Between two looks at the stock of what orders are held for."""
     stock_second_look: float = Field(default=60.0, gt=0)
     """After a hold for stock began."""
     customer_deadline: float = Field(default=120.0, gt=0)
+    """An order that waits for its new customer asks again after this."""
     call_limit: float = Field(default=120.0, gt=0)
     """Start-to-close of one activity attempt with a few calls."""
     retry_initial: float = Field(default=5.0, gt=0)
+    """Before the second attempt of a call that failed."""
     retry_maximum: float = Field(default=300.0, gt=0)
+    """Attempts are never further apart."""
 
 
 class PaceInFile(Pace):
@@ -838,7 +887,9 @@ class Pair(Section):
     """Content hash of the file: the mapping version of the orders that it transformed."""
     company: Company
     go_live: date
+    """Orders created before this day are recorded and never started."""
     max_lines: int = Field(default=1_000, ge=1, le=10_000)
+    """An order with more items is held."""
     clarity: ClarityProfile = ClarityProfile()
     sage: Sage = Sage()
     order: OrderRules

@@ -231,6 +231,11 @@ ABBREVIATIONS = {
     "circle": "cir",
     "highway": "hwy",
     "center": "ctr",
+    "centre": "ctr",
+    "road": "rd",
+    "plaza": "plz",
+    "view": "vw",
+    "lane": "ln",
     "north": "n",
     "south": "s",
     "east": "e",
@@ -238,14 +243,17 @@ ABBREVIATIONS = {
     "ouest": "o",
     "northwest": "nw",
     "apartment": "apt",
+    "apartamento": "apt",
     "suite": "ste",
     "building": "bldg",
     "department": "dept",
     "floor": "fl",
     "room": "rm",
+    "office": "ofc",
     "basement": "bsmt",
     "penthouse": "ph",
     "front": "frnt",
+    "lower": "lowr",
     "attention": "attn",
     "urbanización": "urb",
     "condominio": "cond",
@@ -255,15 +263,53 @@ ABBREVIATIONS = {
     "and": "",
     "saint": "st",
     "springs": "spgs",
+    "station": "stn",
+    "gen": "general",
 }
 """Of the words below, so that the tests need no table of the code they test."""
 TYPED = """
-12 350 12B 10-5 1/2 5th One Main Oak O'Neill Saint St. The Broadway Calle Sol Rue Queen's Quay & - , . ; / # #7 4B E A
-🏠 מִכְתָּב 東京都 Müller Rear PO P.O. Box POB RR R.R. HC PSC CMR Unit Attn Attn: c/o C/O ℅ Acme Lot Way
-Urbanización Condominio Springs and Inc Street STREET St Ave Ave. Blvd. N S.W. NW
+12 350 12B 10-5 1/2 100½ 5th One Main Oak O'Neill Saint St. The Broadway Calle Sol Rue Queen's Quay & - , . ; / # #7 4B
+E A 🏠 מִכְתָּב 東京都 Müller Rear PO P.O. Box POB RR R.R. HC PSC CMR PMB Unit Apt4 Ste-9 (Apt 5) Attn Attn: c/o C/O ℅ %
+Acme Lot Way Urbanización Condominio Springs and Inc Street STREET St Ave Ave. Blvd. N S.W. NW Route Drawer No. 007
 """
 WORDS = [word for known in ABBREVIATIONS for word in (known, known.title(), known.upper())] + TYPED.split() + ["x" * 45]
 LINES = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
+
+NOTHING = st.just("")
+DIRECTIONS = NOTHING | st.sampled_from(["N", "North", "South", "E", "East", "W", "West", "NW", "Northwest", "S.W."])
+FRAGMENTS = st.tuples(
+    NOTHING
+    | st.sampled_from(["c/o Bob,", "ATTN: RECEIVING,", "% Ann", "In care of Acme, Inc.,", "Attention Receiving,"]),
+    st.sampled_from(["12", "350B", "10-5", "100½", "One", "N6 W23001", "#12", "Suite 5", "Urbanización Sol, 12"]),
+    DIRECTIONS,
+    DIRECTIONS,
+    st.sampled_from(
+        ["Main", "Oak Park", "Carolina", "Court", "St. James", "Highway 66", "County Road 12", "1re", "1700"]
+    ),
+    NOTHING | st.sampled_from(["Street", "STREET", "Ave.", "Road", "Court", "Plaza", "Center", "View"]),
+    DIRECTIONS,
+    DIRECTIONS,
+    NOTHING
+    | st.sampled_from(
+        ["Apt 4", ", Apartment #4", "Suite Five", "# 7", "#7B", "Ste100", "(Apt 5)", "- Apt 5", "; Unit B"]
+    )
+    | st.sampled_from(
+        ["3rd Floor", "PH 2B", "Rear", "Lower", "PMB #12", "No. 4", ", Building C, Suite 5", "Lot 12 Lane"]
+    )
+    | st.sampled_from(["PO Box 7", "Apartamento #7", "Suites 2-4", "Upper Level", "Office 4"]),
+    NOTHING | st.sampled_from(["c/o Bob", "(c/o Bob)", ", Attn: JANE", "care of Ann"]),
+).map(lambda parts: " ".join(filter(None, parts)))
+"""Streets of parts that stand where they belong."""
+OTHER_LINES = st.sampled_from(
+    """
+    RR 2 # 15|RFD Route 4 #87A|RD 3 Box 45|Rt 4 Box 87A|RR03 Box 98D|Drawer 12|Firm Caller 12|P.O. Box No. 5
+    HC 068 #3|PSC 3 Box 12|Unit 9, Box 1|Suite 5 Salon|Gen. Delivery|C.P. 12|P.O. Box 12 Station A|Acme Inc
+    c/o Müller Hauptstr. 5|Attn: RECEIVING|Building 8|c/o|PO Box|Apartamento #7|Condominio Sol Apartamento 5
+    100 Avenue Road
+    """.strip()
+    .replace("\n", "|")
+    .split("|")
+).map(str.strip)
 TEXTS = (
     st.text(max_size=40)
     | LINES
@@ -279,7 +325,7 @@ PLACES = {
 
 
 @st.composite
-def real_places(draw: st.DrawFn, texts: st.SearchStrategy[str] = LINES) -> Address:
+def real_places(draw: st.DrawFn, texts: st.SearchStrategy[str] = LINES | FRAGMENTS | OTHER_LINES) -> Address:
     """Any recipient and lines at a place that exists."""
     country = draw(st.sampled_from([*PLACES]))
     city, region, postal_code = PLACES[country]
@@ -317,14 +363,25 @@ LIMITS = st.fixed_dictionaries(
 )
 
 
+LABELS = frozenset(["box", "drawer", "caller", "firm", "rr", "rural", "route", "rfd", "hc", "no"])
+"""Words for a route or a box; the cases say which becomes which."""
+
+
 def words(texts: Iterable[str]) -> Counter[str]:
-    """What a reader finds on the label, whether spelt out or abbreviated."""
-    text = " ".join(texts).casefold().replace(".", "").replace("℅", "c/o").replace("&", "and")
-    text = "".join(char for char in text if unicodedata.category(char) != "Cf")
-    text = re.sub(r"\bc\s*/\s*o\b", "co", text)
-    text = re.sub(r"\bpost office box\b|\bp\s?o\s?box\b|\bpob\b(?=\W*\d)", "pobox", text)
-    text = re.sub(r"\br\s?r\b", "rr", text)
-    return Counter(filter(None, (ABBREVIATIONS.get(word, word) for word in re.findall(r"[^\W_]+", text))))
+    """What a reader finds on the label, whether spelt out or abbreviated, glued or apart."""
+    found: Counter[str] = Counter()
+    for line in texts:
+        text = line.casefold().replace(".", "").replace("℅", "c/o").replace("%", " c/o ").replace("&", "and")
+        text = "".join(char for char in text if unicodedata.category(char) != "Cf")
+        text = re.sub(r"\bc\s*/\s*o\b|\bin care of\b|\bcare of\b", "co", text)
+        text = re.sub(r"\bpost office box\b|\bp\s?o\s?box\b|\bpob\b(?=\W*\d)", "box", text)
+        text = re.sub(r"^r\s?r\b|^(?:rd|rte|rt)(?=\s*\d+\w?\s+box)|\br\s?r\b", "rr", text)
+        text = re.sub(r"^((?:box|cp) \w+ )station\b", r"\1stn", text)
+        for word in re.findall(r"\d+|[^\W\d_]+|½", text):
+            known = ABBREVIATIONS.get(word, word)
+            parts = known if known in ("ne", "nw", "se", "sw") else [known.lstrip("0") if known.isdecimal() else known]
+            found.update(part for part in parts if part and part not in LABELS)
+    return found
 
 
 @given(ANYTHING, LIMITS)

@@ -16,7 +16,7 @@ from mappings.frozen import Frozen
 from mappings.pair import Pair
 from mappings.provenance import Column, Columns, header_columns, line_columns, new_customer_columns
 from mappings.sales_order import Draft, SalesOrderLine, Transformed
-from mappings.transform import transform
+from mappings.transform import order_for_rules, transform
 
 LONGEST_VALUE: Final = 240
 """Characters of a value that the text shows; the JSON has it whole."""
@@ -27,7 +27,10 @@ PLAIN: Final = {"←": "<-", "→": "->", "·": "-", "×": "x", "…": "..."}
 
 
 class Preview(Frozen):
-    """One order, as far as it could be understood: the draft, else the canonical order, else its number alone."""
+    """One order, as far as it could be understood: the draft, else the canonical order, else its number alone.
+
+    `order` is as the pair's conditions see it.
+    """
 
     result: Transformed
     order_number: str
@@ -43,12 +46,13 @@ def preview_of(payload: Mapping[str, Any], pair: Pair) -> Preview:
     parsed = parse_order(payload, pair.max_lines, pair.clarity)
     if isinstance(parsed, list):
         return Preview(result=result, order_number=_number(payload))
+    seen = order_for_rules(parsed, pair)
     if result.draft is None:
-        return Preview(result=result, order_number=parsed.number, order=parsed)
+        return Preview(result=result, order_number=parsed.number, order=seen)
     return Preview(
         result=result,
         order_number=parsed.number,
-        order=parsed,
+        order=seen,
         header=header_columns(parsed, pair, result.draft),
         lines=line_columns(parsed, pair, result.draft),
         new_customer=new_customer_columns(parsed, pair, result.draft),

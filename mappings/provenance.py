@@ -9,6 +9,7 @@ order.
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import repeat
 
 from mappings.accounts import house_account
 from mappings.canonical import Address, Order
@@ -18,7 +19,7 @@ from mappings.pair import DiscountAs, Pair, PriceSource, ShipToRule, TaxPolicy
 from mappings.pair_rules import holds, values
 from mappings.payments import translate_payments
 from mappings.sales_order import Draft, LineOrigin, SalesOrderLine
-from mappings.transform import ship_via_of, tax_rule
+from mappings.transform import is_exempt, order_for_rules, ship_via_of, tax_rule
 
 
 class Column(Frozen):
@@ -133,7 +134,7 @@ def _account(pair: Pair, draft: Draft) -> Columns:
 
 def _terms(pair: Pair, draft: Draft) -> Columns:
     code = pair.customers.terms_code
-    if draft.expected.paid > 0:
+    if draft.expected.grand <= draft.expected.paid:
         return {"TermsCode": Column(value=code, source="customers.terms_code: paid at checkout")}
     source = f"the account's own terms; a new customer has customers.terms_code ({code})"
     return {"TermsCode": Column(value=None, source=source)}
@@ -152,7 +153,7 @@ def _by_rule(order: Order, pair: Pair) -> dict[str, str]:
         if money.PaymentType != pair.payments[money.rule].payment_type:
             found["PaymentType"] = "mixed_payment_type: data.payments"
     found |= dict.fromkeys(pair.order.header, "order.header")
-    context = order_context(order)
+    context = order_context(order_for_rules(order, pair))
     for index, rule in enumerate(pair.order.header_rules):
         if holds(rule.when, context, "", []):
             found |= dict.fromkeys(rule.header, f"order.header_rules[{index}]: {rule.when}")
@@ -164,7 +165,7 @@ def _by_rule(order: Order, pair: Pair) -> dict[str, str]:
 def _tax_source(order: Order, pair: Pair) -> str:
     if pair.tax.policy is TaxPolicy.LINE:
         return "tax.exempt (policy line)"
-    if order.buyer.tax_exempt_no:
+    if is_exempt(order, pair):
         return "tax.exempt: data.customer.taxExemptNo"
     rule = tax_rule(order, pair, [])
     if rule is None:
@@ -176,6 +177,9 @@ def _tax_source(order: Order, pair: Pair) -> str:
 
 def _place(rule: object, rules: Sequence[object]) -> int:
     return next(index for index, one in enumerate(rules) if one is rule)
+
+
+_UNTAXED = "charges.non_taxable_class"
 
 
 # ---- lines ----------------------------------------------------------------------------------------------------------
@@ -191,6 +195,8 @@ def line_columns(order: Order, pair: Pair, draft: Draft) -> list[Columns]:
             found.append(_item(line, places[line.UDF_WEB_LINE_ID], order, pair))
         elif line.origin is LineOrigin.COMMENT:
             found.append(_comment(line, order))
+        elif line.origin is LineOrigin.DISCOUNT:
+            found.append(_charge(line, _discount(line, places, order, pair), pair))
         else:
             found.append(_charge(line, next(charges[line.origin], line.origin.value), pair))
     return found
@@ -208,8 +214,13 @@ def _item(line: SalesOrderLine, index: int, order: Order, pair: Pair) -> Columns
         "ItemCode": Column(value=None, source=f"{path}.sku: Sage's item or alias{alias}"),
         "QuantityOrdered": Column(value=_text(line.QuantityOrdered), source=f"{path}.quantity"),
         "UnitPrice": Column(value=None if line.UnitPrice is None else _text(line.UnitPrice), source=price),
-        "UnitOfMeasure": Column(value=None, source="CI_Item.SalesUnitOfMeasure"),
-        "TaxClass": Column(value=line.TaxClass, source=f"charges.non_taxable_class: {path}.taxable")
+        "UnitOfMeasure": Column(
+            value=None,
+            source=f"order.units: {path}.attributes&['{pair.order.unit_attribute}'] ({line.UnitOfMeasure})"
+            if line.UnitOfMeasure
+            else "CI_Item.SalesUnitOfMeasure",
+        ),
+        "TaxClass": Column(value=line.TaxClass, source=f"{_UNTAXED}: {path}.taxable")
         if line.TaxClass
         else Column(value=None, source=f"CI_Item.TaxClass: {path}.taxable"),
         "UDF_WEB_LINE_ID": Column(value=line.UDF_WEB_LINE_ID, source=f"{path}.id"),
@@ -222,7 +233,7 @@ def _item(line: SalesOrderLine, index: int, order: Order, pair: Pair) -> Columns
 
 
 def _warehouse(index: int, order: Order, pair: Pair) -> str:
-    context = line_context(order, order.lines[index])
+    context = line_context(order_for_rules(order, pair), order.lines[index])
     for number, rule in enumerate(pair.order.warehouses):
         if holds(rule.when, context, "", []):
             return f"order.warehouses[{number}]: {rule.when}"
@@ -234,6 +245,8 @@ def _comment(line: SalesOrderLine, order: Order) -> Columns:
         source = "order.notes: data.notes"
     elif order.purchase_order_number and line.CommentText.endswith(order.purchase_order_number):
         source = "data.purchaseOrderNumber, longer than CustomerPONo"
+    elif line.CommentText.startswith(f"Tax exemption number {order.buyer.tax_exempt_no} "):
+        source = "data.customer.taxExemptNo, which came without an account"
     else:
         source = "data.payments"
     return {
@@ -244,55 +257,49 @@ def _comment(line: SalesOrderLine, order: Order) -> Columns:
 
 def _charge(line: SalesOrderLine, source: str, pair: Pair) -> Columns:
     rule, _, field = source.partition(": ")
-    tax = "non_taxable_class" if line.TaxClass == pair.charges.non_taxable_class else "tax_class"
+    tax_class = {pair.charges.tax_class: "charges.tax_class", pair.charges.non_taxable_class: _UNTAXED}
     columns = {
         "ItemCode": Column(value=line.ItemCode, source=rule),
         "QuantityOrdered": Column(value=_text(line.QuantityOrdered), source="always 1: a charge is one amount"),
         "UnitPrice": Column(value=_text(line.UnitPrice), source=field or rule),
-        "TaxClass": Column(value=line.TaxClass, source=f"charges.{tax}"),
+        "TaxClass": Column(value=line.TaxClass, source=tax_class.get(line.TaxClass, rule)),
     }
-    for name, value in line.extra.items():
-        columns[name] = Column(value=value, source=f"order.line_values: {pair.order.line_values[name]}")
-    return columns
+    return columns | {name: Column(value=value, source=rule) for name, value in line.extra.items()}
 
 
 def _charge_sources(order: Order, pair: Pair) -> Mapping[LineOrigin, Iterator[str]]:
     """For each kind of charge the sources of its lines in their order, as `key of the pair: field of the order`."""
     return {
-        LineOrigin.DISCOUNT: _discounts(order, pair),
         LineOrigin.FEE: iter(
             f"charges.fees.{fee.code}: data.fees[{index}].amount"
             for index, fee in enumerate(order.fees)
             if fee.amount and fee.code in pair.charges.fees
         ),
-        LineOrigin.FREIGHT: _again("charges.freight.item: data.totals.shipping"),
-        LineOrigin.TAX: _again("tax.item: data.totals.tax"),
+        LineOrigin.FREIGHT: repeat("charges.freight.item: data.totals.shipping"),
+        LineOrigin.TAX: repeat("tax.item: data.totals.tax"),
         LineOrigin.GIFT_CARD: _gift_cards(order, pair),
-        LineOrigin.ROUNDING: _again(
+        LineOrigin.ROUNDING: repeat(
             f"charges.rounding: what prices of {pair.company.price_decimals} decimals (company.price_decimals) "
             "cannot say"
         ),
     }
 
 
-def _discounts(order: Order, pair: Pair) -> Iterator[str]:
-    """Discounts of items come first; then an order's, of which each may be shared by two lines."""
-    if pair.charges.line_discount_as is not DiscountAs.NET_PRICE or pair.order.prices.source is PriceSource.SAGE:
-        for index, line in enumerate(order.lines):
-            if line.discount:
-                yield f"charges.line_discount: data.items[{index}].discount"
-    yield from _again("charges.order_discount: data.discounts")
+def _discount(line: SalesOrderLine, places: Mapping[str, int], order: Order, pair: Pair) -> str:
+    if line.discount_of:
+        return f"charges.line_discount: data.items[{places[line.discount_of]}].discount"
+    rules = {code.casefold(): (code, rule) for code, rule in pair.charges.discounts.items()}
+    for discount in order.discounts:
+        code, rule = rules.get(discount.code.casefold(), ("", None))
+        if rule is not None and rule.item == line.ItemCode:
+            return f"charges.discounts.{code}: data.discounts"
+    return "charges.order_discount: data.discounts"
 
 
 def _gift_cards(order: Order, pair: Pair) -> Iterator[str]:
     for card in translate_payments(order, pair, []).gift_cards:
         index = next(index for index, rule in enumerate(pair.payments) if rule.charge_item == card.charge_item)
         yield f"payments[{index}].charge_item: data.payments"
-
-
-def _again(source: str) -> Iterator[str]:
-    while True:
-        yield source
 
 
 # ---- the customer ---------------------------------------------------------------------------------------------------
@@ -303,6 +310,7 @@ def new_customer_columns(order: Order, pair: Pair, draft: Draft) -> Columns:
     if house_account(draft.customer, pair) is not None:
         return {}
     side = f"data.{_path('billingAddress', order)}"
+    unproven = order.model_copy(update={"buyer": order.buyer.model_copy(update={"tax_exempt_no": ""})})
     sources = {
         "ARDivisionNo": "customers.new_division",
         "CustomerName": f"{side}: {ADDRESS_PARTS['Name']}",
@@ -311,8 +319,7 @@ def new_customer_columns(order: Order, pair: Pair, draft: Draft) -> Columns:
         "TelephoneNo": "data.customer.phone" if order.buyer.phone else "data.billingAddress.phone",
         "EmailAddress": "data.customer.email",
         "TermsCode": "customers.terms_code",
-        "TaxSchedule": _tax_source(order, pair),
-        "TaxExemptNo": "data.customer.taxExemptNo",
+        "TaxSchedule": "customers.tax_schedule" if pair.customers.tax_schedule else _tax_source(unproven, pair),
         "CustomerType": "customers.customer_type",
         "UDF_WEB_CUSTOMER_ID": "data.customer.id",
         **dict.fromkeys(pair.customers.header, "customers.header"),

@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from mappings.conditions import Condition, Expression, LineCondition, LineExpression
+from mappings.conditions import Condition, Document, Expression
 from mappings.pair import Pair
 from mappings.pair_examples import EXAMPLES, SMALLEST
 
@@ -94,9 +94,6 @@ def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         inner, *more = arguments
-        if inner in (Condition, Expression):
-            kind = "condition" if inner is Condition else "expression"
-            return f"{kind} on {'a line' if annotation in (LineCondition, LineExpression) else 'the order'}"
         extra = [one for entry in more for one in (entry.metadata if isinstance(entry, FieldInfo) else [entry])]
         return type_of(inner, [*metadata, *extra])
     if origin in (Union, UnionType):
@@ -109,6 +106,9 @@ def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         return f"list: {type_of(arguments[0])}{_bounds(metadata)}"
     if origin is dict:
         return f"map: {type_of(arguments[0])} → {type_of(arguments[1])}{_bounds(metadata)}"
+    if annotation in (Condition, Expression):
+        on_a_line = any(getattr(one, "document", None) is Document.LINE for one in metadata)
+        return f"{annotation.__name__.lower()} on {'a line' if on_a_line else 'the order'}"
     if not isinstance(annotation, type):
         return str(annotation)
     if issubclass(annotation, StrEnum):
@@ -126,8 +126,6 @@ def _plain_type(annotation: type) -> str:
         Decimal: "number",
         date: "date",
         str: "text",
-        Condition: "condition on the order",
-        Expression: "expression on the order",
     }
     return names.get(annotation, annotation.__name__)
 

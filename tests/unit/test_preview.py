@@ -206,6 +206,31 @@ def test_each_charge_names_its_key_and_its_field(capsys: pytest.CaptureFixture[s
     ]
 
 
+def test_coupons_and_exemptions_name_the_rule_that_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = demo_with(
+        tmp_path,
+        charges={"discounts": {"FREESHIP": {"item": "/WEBFRT", "tax_class": "XX"}}},
+        tax={"exempt_regions": ["TX"]},
+        customers={"tax_schedule": "WEB"},
+    )
+    order = sample("01-consumer-new")["data"]
+    order["customer"] |= {"taxExemptNo": "1-23", "accountNumber": "01-ABF"}
+    order["shippingAddress"]["region"] = "Texas"
+    order["discounts"] = [{"code": "TEN", "amount": 3}, {"code": "freeship", "amount": 2}]
+    file = order_file(tmp_path, {"type": "order.created", "data": order})
+    parsed = json.loads(shown(capsys, file, "--json", pairs=pairs))
+    assert parsed["order"]["shipping"]["region"] == "TX", "as conditions see it"
+    assert parsed["sources"]["header"]["TaxSchedule"] == "tax.exempt: data.customer.taxExemptNo"
+    assert parsed["sources"]["new_customer"]["TaxSchedule"] == "customers.tax_schedule"
+    found = {
+        line["ItemCode"]: line["TaxClass"]
+        for line in parsed["sources"]["lines"]
+        if line["ItemCode"].startswith("charges.")
+    }
+    assert found["charges.discounts.FREESHIP"] == "charges.discounts.FREESHIP"
+    assert found["charges.order_discount"] == "charges.tax_class"
+
+
 def test_terms_and_the_new_customer_say_where_they_come_from(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -258,10 +258,11 @@ async def test_odbc_reads_items_aliases_and_lengths_exactly(reader: SageReader) 
     assert not items["/WEBDISC"].is_stocked
     assert items["PEN-GEL-BLU"].warehouses["000"].QuantityOnHand == 20_000
     aliases = await reader.aliases(["PART-7", "OAK-DESK", "nothing"])
-    assert {(alias.ItemCode, str(alias.customer or "")) for alias in aliases} == {
-        ("STAPLER", ""),
-        ("MON-ARM-1", "01-ABF"),
-        ("DESK-OAK-120", ""),
+    assert {(alias.Type, alias.ItemCode, str(alias.customer or "")) for alias in aliases} == {
+        ("G", "STAPLER", ""),
+        ("C", "MON-ARM-1", "01-ABF"),
+        ("V", "TAPE-CLEAR", ""),
+        ("G", "DESK-OAK-120", ""),
     }
     lengths = await reader.column_lengths("SO_SalesOrderHeader")
     assert (lengths["CustomerPONo"], lengths["BillToName"]) == (30, 50)

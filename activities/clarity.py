@@ -19,6 +19,7 @@ from contracts.messages import (
 )
 from mappings.canonical import Shipment
 from mappings.clarity_profile import ClarityOrderState
+from mappings.customer_match import web_customer_id
 from mappings.packages import Create, Update, plan_shipments, reference_prefix, steps_towards
 from mappings.pair import Pair
 from mappings.shipments import InvoiceReference
@@ -37,15 +38,18 @@ class ClarityActivities:
 
     @activity.defn
     async def acknowledge_to_clarity(self, request: Acknowledge) -> None:
-        """Status Processing, external reference = SalesOrderNo, and the buyer's cross-reference."""
+        """Status Processing, external reference = SalesOrderNo, and the buyer's cross-reference.
+
+        The cross-reference opens the account to every later order of that web customer: `clarity_customer_id` is empty
+        where the account must not be remembered (`mappings.customer_match.may_be_remembered`), and a guest's id is
+        nobody's record.
+        """
         await self._advance(request.order_id, self._pair.clarity.statuses.processing, request.SalesOrderNo)
-        if request.clarity_customer_id:
+        if web_id := web_customer_id(request.clarity_customer_id, self._pair):
             try:
-                await self._clarity.patch_customer(
-                    request.clarity_customer_id, external_reference=str(request.customer)
-                )
+                await self._clarity.patch_customer(web_id, external_reference=str(request.customer))
             except NotFound:
-                # A guest, or a customer deleted since: the cross-reference in Sage is enough.
+                # The customer was deleted since: the cross-reference in Sage is enough.
                 activity.logger.info("Clarity has no customer record to carry the cross-reference")
 
     async def _advance(self, order_id: str, status: str, external_reference: str | None = None) -> None:

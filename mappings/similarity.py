@@ -471,10 +471,10 @@ def _without_recipient(line: str) -> str:
     if marker is None:
         return line.strip()
     _, comma, after = line[marker.end() :].partition(",")
-    if comma:
+    if comma and any(character.isdigit() for character in after):
         return after.strip()
-    number = re.search(r"(?<!\w)\d", line[marker.end() :])
-    return line[marker.end() + number.start() :].strip() if number else ""
+    street = re.search(r"(?<!\w)\d[\w-]*\s+\w.*", line[marker.end() :])
+    return street[0].strip() if street else ""
 
 
 def _joined(text: str) -> str:

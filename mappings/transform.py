@@ -291,7 +291,7 @@ def _customer(
     if order.buyer.tax_exempt_no:
         # Whoever orders may type an exemption; that it is one stands in Sage, on an account that has it (rules 6).
         unproven = order.model_copy(update={"buyer": order.buyer.model_copy(update={"tax_exempt_no": ""})})
-        schedule = tax_schedule(unproven, pair, [])
+        schedule = tax_schedule(order_for_rules(unproven, pair), pair, [])
     new_customer = NewCustomer(
         ARDivisionNo=pair.customers.new_division,
         CustomerName=bill_to.Name,

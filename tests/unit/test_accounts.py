@@ -7,8 +7,20 @@ from typing import Any
 import pytest
 import yaml
 
-from mappings.accounts import ShipToAddress, house_account, known_ship_to, match_house_account
+from connectors.sage100.gateway import order_body
+from mappings.accounts import (
+    ShipToAddress,
+    house_account,
+    known_ship_to,
+    match_house_account,
+    needs_ship_tos,
+    new_ship_to,
+    other_bill_to,
+    ship_to_to_add,
+    with_own_bill_to,
+)
 from mappings.checks import below_sages_price, run_checks
+from mappings.customer_match import CustomerRecord
 from mappings.decisions import UNDECIDED, Decisions
 from mappings.facts import facts_from
 from mappings.intake import pair_of_currency
@@ -41,6 +53,12 @@ def draft_of(name: str, pair: Pair) -> Draft:
         ("400 Dock Road", "", "53403", [], ""),
         ("400 Dock Road", "", "53403", [DOCK, DOCK.model_copy(update={"ShipToCode": "2", "ShipToName": "Other"})], "1"),
         ("400 Dock Road", "", "53403", [DOCK, DOCK.model_copy(update={"ShipToCode": "2"})], ""),
+        ("400 Dock Road", "", "53403", [DOCK.model_copy(update={"ShipToName": "Old tenant"})], ""),
+        ("400 Dock Road", "Bldg 2 Apt 4", "53403", [DOCK.model_copy(update={"ShipToAddress2": "Bldg 1 Apt 4"})], ""),
+        ("400 Dock Road", "Apt 2", "53403", [DOCK.model_copy(update={"ShipToAddress2": "Floor 2"})], ""),
+        ("400 Dock Road", "", "", [DOCK.model_copy(update={"ShipToZipCode": "", "ShipToCity": "Cork"})], ""),
+        ("400 Dock Road", "", "", [DOCK.model_copy(update={"ShipToZipCode": "", "ShipToCity": "MILWAUKEE"})], "1"),
+        ("400 Dock Road", "", "53403", [DOCK.model_copy(update={"ShipToCountryCode": "FRA"})], ""),
     ],
 )
 def test_a_ship_to_is_known_by_street_unit_and_postal_code(
@@ -58,6 +76,103 @@ def test_without_the_rule_the_address_stands_on_the_order_only(pair: Pair) -> No
         update={"ShipToAddress1": "400 Dock Road", "ShipToZipCode": "53403"}
     )
     assert known_ship_to(order, [DOCK], pair) == ""
+
+
+def dealer_of(**columns: object) -> CustomerRecord:
+    """The account of sample 03, which has terms."""
+    own = {
+        "ARDivisionNo": "01",
+        "CustomerNo": "ABF",
+        "CustomerName": "American Business Furniture",
+        "AddressLine1": "2131 N 14th St",
+        "City": "Milwaukee",
+        "ZipCode": "53205",
+        "TermsCode": "01",
+    }
+    return account(**{**own, **columns})
+
+
+ABROAD = {
+    "ShipToAddress1": "666 Mule Drop Road",
+    "ShipToAddress2": "",
+    "ShipToCity": "Houston",
+    "ShipToZipCode": "77001",
+}
+AT_THE_DOCK = {
+    "ShipToName": "Dock",
+    "ShipToAddress1": "400 Dock Road",
+    "ShipToAddress2": "",
+    "ShipToCity": "Racine",
+    "ShipToZipCode": "53403",
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "paid", "ship_to", "terms", "held"),
+    [
+        (None, False, ABROAD, "01", True),
+        (None, True, ABROAD, "01", False),
+        (None, False, ABROAD, "00", False),
+        (None, False, {}, "01", False),
+        (None, False, AT_THE_DOCK, "01", False),
+        (None, False, {**AT_THE_DOCK, "ShipToName": "Somebody Else"}, "01", False),
+        (None, False, {**AT_THE_DOCK, "ShipToAddress2": "Bldg 2"}, "01", True),
+        ("order_only", False, ABROAD, "01", False),
+        ("hold", True, ABROAD, "01", True),
+        ("hold", True, ABROAD, "00", False),
+        ("add", False, ABROAD, "01", False),
+    ],
+)
+def test_goods_on_terms_to_a_strange_door_are_looked_at(
+    rule: str | None, paid: bool, ship_to: dict[str, str], terms: str, held: bool, tmp_path: Path
+) -> None:
+    pair = pair_with(tmp_path, customers={} if rule is None else {"new_ship_to": rule})
+    order = draft_of("03-dealer-on-terms", pair).sales_order.model_copy(update=ship_to)
+    finding = new_ship_to(order, dealer_of(TermsCode=terms), [DOCK], pair, paid=paid)
+    assert (finding is not None) is held
+    if finding is not None:
+        assert finding.reason is HoldReason.ANOMALY
+        assert "01-ABF" in finding.problems[0].message
+        assert order.ShipToZipCode in finding.problems[0].message
+        assert "Mule Drop" not in finding.problems[0].message
+    assert needs_ship_tos(dealer_of(TermsCode=terms), pair) is (rule != "order_only" and terms == "01")
+
+
+def test_with_the_opt_in_the_address_gets_one_code_however_often_it_is_asked_for(tmp_path: Path) -> None:
+    pair = pair_with(tmp_path, customers={"new_ship_to": "add"})
+    order = draft_of("03-dealer-on-terms", pair).sales_order.model_copy(update=ABROAD)
+    first = ship_to_to_add(order, dealer_of(), [DOCK], pair)
+    assert first is not None
+    assert (len(first.ShipToCode), first.ShipToAddress1, first.ShipToState) == (4, "666 Mule Drop Road", "WI")
+    assert ship_to_to_add(order, dealer_of(), [DOCK], pair) == first
+    assert ship_to_to_add(order, dealer_of(), [DOCK, first], pair) is None
+    other = DOCK.model_copy(update={"ShipToCode": first.ShipToCode})
+    second = ship_to_to_add(order, dealer_of(), [other], pair)
+    assert second is not None
+    assert second.ShipToCode != first.ShipToCode
+    assert ship_to_to_add(order, dealer_of(TermsCode="00"), [], pair) is None
+    assert ship_to_to_add(order, dealer_of(), [], pair_with(tmp_path, customers={})) is None
+
+
+def test_a_buyer_never_says_whom_sage_bills_on_terms(pair: Pair) -> None:
+    order = draft_of("03-dealer-on-terms", pair).sales_order
+    mallory = order.model_copy(update={"BillToName": "Mallory", "BillToAddress1": "666 Mule Drop Road"})
+    own = with_own_bill_to(mallory, dealer_of(), pair)
+    assert not any(name.startswith("BillTo") for name in order_body(own))
+    assert with_own_bill_to(mallory, dealer_of(TermsCode="00"), pair) == mallory
+    assert other_bill_to(order, dealer_of(), pair) == ""
+    assert "name and address differ" in other_bill_to(mallory, dealer_of(), pair)
+    assert other_bill_to(mallory, dealer_of(TermsCode="00"), pair) == other_bill_to(own, dealer_of(), pair) == ""
+
+
+@pytest.mark.parametrize("name", ["03-dealer-on-terms", "07-long-purchase-order", "11-tax-exempt-school"])
+def test_the_sample_dealers_ship_to_their_own_address(name: str, pair: Pair) -> None:
+    order = draft_of(name, pair).sales_order
+    masters = yaml.safe_load((DEMO_FILE.parents[2] / "sandbox/sage100/company_abc.yaml").read_text("utf-8"))
+    number = sample(name)["data"]["customer"]["accountNumber"].partition("-")[2]
+    [row] = [row for row in masters["AR_Customer"] if row["CustomerNo"] == number]
+    columns = {column: value for column, value in row.items() if column in CustomerRecord.model_fields}
+    assert new_ship_to(order, CustomerRecord.model_validate(columns), [], pair, paid=False) is None
 
 
 GUESTS = {"house_account": "02-W1"}

@@ -5,10 +5,13 @@ In: a search, accounts, the demo pair or one with a key of its own. Out: never a
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from activities.clarity import ClarityActivities
+from connectors.clarity.client import ClarityClient
+from contracts.messages import Acknowledge
 from mappings.accounts import house_account
 from mappings.customer_match import (
     BY_EMAIL,
@@ -382,6 +385,29 @@ def test_what_one_order_got_is_not_always_the_buyers_for_ever(by: str, said: boo
     assert may_be_remembered(by, said=said) is remembered
 
 
+class Clarity:
+    """What was told to Clarity."""
+
+    def __init__(self) -> None:
+        self.references: dict[str, str] = {}
+
+    async def patch_order(self, order_id: str, **_: object) -> None:
+        pass
+
+    async def patch_customer(self, customer_id: str, *, external_reference: str) -> None:
+        self.references[customer_id] = external_reference
+
+
+@pytest.mark.parametrize(("web_id", "told"), [("7", {"7": "01-0001"}), ("", {}), *((one, {}) for one in GUESTS)])
+async def test_no_guests_record_carries_a_cross_reference(pair: Pair, web_id: str, told: dict[str, str]) -> None:
+    clarity = Clarity()
+    request = Acknowledge(
+        pair="demo", order_id="1", SalesOrderNo="0001042", customer=dealer().key, clarity_customer_id=web_id
+    )
+    await ClarityActivities(pair, cast(ClarityClient, clarity)).acknowledge_to_clarity(request)
+    assert clarity.references == told
+
+
 # ---- an exemption that somebody typed -------------------------------------------------------------------------------
 
 
@@ -479,6 +505,8 @@ SAME_DOOR: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("Attn: Bob", "Apt 5", "100 Main St"), ("100 Main St", "Apt 5")),
     (("c/o Bob, 5 Main St",), ("5 Main St",)),
     (("C/O Müller, Hauptstr. 5",), ("Hauptstr. 5",)),
+    (("Attn: Smith, John", "100 Main St"), ("100 Main St",)),
+    (("Attn: Dept 5", "100 Main St"), ("100 Main St",)),
     (("Attn Bob 12 Main Street",), ("12 Main St",)),
     (("1 Main St Apt 1-A",), ("1 Main St Apt 1A",)),
 ]

@@ -249,15 +249,22 @@ class SageWriteActivities:
 
     @activity.defn
     async def remember_alias(self, request: RememberAlias) -> AliasRemembered:
-        """A person's choice of item, kept in Sage (IM_AliasItem) for the next order."""
+        """A person's choice of item, kept in Sage (IM_AliasItem) for the next order.
+
+        Dealers order by their own part numbers: on an account with terms it becomes that customer's alias only.
+        """
+        account = await self._reader.customer(request.customer) if request.customer is not None else None
+        own = account is not None and account.TermsCode not in ("", self._pair.customers.terms_code)
         async with self._seats:
             try:
-                await self._aliases.create_alias(request.AliasItemNo, request.ItemCode)
+                await self._aliases.create_alias(
+                    request.AliasItemNo, request.ItemCode, request.customer if own else None
+                )
             except AlreadyExists as error:
                 return AliasRemembered(stored=False, why=str(error))
             except Refused as error:
                 return AliasRemembered(stored=False, why=str(error))
-        return AliasRemembered(stored=True)
+        return AliasRemembered(stored=True, of_customer=own)
 
     @activity.defn
     async def reserve_customer_number(self, request: ReserveRequest) -> str:

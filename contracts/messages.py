@@ -290,11 +290,13 @@ class SalesOrderCreated(Frozen):
 
 
 class RememberAlias(Frozen):
-    """`remember_alias`: SKU → ItemCode as a general alias in Sage."""
+    """`remember_alias`: SKU → ItemCode as an alias in Sage, general or of one customer."""
 
     pair: str
     AliasItemNo: str
     ItemCode: str
+    customer: CustomerKey | None = None
+    """Whose order it was: on an account with terms the alias is that customer's own part number."""
 
 
 class AliasRemembered(Frozen):
@@ -302,6 +304,8 @@ class AliasRemembered(Frozen):
 
     stored: bool
     why: str = ""
+    of_customer: bool = False
+    """The alias holds for this customer only."""
 
 
 class Acknowledge(Frozen):

@@ -13,7 +13,7 @@ from mappings.sales_order import LineOrigin, SalesOrder
 
 
 class RecentBasket(Frozen):
-    """A live order of the account: its goods by ItemCode, and when it was created (company time, naive)."""
+    """A live order of the account: its goods by ItemCode (standard unit), and when it was created (company time, naive)."""
 
     SalesOrderNo: str
     UDF_WEB_ORDER_ID: str = ""
@@ -22,11 +22,11 @@ class RecentBasket(Frozen):
 
 
 def basket_of(order: SalesOrder) -> dict[str, Decimal]:
-    """ItemCode → quantity of the goods; charges and comments do not count."""
+    """ItemCode → quantity of the goods in the standard unit; charges and comments do not count."""
     basket: dict[str, Decimal] = defaultdict(Decimal)
     for line in order.Lines:
         if line.origin is LineOrigin.ITEM:
-            basket[line.ItemCode] += line.QuantityOrdered
+            basket[line.ItemCode] += line.QuantityOrdered * (line.UnitOfMeasureConvFactor or Decimal(1))
     return dict(basket)
 
 

@@ -400,6 +400,8 @@ def same_order(
     for number, (line, sent) in enumerate(zip(lines, wanted.Lines, strict=False), start=1):
         if line.ItemCode != sent.ItemCode:
             differences.append(f"line {number} is {line.ItemCode}, sent {sent.ItemCode}")
+        elif sent.UnitOfMeasure and line.UnitOfMeasure not in ("", sent.UnitOfMeasure):
+            differences.append(f"line {number} ({line.ItemCode}) is in {line.UnitOfMeasure}, sent {sent.UnitOfMeasure}")
         elif sent.origin is not LineOrigin.COMMENT and line.QuantityOrdered != sent.QuantityOrdered:
             differences.append(
                 f"line {number} ({line.ItemCode}) has quantity {line.QuantityOrdered}, sent {sent.QuantityOrdered}"

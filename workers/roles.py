@@ -124,7 +124,7 @@ class Fleet:
         )
         # One connection and thread per source: a long poll never waits for an order's look-up.
         reader, poll_reader = SageReader(own.sage_odbc, pair.sage), SageReader(own.sage_odbc, pair.sage)
-        catalogue = ItemCatalogue(reader)
+        catalogue = ItemCatalogue(reader, pair.items)
         self.closers += [gateway.close, catalogue.close, reader.close, poll_reader.close]
         reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions), catalogue)
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))

@@ -451,12 +451,15 @@ class OrderFulfillmentWorkflow:
             self.step(f"Sage to remember {choice.sku} as {choice.ItemCode}")
             result = await self.insist(
                 SageWriteActivities.remember_alias,
-                RememberAlias(pair=self.pair, AliasItemNo=choice.sku, ItemCode=choice.ItemCode),
+                RememberAlias(
+                    pair=self.pair, AliasItemNo=choice.sku, ItemCode=choice.ItemCode, customer=self.customer
+                ),
                 queues.sage_write(self.pair),
                 f"Sage: {choice.sku} is an alias of {choice.ItemCode} from now on"[:190],
             )
             self.note(
                 f"{choice.sku} is an alias of {choice.ItemCode} in Sage from now on"
+                + (f", for customer {self.customer}" if result.of_customer else "")
                 if result.stored
                 else f"The alias {choice.sku} was not stored in Sage: {result.why[:200]}"
             )

@@ -274,7 +274,8 @@ class SageReader:
                 basket: dict[str, Decimal] = {}
                 for line in self._rows(queries.BASKET, text(row[0])):
                     if text(line[1]) in ("1", "2") and text(line[3]) in ("", text(line[4])):
-                        basket[text(line[0])] = basket.get(text(line[0]), Decimal(0)) + number(line[2])
+                        quantity = number(line[2]) * (number(line[5]) or Decimal(1))
+                        basket[text(line[0])] = basket.get(text(line[0]), Decimal(0)) + quantity
                 found.append(
                     RecentBasket(
                         SalesOrderNo=text(row[0]), UDF_WEB_ORDER_ID=text(row[1]), created=created, basket=basket

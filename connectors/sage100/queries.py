@@ -101,7 +101,7 @@ CUSTOMERS_ORDERS = _statement(
 )
 BASKET = _statement(
     "basket",
-    """SELECT ItemCode, ItemType, QuantityOrdered, SalesKitLineKey, LineKey
+    """SELECT ItemCode, ItemType, QuantityOrdered, SalesKitLineKey, LineKey, UnitOfMeasureConvFactor
        FROM SO_SalesOrderDetail WHERE SalesOrderNo = ?""",
 )
 

@@ -10,6 +10,8 @@ from mappings.frozen import Frozen
 from mappings.problems import Problem
 
 CORRECT: Final = "Correct the address in Clarity."
+MOST_LETTERS: Final = 400
+"""A longer line is no line of an address: it stays as typed, and costs no time."""
 
 
 class NormalisedAddress(Frozen):

@@ -162,9 +162,8 @@ def _region(text: str, city: str, code: str, country: str, rules: PostalRules, f
     if country not in ("US", "CA") and len(city) > 3 and any(name.startswith(spelling(city)) for name in rules.regions):
         return ""
     if rules.regions:
-        found.problem(
-            "region", "is missing", f"Correct the address in Clarity; by its postal code it is {there or 'unknown'}."
-        )
+        by_code_it_is = f"Correct the address in Clarity; by its postal code it is {there}."
+        found.problem("region", "is missing", by_code_it_is if there else CORRECT)
     return ""
 
 

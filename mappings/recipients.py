@@ -7,7 +7,7 @@ attention line stands above the street); elsewhere `c/o` is as usual, with the s
 import re
 from typing import Final
 
-from mappings.address_parts import clean
+from mappings.address_parts import MOST_LETTERS, clean
 from mappings.postal_words import NUMBER_WORDS, THOROUGHFARES, bare
 
 _CARE: Final = r"c\s*/\s*o\b|c\.o\.|℅|(?:in\s+)?care\s+of\b"
@@ -34,6 +34,8 @@ _UNIT: Final = re.compile(r"(?i)(?:apt|apartment|suite|ste|unit|floor|fl|bldg|bu
 
 def split_recipient(line: str) -> tuple[str, list[str]]:
     """The recipients of this line in one form, `c/o Bob, Attn: Ann`, and its other text, if there is any."""
+    if len(line) > MOST_LETTERS:
+        return "", [line]
     if marker := _MARKER.match(line):
         recipient, rest = _until_the_address(line, marker.end())
         marked = ", ".join(_marked(part) for part in _NEXT_RECIPIENT.split(recipient))

@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from mappings.address_parts import clean
+from mappings.address_parts import MOST_LETTERS, clean
 from mappings.postal_words import (
     CANADIAN_TYPES,
     CANADIAN_UNITS,
@@ -59,6 +59,8 @@ _CANADA: Final = _Words(CANADIAN_TYPES, CANADIAN_UNITS, {}, is_canadian=True)
 
 def standard_line(line: str, country: str, *, puerto_rico: bool = False) -> str:
     """As the country's post writes it; as typed where a second look would read it otherwise."""
+    if len(line) > MOST_LETTERS:
+        return line
     written = _standard(line, country, puerto_rico)
     return written if written == line or _standard(written, country, puerto_rico) == written else line
 
@@ -293,13 +295,14 @@ def _is_plain_unit(tokens: Sequence[str], place: int, words: _Words) -> bool:
 def _units(tokens: Sequence[str], place: int, words: _Words, lone: frozenset[str]) -> tuple[list[str], int]:
     """Units from here on, by their abbreviations, and the place after them; `lone`: those that need no number here."""
     written: list[str] = []
-    if tokens[place] in ("-", "–", "/") and 0 < place < len(tokens) - 1:
+    punctuation = ("-", "–", "/")
+    if tokens[place] in punctuation and 0 < place < len(tokens) - 1 and tokens[place + 1] not in punctuation:
         # 222: punctuation between the street and its unit.
         written, end = _units(tokens, place + 1, words, lone)
         return (written, end) if written else ([], place)
     if tokens[place].startswith("(") and tokens[-1].endswith(")"):
         inner = [*tokens[:place], *" ".join(tokens[place:])[1:-1].split(" ")]
-        if len(inner) > place and inner[place]:
+        if inner[place] and not inner[place].startswith("("):
             written, end = _units(inner, place, words, lone)
             if written and end == len(inner):
                 return written, len(tokens)

@@ -1,7 +1,8 @@
 """`python -m mappings preview ORDER.json --pair demo [--json] | check`: try the mapping without any server.
 
-Exit status: 0 whenever a result could be shown, problems included; 1 when `check` found an error; 2 for an unreadable
-file or an unknown pair.
+Pair files are those of PAIRS_DIR (environment or `.env`, as for the workers), unless `--pairs-dir` says otherwise. Exit
+status of `preview`: 0 whenever a result could be shown, problems included; 2 for an unreadable file or an unknown pair.
+Of `check`: 0 when every pair file can be used, warnings or not; 1 when one cannot, or when there is none.
 """
 
 import argparse
@@ -15,12 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mappings.order_file import read_order
-from mappings.pair import Pair, PairFileError, load_pair, load_pairs
+from mappings.pair import Pair, PairFileError, load_pair
+from mappings.pair_check import check
+from mappings.pairs_folder import PairsFolder
 from mappings.preview import as_json as preview_json
 from mappings.preview import as_text as preview_text
 from mappings.preview import preview_of
 
-PAIRS_DIR = Path("mappings/pairs")
 NARROWEST, WIDEST = 60, 120
 """Columns of text that are still, and no longer, easy to read."""
 
@@ -28,7 +30,7 @@ NARROWEST, WIDEST = 60, 120
 def build_parser() -> argparse.ArgumentParser:
     """Both commands with their flags."""
     parser = argparse.ArgumentParser(prog="python -m mappings", description=__doc__)
-    parser.add_argument("--pairs-dir", type=Path, default=PAIRS_DIR)
+    parser.add_argument("--pairs-dir", type=Path, default=PairsFolder().pairs_dir, help="instead of PAIRS_DIR")
     commands = parser.add_subparsers(dest="command", required=True)
     preview = commands.add_parser("preview", help="what Sage would be asked to create for an order")
     preview.add_argument(
@@ -64,14 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         if options.command == "check":
-            for name, pair in load_pairs(options.pairs_dir).items():
-                print(f"{name}: ok (mapping version {pair.version})")
-            return 0
+            return check(options.pairs_dir)
         print_preview(options.order, options.pairs_dir, options.pair, as_json=options.json)
         sys.stdout.flush()
     except PairFileError as error:
         print(error, file=sys.stderr)
-        return 1 if options.command == "check" else 2
+        return 2
     except ValueError as error:
         print(f"mappings: {error}", file=sys.stderr)
         return 2

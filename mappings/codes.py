@@ -79,26 +79,26 @@ Currency = Annotated[str, AfterValidator(_currency), WithJsonSchema({"type": "st
 Country = Annotated[str, AfterValidator(_country), WithJsonSchema({"type": "string", "pattern": "^([A-Z]{2})?$"})]
 """ISO 3166-1 alpha-2; empty: any."""
 
-_Code = Annotated[str, AfterValidator(_without_blanks)]
-Division = Annotated[_Code, Field(min_length=2, max_length=2)]
+_PLAIN = AfterValidator(_without_blanks)
+Division = Annotated[str, Field(min_length=2, max_length=2), _PLAIN]
 """AR_Division.ARDivisionNo."""
-ItemCode = Annotated[_Code, Field(min_length=1, max_length=30)]
+ItemCode = Annotated[str, Field(min_length=1, max_length=30), _PLAIN]
 """CI_Item.ItemCode."""
-OptionalItemCode = Annotated[_Code, Field(max_length=30)]
-TaxSchedule = Annotated[_Code, Field(min_length=1, max_length=9)]
+OptionalItemCode = Annotated[str, Field(max_length=30), _PLAIN]
+TaxSchedule = Annotated[str, Field(min_length=1, max_length=9), _PLAIN]
 """SY_SalesTaxSchedule.TaxSchedule."""
-TaxClass = Annotated[_Code, Field(min_length=1, max_length=2)]
+TaxClass = Annotated[str, Field(min_length=1, max_length=2), _PLAIN]
 """CI_Item.TaxClass."""
-TermsCode = Annotated[_Code, Field(min_length=1, max_length=2)]
+TermsCode = Annotated[str, Field(min_length=1, max_length=2), _PLAIN]
 """AR_TermsCode.TermsCode."""
-Warehouse = Annotated[_Code, Field(min_length=1, max_length=3)]
+Warehouse = Annotated[str, Field(min_length=1, max_length=3), _PLAIN]
 """IM_Warehouse.WarehouseCode."""
-OptionalWarehouse = Annotated[_Code, Field(max_length=3)]
-ShipViaCode = Annotated[_Code, Field(min_length=1, max_length=15)]
+OptionalWarehouse = Annotated[str, Field(max_length=3), _PLAIN]
+ShipViaCode = Annotated[str, Field(min_length=1, max_length=15), _PLAIN]
 """SO_ShippingRateHeader.ShippingCode."""
-OptionalPaymentType = Annotated[_Code, Field(max_length=5)]
+OptionalPaymentType = Annotated[str, Field(max_length=5), _PLAIN]
 """AR_PaymentType.PaymentType."""
-OptionalCustomerType = Annotated[_Code, Field(max_length=4)]
+OptionalCustomerType = Annotated[str, Field(max_length=4), _PLAIN]
 """AR_CustomerType.CustomerType."""
-Word = Annotated[_Code, Field(min_length=1)]
+Word = Annotated[str, Field(min_length=1), _PLAIN]
 """A name or code of Clarity's."""

@@ -908,6 +908,7 @@ class Pair(Section):
     """Text lengths by Sage column; a value that does not fit is a problem, never cut."""
     polling: Polling = Polling()
     pace: PaceInFile = PaceInFile()
+    """Intervals and deadlines, in seconds unless the name says days."""
 
     @field_validator("tax")
     @classmethod
@@ -915,10 +916,12 @@ class Pair(Section):
         charges = info.data.get("charges")
         actual = isinstance(charges, Charges) and charges.freight.amount is FreightAmount.ACTUAL
         if actual and value.policy is TaxPolicy.LINE:
-            raise ValueError(
+            problem = (
                 "policy: line does not go with charges.freight.amount: actual, as Clarity's tax is on the freight that "
-                "it charged; write amount: charged, or let Sage work out the tax (policy: sage)"
+                "it charged"
             )
+            remedy = "Write amount: charged, or let Sage work out the tax (policy: sage)."
+            refuse([Contradiction(("policy",), problem, remedy)])
         return value
 
     @field_validator("name")

@@ -43,7 +43,8 @@ class PairFileError(Exception):
     @classmethod
     def of(cls, errors: Iterable["PairFileError"]) -> "PairFileError":
         """One error that holds all of these (at least one), in the order of files and lines."""
-        every = sorted((one for error in errors for one in error.errors), key=lambda one: (str(one.file), one.line))
+        all_of = {str(one): one for error in errors for one in error.errors}
+        every = sorted(all_of.values(), key=lambda one: (str(one.file), one.line))
         if len(every) == 1:
             return every[0]
         first = every[0]
@@ -167,6 +168,9 @@ def _check_plain(text: str, file: Path) -> None:
         if tag:
             name = str(tag).replace("tag:yaml.org,2002:", "!!")
             errors.append(PairFileError(file, line, "YAML", f"{name} is a tag", "Remove it; write the value alone."))
+        if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
+            remedy = "Write the keys out instead."
+            errors.append(PairFileError(file, line, "YAML", "<< is a merge of other keys", remedy))
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
@@ -231,11 +235,6 @@ def _mapping(
             )
             continue
         here = (*path, str(key.value))
-        if key.value == "<<" and not key.style:
-            errors.append(
-                PairFileError(file, line, dotted(here), "is a merge of other keys", "Write the keys out instead.")
-            )
-            continue
         if here in lines:
             first = lines[here]
             errors.append(
@@ -276,6 +275,9 @@ def explain(file: Path, lines: Lines, error: ValidationError, model: type[BaseMo
             continue
         for one in _found(entry, path, lines, model):
             whole = (*path, *one.key)
+            while entry["type"] != "missing" and len(whole) > len(path[:1]) and whole not in lines:
+                # A short form (`SKU: ITEM`) has no such key in the file.
+                whole = whole[:-1]
             line = lines.nearest(whole if one.at is None else (*path, *one.at))
             found.append(PairFileError(file, line, dotted(whole), one.problem, one.remedy))
     return PairFileError.of(found)
@@ -286,7 +288,7 @@ def _found(entry: ErrorDetails, path: Path_, lines: Lines, model: type[BaseModel
     if entry["type"] == "contradiction":
         return list(context["found"])
     value = entry["input"]
-    written = lines.written.get(path, str(value))
+    written = str(value) if "[key]" in entry["loc"] else lines.written.get(path, str(value))
     problem, remedy = _translated(entry, context, value, written)
     if entry["type"] == "extra_forbidden":
         known = _known_keys(model, path[:-1])

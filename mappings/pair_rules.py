@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from mappings.conditions import Condition, ConditionFailed, Context, Expression
 from mappings.pair import Pair
 from mappings.problems import Problem
+from mappings.sage_columns import length_of
 
 
 def holds(condition: Condition, context: Context, path: str, problems: list[Problem]) -> bool:
@@ -33,8 +34,8 @@ def values(
 
 
 def fits(column: str, value: str, field: str, pair: Pair, problems: list[Problem]) -> str:
-    """`value`, after a problem when it is longer than the column: nothing is cut silently."""
-    limit = pair.columns.get(column)
+    """`value`, after a problem when it is longer than the column (`columns`, else Sage's layout): nothing is cut."""
+    limit = length_of(column, pair.columns)
     if limit is not None and len(value) > limit:
         problems.append(
             Problem(

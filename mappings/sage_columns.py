@@ -196,9 +196,9 @@ def cannot_be_set(column: str, table: SageTable) -> Complaint | None:
     small = column.casefold()
     instead = next((remedy for name, remedy in INSTEAD[table].items() if name.casefold() == small), None)
     if instead is not None:
-        return Complaint(f"{column} is not set here", instead)
+        return Complaint(f"a pair file must not set {column}", instead)
     if column.upper() in _LINKS:
-        return Complaint(f"{column} is not set here", "Leave it out: it links Clarity's order with Sage's.")
+        return Complaint(f"a pair file must not set {column}", "Leave it out: it links Clarity's order with Sage's.")
     if is_own_column(column):
         return None
     if small in _KEPT_BY_SAGE[table].casefold().split():

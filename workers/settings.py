@@ -5,27 +5,24 @@ variables carry the pair's name in front (`DEMO_SAGE_GATEWAY_URL`). Raises `Sett
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mappings.pair import Pair, PairFileError, load_pairs
+from mappings.pairs_folder import PairsFolder
 
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names the variable and the remedy."""
 
 
-class Settings(BaseSettings):
+class Settings(PairsFolder):
     """What every process needs, whatever pairs it serves."""
-
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
 
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
-    pairs_dir: Path = Path("mappings/pairs")
     log_level: str = "INFO"
     api_host: str = "127.0.0.1"
     """The API has no keys yet: it refuses to listen anywhere but on this machine."""
@@ -100,12 +97,9 @@ def require(pair: str, **values: str | SecretStr) -> None:
 def load_pair_files(settings: Settings) -> Mapping[str, Pair]:
     """All pairs of PAIRS_DIR by name; raises SettingsError with the pair file's own message."""
     try:
-        pairs = load_pairs(settings.pairs_dir)
+        return load_pairs(settings.pairs_dir)
     except PairFileError as error:
         raise SettingsError(str(error)) from None
-    if not pairs:
-        raise SettingsError(f"PAIRS_DIR ({settings.pairs_dir}) holds no pair file (*.yaml).")
-    return pairs
 
 
 def _explain(error: ValidationError, prefix: str) -> str:

@@ -1,0 +1,86 @@
+"""`python -m mappings check`: every pair file of a folder, every error in each, and warnings.
+
+In: the folder. Out: a line for each usable pair and each warning on standard output, a line for each error on standard
+error, and the exit status: 0 when every file can be used, warnings or not; 1 when one cannot, or none is there.
+"""
+
+import io
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from mappings.pair import Pair, PairFileError, PaymentRoute, read_folder
+from mappings.pair_file import Path_, dotted
+from mappings.sage_columns import LENGTHS
+
+BOOKED_BY_HAND: Final = (PaymentRoute.DEPOSIT_LIABILITY, PaymentRoute.PREPAYMENT, PaymentRoute.ON_INVOICE)
+"""Routes that need a cash receipt in Sage."""
+
+USUAL_TAX_TOLERANCE: Final = Decimal(1)
+"""Of an order, in the company's currency; rounding seldom differs by more."""
+
+LEADS_TO_PICKING: Final = ("PrintPickingSheets", "PrintSalesOrders", "CycleCode")
+"""Header columns by which a warehouse finds new orders (rules 4)."""
+
+
+class Notice(NamedTuple):
+    """What a pair file may say, and somebody should know."""
+
+    key: Path_
+    text: str
+
+
+def warnings(pair: Pair) -> Iterator[Notice]:
+    """What is allowed and may surprise."""
+    for index, rule in enumerate(pair.payments):
+        if rule.route in BOOKED_BY_HAND:
+            yield Notice(
+                ("payments", index, "route"),
+                f"route {rule.route} needs a cash receipt in Sage: accounting books it by hand until the payments flow "
+                "of this integration writes it",
+            )
+    if pair.tax.tolerance > USUAL_TAX_TOLERANCE:
+        yield Notice(
+            ("tax", "tolerance"),
+            f"{pair.tax.tolerance} per order is more than rounding: a wrong tax schedule may pass unseen",
+        )
+    for column, length in pair.columns.items():
+        if length > LENGTHS.get(column, length):
+            yield Notice(
+                ("columns", column),
+                f"{length} is more than the {LENGTHS[column]} of Sage's layout: what is longer is refused by Sage "
+                "instead of held here, unless this release has a longer column",
+            )
+    order = pair.order
+    named = {*order.header, *order.header_values, *(name for rule in order.header_rules for name in rule.header)}
+    if order.order_status == "N" and not named.intersection(LEADS_TO_PICKING):
+        yield Notice(
+            ("order", "order_status"),
+            f"nothing tells the warehouse of new orders: neither order_status O nor {', '.join(LEADS_TO_PICKING[:2])} "
+            f"or {LEADS_TO_PICKING[2]} in order.header; make sure that it looks for orders of status N",
+        )
+
+
+def check(directory: Path) -> int:
+    """Print what there is to say about every pair file; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        found = read_folder(directory)
+    except PairFileError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for name, pair in found.pairs.items():
+        print(f"{name}: ok (mapping version {pair.version})")
+        for one in warnings(pair):
+            where = f"{directory / name}.yaml:{found.lines[name].nearest(one.key)}"
+            print(f"{where}: {dotted(one.key)}: warning: {one.text}.")
+    for name in found.unread:
+        print(f"{directory / name}: warning: is not read; pair files end with .yaml.")
+    sys.stdout.flush()
+    if found.errors:
+        print(PairFileError.of(found.errors), file=sys.stderr)
+    return 1 if found.errors else 0

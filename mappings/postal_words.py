@@ -147,7 +147,8 @@ BUILDINGS: Final = word_set(
     """airport apartments arena barracks base bldg building camp campus capitol castle cathedral center centre church
     clinic college complex courthouse dock embassy estate fairgrounds farm fort hall hangar harbor hospital hotel house
     inn institute library lodge mall manor marina market mill mission motel museum palace pentagon pier plant plaza port
-    prison ranch resort school ship stadium station terminal tower towers university warehouse yard uss usns uscgc"""
+    prison ranch resort school village park zoo broadway ship stadium station terminal tower towers
+    university warehouse yard uss usns uscgc"""
 )
 """What mail finds by its name alone."""
 

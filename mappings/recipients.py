@@ -65,13 +65,15 @@ def is_marked(text: str) -> bool:
 def holds_street(recipient: str, country: str) -> bool:
     """Whether the recipient's line says where, too: `c/o Müller Hauptstr. 5`.
 
-    In the US and Canada a house number and a suffix, or a box; elsewhere any number that is no telephone's.
+    In the US and Canada a house number and a suffix, or a box; elsewhere any number that is no telephone's, or behind
+    `c/o` and a comma the name of a house or a hamlet.
     """
     name = without_marker(recipient)
     if _REFERENCE.search(name) is not None and not re.search(rf"(?i){_BOX}", name):
         return False
     if country not in ("US", "CA"):
-        return any(char.isdigit() for char in name)
+        is_named = re.match(rf"(?i)(?:{_CARE})", recipient) and re.search(r"[,;]\s*[^\W\d_]+\.?\s+[^\W\d_]", name)
+        return is_named is not None or any(char.isdigit() for char in name)
     words = [bare(word.rstrip(",;")) for word in name.split()]
     numbers = [place for place, word in enumerate(words) if word in NUMBER_WORDS or re.fullmatch(r"\d+[a-z]?", word)]
     is_street = bool(numbers) and any(word in THOROUGHFARES for word in words[numbers[0] + 2 :])

@@ -448,7 +448,7 @@ def _highway(name: Sequence[str]) -> list[str] | None:
         return [_direction(street[:1]), street[1], _direction(street[2:])]
     for place in range(min(4, len(street) - 1)):
         word = bare(street[place])
-        is_road = word == "road" and place > 0 and bare(street[place - 1]) in _ROADS
+        is_road = word in ("road", "rd") and place > 0 and bare(street[place - 1]) in _ROADS
         if (word in _HIGHWAYS or is_road) and re.fullmatch(r"\d+[A-Za-z]?", street[place + 1]):
             if place + 3 == len(street) and is_directed[-1]:
                 street[-1] = _direction(street[-1:])

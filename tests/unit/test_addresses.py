@@ -365,8 +365,13 @@ LIMITS = st.fixed_dictionaries(
 )
 
 
-LABELS = frozenset(["box", "drawer", "caller", "firm", "rr", "rural", "route", "rte", "rfd", "hc", "no"])
-"""Words for a route or a box; the cases say which becomes which."""
+LABELS = frozenset(
+    [
+        *["box", "pob", "drawer", "caller", "firm", "rr", "rural", "route", "rte", "rfd", "hc", "no"],
+        *["co", "c", "o", "in", "care", "of"],
+    ]
+)
+"""Words for a route, a box or a recipient; the cases say which becomes which."""
 
 
 def words(texts: Iterable[str]) -> Counter[str]:

@@ -251,7 +251,7 @@ def test_tax_schedule_by_condition_comes_in_the_files_order(tmp_path: Path) -> N
                 "charges": {"freight": {"amount": "actual"}},
                 "tax": {"policy": "line", "item": "/T", "controller_consent": True, "schedules": []},
             },
-            "tax",
+            "tax.policy",
             "policy: line does not go with charges.freight.amount: actual",
         ),
         ({"company": {"price_decimals": 0}}, "company.price_decimals", "greater than or equal to 2"),

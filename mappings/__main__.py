@@ -47,7 +47,10 @@ def build_parser() -> argparse.ArgumentParser:
 def print_preview(order: Path, pairs_dir: Path, name: str, *, as_json: bool) -> None:
     """Print it on standard output, whatever characters that has. Raises ValueError and PairFileError."""
     pair = pair_named(pairs_dir, name)
-    preview = preview_of(read_order(order, pair.clarity), pair)
+    try:
+        preview = preview_of(read_order(order, pair.clarity), pair)
+    except RecursionError:
+        raise ValueError(f"{order}: is nested too deeply for the body of a webhook") from None
     encoding = sys.stdout.encoding or "utf-8"
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -84,7 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def pair_named(directory: Path, name: str) -> Pair:
     """The pair; raises ValueError when there is none of that name."""
     file = directory / f"{name}.yaml"
-    if not file.is_file():
+    try:
+        there = file.is_file()
+    except OSError as error:
+        raise ValueError(f"{directory}: cannot be read: {error.strerror}") from None
+    if not there:
         known = ", ".join(sorted(entry.stem for entry in directory.glob("*.yaml"))) or "none"
         raise ValueError(f"there is no pair {name!r} in {directory}; known: {known}")
     return load_pair(file)

@@ -11,13 +11,17 @@ from decimal import Decimal
 from typing import Any, Final
 
 from mappings.canonical import Order
+from mappings.card_numbers import mask_card_numbers
 from mappings.clarity_order import parse_order
 from mappings.frozen import Frozen
+from mappings.intake import reason_to_ignore
 from mappings.pair import Pair
 from mappings.provenance import Column, Columns, header_columns, line_columns, new_customer_columns
 from mappings.sales_order import Draft, SalesOrderLine, Transformed
 from mappings.transform import order_for_rules, transform
 
+MOST_VALUES: Final = 200
+"""Values of an order that cannot be read, as the text shows it."""
 LONGEST_VALUE: Final = 240
 """Characters of a value that the text shows; the JSON has it whole."""
 NAME_WIDTH: Final = 22
@@ -27,13 +31,16 @@ PLAIN: Final = {"←": "<-", "→": "->", "·": "-", "×": "x", "…": "..."}
 
 
 class Preview(Frozen):
-    """One order, as far as it could be understood: the draft, else the canonical order, else its number alone.
+    """One order, as far as it could be understood: the draft, else the canonical order, else what arrived.
 
-    `order` is as the pair's conditions see it.
+    `order` is as the pair's conditions see it, `payload` as the webhook's edge hands it on: without card numbers.
+    `notes` say what happens to it before the transform.
     """
 
     result: Transformed
     order_number: str
+    payload: dict[str, Any]
+    notes: list[str] = []
     order: Order | None = None
     header: Columns = {}
     lines: list[Columns] = []
@@ -41,17 +48,23 @@ class Preview(Frozen):
 
 
 def preview_of(payload: Mapping[str, Any], pair: Pair) -> Preview:
-    """Transform the order and find the source of every column."""
-    result = transform(payload, pair)
-    parsed = parse_order(payload, pair.max_lines, pair.clarity)
+    """Take the order in as its webhook's edge does, transform it, and find the source of every column."""
+    masked, masked_values = mask_card_numbers(dict(payload))
+    notes = [f"card data was masked in {_counted(masked_values, 'value')}"] if masked_values else []
+    if ignored := reason_to_ignore(masked, pair):
+        notes.append(f"nothing would be started for this order now: {ignored}")
+    result = transform(masked, pair)
+    parsed = parse_order(masked, pair.max_lines, pair.clarity)
     if isinstance(parsed, list):
-        return Preview(result=result, order_number=_number(payload))
+        return Preview(result=result, order_number=_number(masked), payload=masked, notes=notes)
     seen = order_for_rules(parsed, pair)
     if result.draft is None:
-        return Preview(result=result, order_number=parsed.number, order=seen)
+        return Preview(result=result, order_number=parsed.number, payload=masked, notes=notes, order=seen)
     return Preview(
         result=result,
         order_number=parsed.number,
+        payload=masked,
+        notes=notes,
         order=seen,
         header=header_columns(parsed, pair, result.draft),
         lines=line_columns(parsed, pair, result.draft),
@@ -85,6 +98,7 @@ def as_json(preview: Preview) -> dict[str, Any]:
         **preview.result.model_dump(mode="json"),
         "order_number": preview.order_number,
         "understood": understood,
+        "notes": preview.notes,
         "order": preview.order.model_dump(mode="json") if preview.order else None,
         "columns": {name: _each(table, "value") for name, table in tables.items()},
         "sources": {name: _each(table, "source") for name, table in tables.items()},
@@ -106,6 +120,8 @@ def as_text(preview: Preview, width: int, encoding: str) -> str:
     result = preview.result
     name = f"#{preview.order_number}" if preview.order_number else "An order without a number"
     page.paragraph(result.title or f"{name} · cannot be read as an order")
+    for note in preview.notes:
+        page.paragraph(f"note  {note}", indent=2)
     _problems(page, preview)
     if result.draft is not None:
         _draft(page, preview, result.draft)
@@ -113,6 +129,13 @@ def as_text(preview: Preview, width: int, encoding: str) -> str:
         page.heading("The order as it was understood; conditions in the pair file use these names")
         for path, value in _leaves(preview.order.model_dump(), ""):
             page.row(path, value, "")
+    else:
+        page.heading("The order as it arrived, by the paths that problems and corrections name")
+        values = list(_leaves(preview.payload, ""))
+        for path, value in values[:MOST_VALUES]:
+            page.row(path, value, "")
+        if len(values) > MOST_VALUES:
+            page.paragraph(f"… and {_counted(len(values) - MOST_VALUES, 'more value')}", indent=2)
     return page.text
 
 

@@ -282,6 +282,9 @@ def test_an_order_that_cannot_be_read_shows_its_number_and_every_problem(
     assert "40 problems" in text
     assert text.count("  problem  data.items[") == len(parsed["problems"]) == 40
     assert "more may show once these are corrected" in flat(text)
+    assert "data.items[0].quantity -1" in flat(text)
+    assert "more values" in flat(text).rpartition("… and ")[2]
+    assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("payload", [{}, {"data": 5}, {"data": {"number": True}}, {"type": "order.created"}])
@@ -304,6 +307,25 @@ def test_an_order_with_problems_shows_what_was_understood(tmp_path: Path, capsys
     assert "lines[1].quantity 2" in flat(text)
     assert "… (300 characters in all)" in flat(text)
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_card_numbers_are_masked_as_on_the_way_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    order = sample("01-consumer-new")
+    order["data"]["notes"] = "my card 4111 1111 1111 1111, thanks"
+    for quantity in (1, -1):
+        order["data"]["items"][0]["quantity"] = quantity
+        file = order_file(tmp_path, order)
+        text, whole = shown(capsys, file), shown(capsys, file, "--json")
+        assert "note card data was masked in 1 value" in flat(text)
+        assert json.loads(whole)["notes"] == ["card data was masked in 1 value"]
+        assert "my card [masked], thanks" in flat(text)
+        assert "1111" not in text + whole
+
+
+def test_an_order_that_would_not_start_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    order = sample("01-consumer-new")
+    order["data"]["status"] = "On Hold"
+    assert "note nothing would be started for this order now:" in flat(shown(capsys, order_file(tmp_path, order)))
 
 
 # ---- output ---------------------------------------------------------------------------------------------------------
@@ -381,6 +403,7 @@ def refused(capsys: pytest.CaptureFixture[str], file: Path, pair_name: str = "de
         ('{"data": 1}'.encode("utf-16"), "is not text in UTF-8"),
         (b'{"data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "is nested too deeply"),
         (b'{"data": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001, "is nested too deeply"),
+        (b'{"data": ' + b"[" * 700 + b"]" * 700 + b"}", "is nested too deeply"),
     ],
 )
 def test_a_file_that_holds_no_order_is_refused(

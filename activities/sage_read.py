@@ -15,13 +15,13 @@ from connectors.sage100.item_catalogue import ItemCatalogue
 from connectors.sage100.match_index import MatchIndex
 from connectors.sage100.odbc import SageReader
 from contracts.messages import CustomerFound, FactsRequest, FindCustomer, ReadShipments, ShipmentsRead
-from mappings.accounts import house_account
+from mappings.accounts import house_account, needs_ship_tos
 from mappings.checks import basket_minutes
 from mappings.customer_match import CustomerRecord, match_customer
 from mappings.facts import facts_from, unknown_codes
 from mappings.item_candidates import ItemCandidate, nearest_items
 from mappings.items import wanted_codes
-from mappings.pair import Check, Pair, ShipToRule
+from mappings.pair import Check, Pair
 from mappings.readiness import without_waiting
 from mappings.sales_order import CustomerKey, CustomerSearch, SageFacts
 
@@ -77,7 +77,8 @@ class SageReadActivities:
         )
         facts = look()
         customer = facts.match.customer
-        if customer is not None and self._pair.customers.ship_to is ShipToRule.KNOWN:
+        account = next((one for one in candidates if one.key == customer), None)
+        if customer is not None and account is not None and needs_ship_tos(account, self._pair):
             look = partial(look, ship_tos=await self._reader.ship_to_addresses(customer))
             facts = look()
         if unknown := unknown_codes(draft, facts, request.decisions):

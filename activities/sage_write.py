@@ -6,6 +6,7 @@ for a poll of Temporal (design, processes).
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -39,7 +40,7 @@ from mappings.customer_match import CustomerRecord
 from mappings.items import ItemFacts
 from mappings.pair import Pair, PriceSource
 from mappings.problems import Finding, HoldReason, Problem
-from mappings.sales_order import CustomerKey, SalesOrder, SalesOrderOnSage
+from mappings.sales_order import CustomerKey, SalesOrder, SalesOrderOnSage, ShipToAddress
 
 ON_HOLD = "H"
 """SO_SalesOrderHeader.OrderStatus of an order on hold."""
@@ -181,6 +182,8 @@ class SageWriteActivities:
         held_in_sage = [problem for finding in findings for problem in finding.problems]
         if held_in_sage or not self._pair.sage.preview:
             order = order.model_copy(update={"OrderStatus": ON_HOLD})
+        if request.ship_to_to_add is not None:
+            order = await self._with_new_ship_to(order, customer, request.ship_to_to_add)
         try:
             created = await self._sales_orders.create_sales_order(number, order)
         except AlreadyExists:
@@ -193,6 +196,13 @@ class SageWriteActivities:
             return result
         # Somebody at the order desk may have taken the same pieces between the look and the create (rules 7).
         return result.model_copy(update={"short_after": fell_short(created, await self._reader.items(codes))})
+
+    async def _with_new_ship_to(self, order: SalesOrder, customer: CustomerKey, ship_to: ShipToAddress) -> SalesOrder:
+        """The pair's opt-in: the address becomes one of the account's. Its code follows from the address, so that what
+        exists is what an earlier attempt made."""
+        with contextlib.suppress(AlreadyExists):
+            await self._customers.create_ship_to(customer, ship_to)
+        return order.model_copy(update={"ShipToCode": ship_to.ShipToCode})
 
     async def _decide(
         self,

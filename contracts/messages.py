@@ -25,6 +25,7 @@ from mappings.sales_order import (
     ExpectedTotals,
     SalesOrder,
     SalesOrderOnSage,
+    ShipToAddress,
 )
 from mappings.shipments import CancelledItem, OrderProgress, SalesOrderStanding, ShipmentInvoice
 
@@ -97,7 +98,8 @@ class Release(Frozen):
     items: dict[str, str] = {}
     """With `use_item`: Clarity item id → ItemCode."""
     remember: bool = False
-    """With `use_item`: keep the choice in Sage as an alias (IM_AliasItem)."""
+    """With `use_item`: keep the choice in Sage as an alias (IM_AliasItem). With `use_customer`: the buyer's later
+    orders go to this account by themselves (a cross-reference at Clarity)."""
     customer_no: str = Field(default="", max_length=23)
     """With `use_customer`: division-number, `00-ABC001`."""
     winner: Side | None = None
@@ -250,6 +252,8 @@ class CreateSalesOrder(Frozen):
     checks: list[Check] | None = None
     look_first: bool = False
     """An earlier create under this number had an unknown or a differing outcome: read it before anything else."""
+    ship_to_to_add: ShipToAddress | None = None
+    """By the pair's opt-in: create it on the account first, under its code, and name it on the order."""
     authenticated: bool = True
     """The account was named by its number or our cross-reference (rules 6)."""
 

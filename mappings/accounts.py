@@ -14,7 +14,6 @@ from mappings.customer_match import (
     is_same_place,
     web_customer_id,
 )
-from mappings.frozen import Frozen
 from mappings.pair import NewShipTo, Pair, ShipToRule
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.sales_order import (
@@ -24,25 +23,12 @@ from mappings.sales_order import (
     CustomerMatch,
     CustomerSearch,
     SalesOrder,
+    ShipToAddress,
 )
 from mappings.similarity import Street, is_same_name, street_of
 
 BILL_TO: Final = ("Name", "Address1", "Address2", "Address3", "City", "State", "ZipCode", "CountryCode")
 """The columns `BillTo…` and `ShipTo…` of an order."""
-
-
-class ShipToAddress(Frozen):
-    """SO_ShipToAddress, as far as comparing needs it."""
-
-    ShipToCode: str
-    ShipToName: str = ""
-    ShipToAddress1: str = ""
-    ShipToAddress2: str = ""
-    ShipToAddress3: str = ""
-    ShipToCity: str = ""
-    ShipToState: str = ""
-    ShipToZipCode: str = ""
-    ShipToCountryCode: str = ""
 
 
 def known_ship_to(order: SalesOrder, known: Sequence[ShipToAddress], pair: Pair) -> str:

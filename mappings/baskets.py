@@ -13,7 +13,7 @@ from mappings.sales_order import LineOrigin, SalesOrder
 
 
 class RecentBasket(Frozen):
-    """A live order of the account: its goods by ItemCode (standard unit), and when it was created (company time, naive)."""
+    """A live order of the account: goods by ItemCode (standard unit), and when it was created (company time, naive)."""
 
     SalesOrderNo: str
     UDF_WEB_ORDER_ID: str = ""

@@ -59,8 +59,11 @@ class Buyer(Party):
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether an account number or our cross-reference came with the order: a guest may type anything (rules 6)."""
-        return bool(self.account_no or self.customer_reference)
+        """Whether a signed-in buyer came with an account number or our cross-reference (rules 6).
+
+        A guest, who has no `clarity_id`, may type anything.
+        """
+        return bool(self.clarity_id and (self.account_no or self.customer_reference))
 
 
 class OrderLine(Frozen):

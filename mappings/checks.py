@@ -249,6 +249,25 @@ def shortages(order: SalesOrder, items: Mapping[str, ItemFacts], pair: Pair) -> 
     ]
 
 
+def routed(order: SalesOrder, items: Mapping[str, ItemFacts], pair: Pair) -> SalesOrder:
+    """Each line from the first of its warehouses that can ship all of it (`else_from`), beside the lines before it."""
+    left: dict[tuple[str, str], Decimal] = {}
+    lines = []
+    for line in order.Lines:
+        if _takes_stock(line, items, pair):
+            item = items[line.ItemCode]
+            needed = line.QuantityOrdered * item.conversion(line)
+            places = [_warehouse(line, item), *line.else_from]
+            for place in places:
+                left.setdefault((line.ItemCode, place), _available(item, place))
+            chosen = next((place for place in places if left[line.ItemCode, place] >= needed), places[0])
+            left[line.ItemCode, chosen] -= needed
+            if chosen != places[0]:
+                line = line.model_copy(update={"WarehouseCode": chosen})  # noqa: PLW2901
+        lines.append(line)
+    return order.model_copy(update={"Lines": lines})
+
+
 def _takes_stock(line: SalesOrderLine, items: Mapping[str, ItemFacts], pair: Pair) -> bool:
     return (
         line.origin is LineOrigin.ITEM

@@ -47,6 +47,8 @@ class Decisions(Frozen):
     """Findings that a person has approved (`Finding.approvals`): they are not found again, and no others are passed."""
     items: list[ItemDecision] = []
     customer: CustomerKey | None = None
+    remember_customer: bool = False
+    """With `customer`: the buyer's later orders go to this account by themselves (our cross-reference at Clarity)."""
     create_customer: bool = False
     stock: StockDecision | None = None
     winner: Side | None = None
@@ -66,13 +68,19 @@ class Decisions(Frozen):
         ids = {one.item_id for one in chosen}
         return self.model_copy(update={"items": [*(one for one in self.items if one.item_id not in ids), *chosen]})
 
-    def with_customer(self, customer: CustomerKey) -> "Decisions":
-        """The same, and this is the buyer's account."""
-        return self.model_copy(update={"customer": customer, "create_customer": False})
+    def with_customer(self, customer: CustomerKey, *, remember: bool = False) -> "Decisions":
+        """The same, and this is the buyer's account; `remember` for later orders, too."""
+        chosen = {"customer": customer, "remember_customer": remember, "create_customer": False}
+        return self.model_copy(update=chosen)
 
     def after_correction(self) -> "Decisions":
         """What stays valid when support corrects the order: who and what, not how much."""
-        return Decisions(items=self.items, customer=self.customer, create_customer=self.create_customer)
+        return Decisions(
+            items=self.items,
+            customer=self.customer,
+            remember_customer=self.remember_customer,
+            create_customer=self.create_customer,
+        )
 
 
 UNDECIDED = Decisions()

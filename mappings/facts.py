@@ -8,9 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
-from mappings.accounts import ShipToAddress, known_ship_to, match_house_account
+from mappings.accounts import (
+    known_ship_to,
+    match_house_account,
+    new_ship_to,
+    other_bill_to,
+    ship_to_to_add,
+    with_own_bill_to,
+)
 from mappings.baskets import RecentBasket
-from mappings.checks import not_approved, run_checks
+from mappings.checks import not_approved, routed, run_checks
 from mappings.customer_match import CustomerRecord, match_customer
 from mappings.decisions import UNDECIDED, Decisions
 from mappings.item_candidates import ItemCandidate, suggestion_for
@@ -29,6 +36,7 @@ from mappings.sales_order import (
     SalesOrder,
     SalesOrderLine,
     SalesOrderOnSage,
+    ShipToAddress,
 )
 
 NOTHING_NEAR: Final[Mapping[str, Sequence[ItemCandidate]]] = {}
@@ -95,7 +103,8 @@ def facts_from(
 
     `invoiced` names orders of this purchase order number that only invoices know; `decisions` is what people decided
     on this order: it stands in for what the rules cannot know, never for what Sage says. `resolved` is the account
-    that the buyer's resolution found. `nearest` has what unknown codes may mean, `payment_method` is AR_PaymentType's of the draft's PaymentType (None: not on file).
+    that the buyer's resolution found. `nearest` has what unknown codes may mean, `payment_method` is AR_PaymentType's
+    of the draft's PaymentType (None: not on file).
     """
     match = (
         decided_customer(decisions, candidates, pair)
@@ -118,20 +127,29 @@ def facts_from(
     if match.decision is CustomerDecision.REVIEW:
         findings.append(_review(match))
     customer = next((candidate for candidate in candidates if candidate.key == match.customer), None)
+    remarks: list[str] = []
+    added: ShipToAddress | None = None
     if match.customer is not None:
         order = order.for_customer(match.customer)
         order = order.model_copy(update={"ShipToCode": known_ship_to(order, ship_tos, pair)})
-        if customer is not None:
-            order = order.model_copy(update={"TermsCode": customer.TermsCode})
     prepaid = draft.expected.grand <= draft.expected.paid
+    if customer is not None:
+        order = order.model_copy(update={"TermsCode": customer.TermsCode})
+        remarks = [text] if (text := other_bill_to(order, customer, pair)) else []
+        order = with_own_bill_to(order, customer, pair)
+        added = None if order.ShipToCode else ship_to_to_add(order, customer, ship_tos, pair)
+        strange = None if order.ShipToCode else new_ship_to(order, customer, ship_tos, pair, paid=prepaid)
+        if strange is not None and (left := not_approved(strange, decisions)) is not None:
+            findings.append(left)
     if prepaid or match.decision is CustomerDecision.CREATE:
         # Rules 5: prepaid orders carry the prepaid TermsCode; a new web customer has no other. Money down on an
         # account with terms leaves the rest on those terms.
         order = order.model_copy(update={"TermsCode": pair.customers.terms_code})
     if unknown is None:
+        order = routed(order, items, pair)
         checked = run_checks(order, draft.expected, customer, items, pair, decisions, recent, draft.checks)
         findings += [finding for finding in checked if not finding.in_sage]
-    return SageFacts(sales_order=order, match=match, findings=findings)
+    return SageFacts(sales_order=order, match=match, findings=findings, remarks=remarks, ship_to_to_add=added)
 
 
 CLEARING_METHODS = frozenset({"O", "C"})

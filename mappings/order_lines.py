@@ -109,6 +109,7 @@ def _item(
         problems += _lost_by_rounding(index, line, exact, price, total, pair)
         rounding[line.taxable] += total - cents(line.quantity * price)
     context = line_context(order, line)
+    warehouse, else_from = _warehouse(order, line, pair, problems)
     return SalesOrderLine(
         origin=LineOrigin.ITEM,
         sku=line.sku,
@@ -116,7 +117,9 @@ def _item(
         ItemType=SageItemType.REGULAR,
         QuantityOrdered=line.quantity,
         UnitPrice=None if by_sage else price,
-        WarehouseCode=_warehouse(order, line, pair, problems),
+        UnitOfMeasure=line.attributes.get(pair.order.unit_attribute, "") if pair.order.unit_attribute else "",
+        WarehouseCode=warehouse,
+        else_from=else_from,
         TaxClass="" if line.taxable else pair.charges.non_taxable_class,
         UDF_WEB_LINE_ID=line.item_id,
         extra=values(pair.order.line_values, context, "pair.order.line_values", pair, problems),
@@ -146,15 +149,14 @@ def _lost_by_rounding(
     yield Problem(field=f"data.items[{index}].unitPrice", message=message, suggestion=remedy)
 
 
-def _warehouse(order: Order, line: OrderLine, pair: Pair, problems: list[Problem]) -> str:
-    """The first rule that holds for the line, else the pair's warehouse."""
-    if not pair.order.warehouses:
-        return pair.order.warehouse
-    context = line_context(order, line)
-    for index, rule in enumerate(pair.order.warehouses):
-        if holds(rule.when, context, f"pair.order.warehouses[{index}].when", problems):
-            return rule.warehouse
-    return pair.order.warehouse
+def _warehouse(order: Order, line: OrderLine, pair: Pair, problems: list[Problem]) -> tuple[str, list[str]]:
+    """The first rule that holds for the line, else the pair's warehouse; and where else, when stock is short there."""
+    if pair.order.warehouses:
+        context = line_context(order, line)
+        for index, rule in enumerate(pair.order.warehouses):
+            if holds(rule.when, context, f"pair.order.warehouses[{index}].when", problems):
+                return rule.warehouse, rule.else_from
+    return pair.order.warehouse, pair.order.else_from
 
 
 def _line_discounts(order: Order, pair: Pair) -> Iterator[SalesOrderLine]:

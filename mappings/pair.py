@@ -35,11 +35,15 @@ from mappings.codes import (
     OptionalCustomerType,
     OptionalItemCode,
     OptionalPaymentType,
+    OptionalTaxClass,
+    OptionalTaxSchedule,
+    OptionalUnit,
     OptionalWarehouse,
     ShipViaCode,
     TaxClass,
     TaxSchedule,
     TermsCode,
+    Unit,
     Warehouse,
     Word,
     unknown_region,
@@ -201,6 +205,8 @@ class WarehouseRule(Section):
     """The lines that it is for."""
     warehouse: Warehouse
     """WarehouseCode of those lines."""
+    else_from: list[Warehouse] = []
+    """Where that warehouse cannot ship the whole line: the first of these that can; none can: it stays."""
 
 
 class HeaderRule(Section):
@@ -260,10 +266,12 @@ class OrderRules(Section):
     """Likewise for the lines of items, e.g. `UDF_ENGRAVING: line.attributes&["engraving"]`."""
     unit_attribute: str = ""
     """Clarity's attribute of an item that names the unit of its quantity (`unitOfMeasure`); without, the sales unit."""
-    units: dict[str, str] = {}
+    units: dict[Word, Unit] = {}
     """The shop's names of units → Sage's (UnitOfMeasure), such as `cs: CASE`; case is ignored."""
     warehouses: list[WarehouseRule] = []
     """Before `warehouse`, line by line."""
+    else_from: list[Warehouse] = []
+    """As `warehouses[].else_from`, for lines that ship from `warehouse`."""
     ship_via: list[ShipVia] = []
     """Clarity's ways of shipping, the first that fits; an order that fits none is held."""
 
@@ -328,9 +336,9 @@ class Freight(Section):
 class DiscountCode(Section):
     """What a discount code is in Sage."""
 
-    item: str = Field(min_length=1, max_length=30)
+    item: ItemCode
     """The charge item that posts to the discount's account."""
-    tax_class: str = Field(default="", max_length=2)
+    tax_class: OptionalTaxClass = ""
     """SO_SalesOrderDetail.TaxClass of the whole discount, e.g. `NT` for free shipping where freight is untaxed;
     without, it is shared between taxable and exempt goods as `order_discount` is."""
 
@@ -344,7 +352,7 @@ class Charges(Section):
     """A line of its own, or a lower price of the item."""
     order_discount: ItemCode
     """The item of discounts on the whole order: shared between taxable and exempt goods and fees by their amounts."""
-    discounts: dict[str, DiscountCode] = {}
+    discounts: dict[Word, DiscountCode] = {}
     """Discount code → item and tax class, e.g. `FREESHIP: {item: /WEBFRT, tax_class: NT}`; compared without case. A
     code that is not named takes `order_discount`."""
     rounding: ItemCode
@@ -596,11 +604,11 @@ class Customers(Section):
     """Whether an order may name a ship-to address of its account."""
     new_ship_to: NewShipTo = NewShipTo.HOLD_UNPAID
     """On accounts with terms: an address that Sage does not know of the account."""
-    tax_schedule: str = Field(default="", max_length=9)
+    tax_schedule: OptionalTaxSchedule = ""
     """AR_Customer.TaxSchedule of created customers; without, the schedule of their first order's ship-to."""
-    guest_ids: list[str] = []
+    guest_ids: list[Word] = []
     """Customer ids that Clarity gives every guest, beside 0, -1, the zero GUID, `guest` and `anonymous`: nobody's."""
-    role_mailboxes: list[str] = []
+    role_mailboxes: list[Word] = []
     """Local parts that belong to nobody in particular and never match, beside the usual ones (`info`, `sales`, …)."""
     header: dict[CustomerColumn, str] = {}
     """Fixed values of created customers by AR_Customer column, e.g. `SalespersonNo: "0100"`."""
@@ -668,9 +676,9 @@ class HoldKept(StrEnum):
 class ItemEntry(Section):
     """What a SKU of the shop stands for; `SKU: ItemCode` is short for one in the item's sales unit."""
 
-    item: str = Field(min_length=1, max_length=30)
+    item: ItemCode
     """CI_Item.ItemCode."""
-    unit: str = Field(default="", max_length=4)
+    unit: OptionalUnit = ""
     """SO_SalesOrderDetail.UnitOfMeasure: the item's sales, standard or purchase unit."""
 
     def __str__(self) -> str:
@@ -920,7 +928,7 @@ class Pair(Section):
                 "policy: line does not go with charges.freight.amount: actual, as Clarity's tax is on the freight that "
                 "it charged"
             )
-            remedy = "Write amount: charged, or let Sage work out the tax (policy: sage)."
+            remedy = "Write charges.freight.amount: charged, or let Sage work out the tax (policy: sage)."
             refuse([Contradiction(("policy",), problem, remedy)])
         return value
 

@@ -245,6 +245,8 @@ order.header_values  order: {header_values: {UDF_GIFT_MESSAGE: "attributes&['gif
 order.line_values  order: {line_values: {UDF_ENGRAVING: "line.attributes&['engraving']"}}
 order.warehouses  order: {warehouse: "000", warehouses: [{when: "line.quantity >= 50", warehouse: "001"}]}
 order.warehouses[].when  order: {warehouses: [{when: "order.shipping.region in ['CA', 'OR']", warehouse: "002"}]}
+order.warehouses[].else_from  order: {warehouses: [{when: "line.quantity > 9", warehouse: "002", else_from: ["000"]}]}
+order.else_from  order: {warehouse: "000", else_from: ["001", "002"]}
 order.warehouses[].warehouse  order: {warehouses: [{when: "line.sku.starts_with('DESK')", warehouse: "001"}]}
 order.ship_via  order: {ship_via: [{carrier: UPS, method: Ground, ship_via: UPS GROUND}]}
 order.ship_via[].ship_via  order: {ship_via: [{method: Pickup, ship_via: WILL CALL}]}

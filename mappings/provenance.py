@@ -236,8 +236,12 @@ def _warehouse(index: int, order: Order, pair: Pair) -> str:
     context = line_context(order_for_rules(order, pair), order.lines[index])
     for number, rule in enumerate(pair.order.warehouses):
         if holds(rule.when, context, "", []):
-            return f"order.warehouses[{number}]: {rule.when}"
-    return "order.warehouse"
+            return f"order.warehouses[{number}]: {rule.when}" + _or_else(rule.else_from)
+    return "order.warehouse" + _or_else(pair.order.else_from)
+
+
+def _or_else(warehouses: list[str]) -> str:
+    return f"; where it is short, {', '.join(warehouses)} (by stock in Sage)" if warehouses else ""
 
 
 def _comment(line: SalesOrderLine, order: Order) -> Columns:

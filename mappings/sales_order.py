@@ -65,6 +65,8 @@ class SalesOrderLine(Frozen):
     UnitOfMeasureConvFactor: Decimal | None = None
     """Standard units per unit of the line; None until the item has been looked up."""
     WarehouseCode: str = ""
+    else_from: list[str] = []
+    """Warehouses to look at when that one cannot ship the whole line, in their order. Not sent."""
     TaxClass: str = ""
     CommentText: str = ""
     UDF_WEB_LINE_ID: str = ""
@@ -205,8 +207,8 @@ class CustomerSearch(Frozen):
 
     @property
     def is_authenticated(self) -> bool:
-        """The buyer came with an account number or our cross-reference (rules 6)."""
-        return bool(self.account_no or self.customer_reference)
+        """The buyer is signed in at Clarity, and came with an account number or our cross-reference (rules 6)."""
+        return bool(self.clarity_id and (self.account_no or self.customer_reference))
 
     match_key: str
     """What simultaneous first orders of one person share (`mappings.customer_match.match_key`)."""
@@ -335,6 +337,20 @@ class CustomerMatch(Frozen):
     candidates: list[CustomerCandidate] = []
 
 
+class ShipToAddress(Frozen):
+    """SO_ShipToAddress, as far as comparing needs it."""
+
+    ShipToCode: str
+    ShipToName: str = ""
+    ShipToAddress1: str = ""
+    ShipToAddress2: str = ""
+    ShipToAddress3: str = ""
+    ShipToCity: str = ""
+    ShipToState: str = ""
+    ShipToZipCode: str = ""
+    ShipToCountryCode: str = ""
+
+
 class SageFacts(Frozen):
     """What one look at Sage told about an order (`read_sage_facts`).
 
@@ -348,3 +364,7 @@ class SageFacts(Frozen):
     sales_order: SalesOrder
     match: CustomerMatch
     findings: list[Finding] = []
+    remarks: list[str] = []
+    """What a person may want to know, and stops nothing."""
+    ship_to_to_add: ShipToAddress | None = None
+    """By the pair's opt-in, the ship-to that the account gets with this order (rules 6)."""

@@ -41,6 +41,9 @@ def transform(payload: Mapping[str, Any], pair: Pair) -> Transformed:
     order = parse_order(payload, pair.max_lines, pair.clarity)
     if isinstance(order, list):
         return Transformed(mapping_version=pair.version, problems=order)
+    # What the shop gives to every guest is nobody's id (rules 6).
+    known = {"clarity_id": web_customer_id(order.buyer.clarity_id, pair)}
+    order = order.model_copy(update={"buyer": order.buyer.model_copy(update=known)})
     problems: list[Problem] = []
     draft = _draft(order, pair, problems)
     return Transformed(
@@ -53,6 +56,7 @@ def transform(payload: Mapping[str, Any], pair: Pair) -> Transformed:
             *arithmetic_warnings(order),
             *payment_warnings(order.payments),
             *exemption_warnings(order),
+            *address_warnings(order),
         ],
     )
 
@@ -175,6 +179,15 @@ def _in_codes(address: Address, path: str) -> Address:
 def company_date(order: Order, pair: Pair) -> date:
     """The day of the checkout in the company's time zone (rules 4)."""
     return order.created.astimezone(pair.company.zone).date()
+
+
+def address_warnings(order: Order) -> Iterator[str]:
+    """What is unusual about an address, and no problem."""
+    addresses = {"data.shippingAddress": order.shipping}
+    if order.billing.line1 and order.billing != order.shipping:
+        addresses["data.billingAddress"] = order.billing
+    for path, address in addresses.items():
+        yield from (f"{path}: {remark}" for remark in normalise_address(address, path).remarks)
 
 
 def exemption_warnings(order: Order) -> Iterator[str]:

@@ -154,7 +154,7 @@ MEANING = {
     ReleaseAction.CANCEL: "end the order; Clarity is told",
     ReleaseAction.CORRECT: "correct Clarity's order here (a JSON merge patch, items by their id) and try again",
     ReleaseAction.USE_ITEM: "say which Sage item is meant; with remember it becomes an alias in Sage",
-    ReleaseAction.USE_CUSTOMER: "say which account the order is for",
+    ReleaseAction.USE_CUSTOMER: "say which account the order is for; with remember also the buyer's later orders",
     ReleaseAction.CREATE_CUSTOMER: "the buyer is new: create an account",
     ReleaseAction.APPROVE: "it is all right as it is: go on",
     ReleaseAction.BACKORDER: "create it in Sage; short lines wait until all of them is there",
@@ -177,7 +177,7 @@ def needed(action: ReleaseAction, hold: HoldView) -> dict[str, object]:
             return {"items": chosen or {"<item id>": "<ItemCode>"}, "remember": False}
         case ReleaseAction.USE_CUSTOMER:
             named = [match[1] for problem in hold.problems if (match := CUSTOMER_FIELD.fullmatch(problem.field))]
-            return {"customer_no": named[0] if named else "<division-number>"}
+            return {"customer_no": named[0] if named else "<division-number>", "remember": False}
         case ReleaseAction.APPROVE if hold.reason is HoldReason.TOTAL_MISMATCH:
             return {"winner": "sage"}
     return {}

@@ -61,6 +61,7 @@ from contracts.messages import (
     actions_for,
 )
 from contracts.search_attributes import OrderState
+from mappings.customer_match import BY_CROSS_REFERENCE_IN_SAGE, may_be_remembered
 from mappings.decisions import Decisions
 from mappings.intake import is_older
 from mappings.problems import Finding, HoldReason, Problem
@@ -163,6 +164,10 @@ class OrderFulfillmentWorkflow:
         """A look at stock is under way for the hold that is open."""
         self.pending: ClarityOrderChanged | None = None
         """What Clarity sent while it was unknown whether Sage has the order; honoured as soon as that is known."""
+        self.customer_by = ""
+        """What named the account, in the words of the matching."""
+        self.answered_customer: CustomerKey | None = None
+        """The account that the buyer's resolution answered, found or created."""
         self.resolved: CustomerKey | None = None
         """The account that the buyer's resolution found (not created): the order looks at Sage again with it."""
         self.shipped_at: datetime | None = None
@@ -251,6 +256,7 @@ class OrderFulfillmentWorkflow:
             facts = await self.look_up(draft)
             if facts.existing is not None and not self.is_own_attempt(facts.existing):
                 self.adopt(facts.existing)
+                self.customer_by = facts.match.by if facts.match.customer == self.customer else ""
                 self.note(f"Sales order {self.sales_order_no} with this web order id was already in Sage")
                 for difference in facts.differences:
                     self.note(f"Sage's order differs from Clarity's: {difference}")
@@ -260,6 +266,8 @@ class OrderFulfillmentWorkflow:
             if facts.existing is None:
                 # Whatever an earlier create did: it is not in Sage.
                 self.outcome_known()
+            for remark in [*self.transformed.warnings, *facts.remarks][:20]:
+                self.remark(remark)
             await self.stop_if_asked()
             if self.changed:
                 continue
@@ -314,7 +322,7 @@ class OrderFulfillmentWorkflow:
     async def settle_customer(self, draft: Draft, facts: SageFacts) -> bool:
         """The account to use: the one that matched, or one that the resolution answers. False: start over."""
         if facts.match.decision is CustomerDecision.MATCHED:
-            self.customer = facts.match.customer
+            self.customer, self.customer_by = facts.match.customer, facts.match.by
             self.note(f"Customer {self.customer} by {facts.match.by}")
             return True
         self.customer_answer = None
@@ -354,7 +362,7 @@ class OrderFulfillmentWorkflow:
         if self.decisions.create_customer:
             # Created once: whatever comes next, this is the buyer's account.
             self.decisions = self.decisions.with_customer(answer.customer)
-        self.customer = answer.customer
+        self.customer = self.answered_customer = answer.customer
         if answer.created or self.resolved == answer.customer:
             return True
         # Found, not created: its terms, aliases and ship-tos are not those that the first look assumed.
@@ -396,7 +404,8 @@ class OrderFulfillmentWorkflow:
                         decisions=self.decisions,
                         checks=draft.checks,
                         look_first=tried_before,
-                        authenticated=draft.customer.is_authenticated or self.decisions.customer is not None,
+                        ship_to_to_add=facts.ship_to_to_add,
+                        authenticated=self.is_authenticated(draft),
                     ),
                     queues.sage_write(self.pair),
                     f"Preview, compare, create {self.reserved_number} for {customer}",
@@ -436,6 +445,15 @@ class OrderFulfillmentWorkflow:
             await self.remember_items()
             return True
 
+    def is_authenticated(self, draft: Draft) -> bool:
+        """Whether the buyer surely is this account (rules 6): signed in with its number or our cross-reference, or a
+        person said so."""
+        return (
+            draft.customer.is_authenticated
+            or self.decisions.customer is not None
+            or self.customer_by == BY_CROSS_REFERENCE_IN_SAGE
+        )
+
     def note_back_orders(self, order: SalesOrderOnSage) -> None:
         """What waits for stock from the start."""
         waiting = [line for line in order.Lines if line.QuantityBackordered > 0]
@@ -451,9 +469,7 @@ class OrderFulfillmentWorkflow:
             self.step(f"Sage to remember {choice.sku} as {choice.ItemCode}")
             result = await self.insist(
                 SageWriteActivities.remember_alias,
-                RememberAlias(
-                    pair=self.pair, AliasItemNo=choice.sku, ItemCode=choice.ItemCode, customer=self.customer
-                ),
+                RememberAlias(pair=self.pair, AliasItemNo=choice.sku, ItemCode=choice.ItemCode, customer=self.customer),
                 queues.sage_write(self.pair),
                 f"Sage: {choice.sku} is an alias of {choice.ItemCode} from now on"[:190],
             )
@@ -499,8 +515,15 @@ class OrderFulfillmentWorkflow:
             order_id=self.order_id,
             SalesOrderNo=self.sales_order_no,
             customer=customer,
-            clarity_customer_id=draft.customer.clarity_id,
+            clarity_customer_id=draft.customer.clarity_id if self.may_be_remembered() else "",
         )
+
+    def may_be_remembered(self) -> bool:
+        """Whether the buyer's later orders may go to this account by themselves (rules 6): not by one decision of a
+        person about one order, unless it was said so."""
+        if self.customer is not None and self.customer == self.answered_customer:
+            return True
+        return may_be_remembered(self.customer_by, said=self.decisions.remember_customer)
 
     async def follow_shipments(self, *, read_first: bool) -> None:
         """Wait for shipments and tell Clarity each package, until everything is shipped and posted.
@@ -1186,7 +1209,7 @@ class OrderFulfillmentWorkflow:
             self.note("Clarity cancelled the order")
         else:
             self.payload, self.changed = change.payload, True
-            self.decisions, self.resolved = Decisions(), None
+            self.decisions, self.resolved, self.answered_customer = Decisions(), None, None
             self.note("Clarity sent a newer version of the order; it replaces the one before")
         self.look_again(change.event)
 
@@ -1250,6 +1273,11 @@ class OrderFulfillmentWorkflow:
             oldest = next((place for place, entry in enumerate(self.trail) if not entry.decision), 0)
             del self.trail[oldest]
         self.trail.append(TrailEntry(at=workflow.now(), what=what, decision=decision))
+
+    def remark(self, what: str) -> None:
+        """Something to know that stops nothing; said once."""
+        if not any(entry.what == what for entry in self.trail):
+            self.note(what)
 
     def alert(self, kind: AlertKind, text: str) -> None:
         """Tell people, beside the order's own way: a channel that is down never blocks an order."""

@@ -129,7 +129,9 @@ def decided(decisions: Decisions, checked: Checked) -> Decisions:
         case ReleaseAction.USE_ITEM:
             return decisions.choose_items(list(checked.items))
         case ReleaseAction.USE_CUSTOMER:
-            return decisions if checked.customer is None else decisions.with_customer(checked.customer)
+            if checked.customer is None:
+                return decisions
+            return decisions.with_customer(checked.customer, remember=release.remember)
         case ReleaseAction.CREATE_CUSTOMER:
             return decisions.model_copy(update={"customer": None, "create_customer": True})
         case ReleaseAction.BACKORDER:

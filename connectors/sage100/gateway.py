@@ -14,7 +14,15 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from connectors.errors import NotFound, RetryLater
 from connectors.http import ApiKey, BearerToken, Json, JsonApi, SignIn
-from mappings.sales_order import CustomerKey, LineOrigin, NewCustomer, SalesOrder, SalesOrderLine, SalesOrderOnSage
+from mappings.sales_order import (
+    CustomerKey,
+    LineOrigin,
+    NewCustomer,
+    SalesOrder,
+    SalesOrderLine,
+    SalesOrderOnSage,
+    ShipToAddress,
+)
 
 SYSTEM = "Sage gateway"
 
@@ -84,6 +92,10 @@ class CustomerWriter(Protocol):
 
     async def get_customer(self, key: CustomerKey) -> StoredCustomer | None:
         """The customer."""
+        ...
+
+    async def create_ship_to(self, key: CustomerKey, address: ShipToAddress) -> None:
+        """Add an address to the account; AlreadyExists when its code is taken, and nothing changed then."""
         ...
 
 
@@ -173,6 +185,12 @@ class SageGateway:
         except ValidationError as error:
             raise RetryLater(SYSTEM, "GET /AR/Customer", _unexpected(error)) from None
 
+    async def create_ship_to(self, key: CustomerKey, address: ShipToAddress) -> None:
+        """`POST /SO/ShipToAddress`."""
+        columns = {**key.model_dump(), **address.model_dump()}
+        body = {name: value for name, value in columns.items() if value}
+        await self._api.call("POST", "/SO/ShipToAddress", body=body)
+
     async def create_alias(self, alias: str, item_code: str, customer: CustomerKey | None = None) -> None:
         """`POST /IM/AliasItem`: a general alias (IM_AliasItem.Type G), or a customer's own (C)."""
         whose = {"Type": "G"} if customer is None else {"Type": "C", **customer.model_dump()}
@@ -209,7 +227,7 @@ def order_body(order: SalesOrder) -> dict[str, Any]:
 
 
 def _line_body(line: SalesOrderLine) -> dict[str, Any]:
-    columns = {**line.model_dump(exclude={"origin", "sku", "name", "discount_of", "extra"}), **line.extra}
+    columns = {**line.model_dump(exclude={"origin", "sku", "name", "discount_of", "else_from", "extra"}), **line.extra}
     if line.origin is LineOrigin.COMMENT:
         return {name: _wire(columns[name]) for name in ("ItemCode", "ItemType", "CommentText")}
     # A price of zero is a price: without one Sage takes its own.

@@ -21,7 +21,6 @@ from connectors.errors import RetryLater
 from connectors.sage100 import queries
 from connectors.sage100.driver import OdbcDriverMissing, import_pyodbc, sqlite_driver
 from connectors.sage100.queries import Statement
-from mappings.accounts import ShipToAddress
 from mappings.baskets import RecentBasket
 from mappings.customer_match import CustomerRecord, EmailSource, split_emails
 from mappings.frozen import Frozen
@@ -30,7 +29,7 @@ from mappings.items import AliasFacts, ItemFacts, WarehouseStock, spellings
 from mappings.packages import share_packages
 from mappings.pair import Sage
 from mappings.progress import allocate, in_order_unit
-from mappings.sales_order import CreatedLine, CustomerKey, SageItemType, SalesOrderOnSage
+from mappings.sales_order import CreatedLine, CustomerKey, SageItemType, SalesOrderOnSage, ShipToAddress
 from mappings.shipments import (
     InvoicedLine,
     Package,

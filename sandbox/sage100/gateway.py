@@ -342,6 +342,13 @@ def add_routes(app: FastAPI, gateway: Gateway) -> None:
         division, _, number = key.partition("-")
         return JSONResponse(await run_in_threadpool(orders.get_customer, division, number))
 
+    @app.post("/SO/ShipToAddress")
+    async def create_ship_to(request: Request) -> JSONResponse:
+        gateway.authorize(request)
+        body = await body_of(request)
+        stored = await run_in_threadpool(gateway.write, lambda: orders.create_ship_to(body))
+        return JSONResponse({name: stored[name] for name in ("ARDivisionNo", "CustomerNo", "ShipToCode")}, 201)
+
     @app.post("/IM/AliasItem")
     async def create_alias(request: Request) -> JSONResponse:
         gateway.authorize(request)

@@ -400,6 +400,23 @@ class Orders:
             self.company.insert("AR_Customer", **{"CustomerStatus": "A", **values, **self.company.created()})
         return self.get_customer(division, number)
 
+    def create_ship_to(self, body: Row) -> Row:
+        """Create under the given code; an existing one is never touched."""
+        bus, table = "SO_ShipToAddress_Bus", "SO_ShipToAddress"
+        values: Row = {}
+        for name, value in body.items():
+            if name not in TABLES[table].columns:
+                raise refuse(bus, name, "The column does not exist.")
+            values[name] = column_value(bus, table, name, value)
+        key = {name: str(values.get(name, "")) for name in ("ARDivisionNo", "CustomerNo", "ShipToCode")}
+        if not key["ShipToCode"]:
+            raise refuse(bus, "ShipToCode", "The code is required.")
+        self._active_customer(bus, key["ARDivisionNo"], key["CustomerNo"])
+        with self.company.transaction():
+            if self.company.find(table, **key) is not None:
+                raise Refusal(409, "SO_Exists", f"Ship-to {key['ShipToCode']} already exists; nothing was changed.")
+            return self.company.insert(table, **values)
+
     # ---- items ----------------------------------------------------------------------------------------------------
 
     def create_alias(self, body: Row) -> tuple[Row, int]:

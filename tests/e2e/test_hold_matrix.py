@@ -72,6 +72,8 @@ class Office:
 
     def account(self, **columns: Any) -> dict[str, Any]:
         """A dealer's account of this case, and the buyer who has it."""
+        address = {"AddressLine1": "12 Rose Street", "City": "Portland", "State": "OR", "ZipCode": "97201"}
+        columns = {**address, "CountryCode": "USA", **columns}
         columns = {"TermsCode": "01", "CustomerName": f"Dealer {self.case}", "TaxSchedule": "NONTAX", **columns}
         terms, columns["TermsCode"] = columns["TermsCode"], "01"
         body = {"ARDivisionNo": "01", "CustomerNo": f"M{self.case}", **columns}

@@ -9,7 +9,6 @@ import yaml
 
 from connectors.sage100.gateway import order_body
 from mappings.accounts import (
-    ShipToAddress,
     house_account,
     known_ship_to,
     match_house_account,
@@ -27,7 +26,7 @@ from mappings.intake import pair_of_currency
 from mappings.items import ItemFacts
 from mappings.pair import Check, CheckName, HoldKept, Pair, PairFileError, load_pairs
 from mappings.problems import HoldReason
-from mappings.sales_order import CreatedLine, CustomerDecision, Draft, ExpectedTotals, SalesOrderOnSage
+from mappings.sales_order import CreatedLine, CustomerDecision, Draft, ExpectedTotals, SalesOrderOnSage, ShipToAddress
 from mappings.transform import transform
 from tests.unit.conftest import DEMO_FILE, sample
 from tests.unit.test_matching_and_checks import account, buyer

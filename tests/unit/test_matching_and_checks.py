@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from mappings.baskets import RecentBasket
-from mappings.checks import compare_totals, net_prices, run_checks, same_order
+from mappings.checks import compare_totals, net_prices, routed, run_checks, same_order
 from mappings.customer_match import CustomerRecord, EmailSource, comparable, match_customer, match_key
 from mappings.decisions import Decisions, Side, StockDecision
 from mappings.facts import facts_from
@@ -411,3 +411,21 @@ def test_two_wrongs_that_cancel_out_are_held() -> None:
     assert finding is not None
     assert any("tax: Clarity 0.00, Sage 8.00" in problem.message for problem in finding.problems)
     assert compare_totals(expected, preview, Decisions(winner=Side.SAGE, difference=Decimal(0))) is None
+
+
+def test_lines_ship_from_the_first_warehouse_that_has_all_of_them(pair: Pair) -> None:
+    line = goods("5").Lines[0].model_copy(update={"WarehouseCode": "000", "else_from": ["001", "002"]})
+
+    def places(*quantities: int, **on_hand: int) -> list[str]:
+        stock = {f"00{name[1]}": WarehouseStock(QuantityOnHand=Decimal(there)) for name, there in on_hand.items()}
+        lines = [line.model_copy(update={"QuantityOrdered": Decimal(quantity)}) for quantity in quantities]
+        order = goods("5").model_copy(update={"Lines": lines})
+        found = routed(order, {"A": ItemFacts(ItemCode="A", warehouses=stock)}, pair)
+        return [one.WarehouseCode for one in found.Lines]
+
+    assert places(3, w0=5, w1=5) == ["000"]
+    assert places(3, w0=2, w1=2, w2=3) == ["002"]
+    assert places(3, w0=2, w1=2) == ["000"]
+    # The second line of the same item sees what the first one left.
+    assert places(3, 3, w0=5, w1=5) == ["000", "001"]
+    assert places(3, 3, 3, w0=5, w1=5) == ["000", "001", "000"]

@@ -89,6 +89,11 @@ TaxSchedule = Annotated[str, Field(min_length=1, max_length=9), _PLAIN]
 """SY_SalesTaxSchedule.TaxSchedule."""
 TaxClass = Annotated[str, Field(min_length=1, max_length=2), _PLAIN]
 """CI_Item.TaxClass."""
+OptionalTaxSchedule = Annotated[str, Field(max_length=9), _PLAIN]
+OptionalTaxClass = Annotated[str, Field(max_length=2), _PLAIN]
+Unit = Annotated[str, Field(min_length=1, max_length=4), _PLAIN]
+"""CI_UnitOfMeasure.UnitOfMeasure."""
+OptionalUnit = Annotated[str, Field(max_length=4), _PLAIN]
 TermsCode = Annotated[str, Field(min_length=1, max_length=2), _PLAIN]
 """AR_TermsCode.TermsCode."""
 Warehouse = Annotated[str, Field(min_length=1, max_length=3), _PLAIN]

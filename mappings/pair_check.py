@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from mappings.codes import unknown_region
 from mappings.pair import Pair, PairFileError, PaymentRoute, read_folder
 from mappings.pair_file import Path_, dotted
 from mappings.sage_columns import LENGTHS
@@ -20,6 +21,9 @@ BOOKED_BY_HAND: Final = (PaymentRoute.DEPOSIT_LIABILITY, PaymentRoute.PREPAYMENT
 
 USUAL_TAX_TOLERANCE: Final = Decimal(1)
 """Of an order, in the company's currency; rounding seldom differs by more."""
+
+USUAL_ROUNDING: Final = Decimal(1)
+"""Of a line, in the company's currency."""
 
 LEADS_TO_PICKING: Final = ("PrintPickingSheets", "PrintSalesOrders", "CycleCode")
 """Header columns by which a warehouse finds new orders (rules 4)."""
@@ -46,6 +50,19 @@ def warnings(pair: Pair) -> Iterator[Notice]:
             ("tax", "tolerance"),
             f"{pair.tax.tolerance} per order is more than rounding: a wrong tax schedule may pass unseen",
         )
+    if pair.charges.rounding_limit > USUAL_ROUNDING:
+        yield Notice(
+            ("charges", "rounding_limit"),
+            f"{pair.charges.rounding_limit} on one line is more than rounding: prices that the company cannot keep "
+            "may pass unseen",
+        )
+    for index, place in enumerate(pair.tax.exempt_regions):
+        country, _, region = place.rpartition("-")
+        if all(unknown_region(one, region) is not None for one in ([country] if country else ["US", "CA"])):
+            yield Notice(
+                ("tax", "exempt_regions", index),
+                f"{place!r} is no region of {country or 'the United States or Canada'}, and exempts nobody",
+            )
     for column, length in pair.columns.items():
         if length > LENGTHS.get(column, length):
             yield Notice(

@@ -286,17 +286,20 @@ class ClarityStatuses(Section):
         return self
 
     def _contradictions(self) -> Iterator[Contradiction]:
-        meanings: dict[str, ClarityOrderState] = {}
+        meanings: dict[str, tuple[ClarityOrderState, tuple[str, ...]]] = {}
         for state in ClarityOrderState:
             names: list[tuple[str, tuple[str, ...]]] = [(getattr(self, state), (state.value,))]
             names += [(name, ("also", state.value)) for name in getattr(self.also, state)]
             for written, key in names:
                 name = written.strip().casefold()
+                first, first_key = meanings.setdefault(name, (state, key))
                 if not name:
                     yield Contradiction(key, "is empty", "Write the status as Clarity calls it, or remove the key.")
-                elif meanings.setdefault(name, state) is not state:
-                    problem = f"{name!r} stands for both {meanings[name].value} and {state.value}"
-                    yield Contradiction(key, problem, "A status means one state: remove it from one of the two.")
+                elif first is not state:
+                    problem = f"{name!r} stands for both {first.value} and {state.value}"
+                    # What is written is wrong, not what was left out.
+                    where = key if key[0] in self.model_fields_set else first_key
+                    yield Contradiction(where, problem, "A status means one state: remove it from one of the two.")
 
 
 class Words(Section):
@@ -316,7 +319,11 @@ class Words(Section):
     def _a_word_means_one_thing(self) -> "Words":
         seen: dict[str, str] = {}
         refuse(
-            Contradiction((name,), f"{theirs!r} stands for {seen[theirs.casefold()]}, too", "Write another word.")
+            Contradiction(
+                (name if name in self.model_fields_set else seen[theirs.casefold()],),
+                f"{theirs!r} stands for both {seen[theirs.casefold()]} and {name}",
+                "Write another word for one of the two.",
+            )
             for name, theirs in self.model_dump().items()
             if seen.setdefault(theirs.casefold(), name) != name
         )

@@ -340,7 +340,10 @@ def _translated(entry: ErrorDetails, context: dict[str, Any], value: Any, writte
                 f"Shorten it to {context['max_length']}; codes stand here as Sage has them.",
             )
         case "string_too_short":
-            return "is empty", "Write the code as Sage has it, or remove the key where it is not needed."
+            remedy = "Write the code as Sage has it, or remove the key where it is not needed."
+            return (
+                f"has {len(written)} characters, it takes {context['min_length']}" if written else "is empty"
+            ), remedy
         case "too_short":
             return "is empty", f"Write at least {context['min_length']} of it, or remove the key."
         case "literal_error" | "enum":

@@ -128,6 +128,13 @@ _OWNED: Final[dict[SageTable, tuple[tuple[str, str], ...]]] = {
 _LINKS: Final = ("UDF_WEB_ORDER_ID", "UDF_WEB_LINE_ID", "UDF_WEB_CUSTOMER_ID")
 """The links between Clarity's records and Sage's; orders are created exactly once by the first."""
 
+_KEYS: Final = {
+    SageTable.HEADER: "order.header, header_rules or header_values",
+    SageTable.LINE: "order.line_values",
+    SageTable.CUSTOMER: "customers.header",
+}
+"""Where the columns of each table are set."""
+
 _KEPT_BY_SAGE: Final[dict[SageTable, str]] = {
     SageTable.HEADER: """
     LastInvoiceOrderDate LastInvoiceOrderNo CurrentInvoiceNo LotSerialLinesExist EBMUserType EBMSubmissionType
@@ -203,7 +210,10 @@ def cannot_be_set(column: str, table: SageTable) -> Complaint | None:
         return None
     if small in _KEPT_BY_SAGE[table].casefold().split():
         return Complaint(f"{column} is filled by Sage", "Leave it out.")
-    return Complaint(f"{table.value} has no column {column}", _perhaps(column, (*SETTABLE[table], *INSTEAD[table])))
+    remedy = _perhaps(column, (*SETTABLE[table], *INSTEAD[table]))
+    if elsewhere := _elsewhere(column, table):
+        remedy = f"It is set by {elsewhere}."
+    return Complaint(f"{table.value} has no column {column}", remedy)
 
 
 def settable_column(column: str, table: SageTable) -> str:
@@ -227,6 +237,11 @@ def has_no_length(column: str) -> Complaint | None:
     if column in LENGTHS or is_own_column(column):
         return None
     return Complaint(f"Sage has no text column {column}", _perhaps(column, LENGTHS))
+
+
+def _elsewhere(column: str, table: SageTable) -> str:
+    """The key under which another table's column may be set; empty when none has it."""
+    return next((key for other, key in _KEYS.items() if other is not table and column in SETTABLE[other]), "")
 
 
 def _perhaps(column: str, known: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ Path_ = tuple[str | int, ...]
 MAX_DEPTH: Final = 20
 """Levels of lists and keys within each other; a pair file needs six."""
 
-EXPLAINED: Final = "docs/mapping.md explains it"
+EXPLAINED: Final = "docs/pair-file.md explains it"
 
 
 class PairFileError(Exception):

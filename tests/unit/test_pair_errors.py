@@ -1,11 +1,15 @@
 """What a pair file must not say: each mistake is told with file, line, key, what is wrong and what helps."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mappings.pair import PairFileError, load_pair
 from tests.unit.conftest import DEMO_FILE
@@ -460,3 +464,57 @@ def test_keys_are_read_as_they_are_written(tmp_path: Path) -> None:
     file = tmp_path / "demo.yaml"
     file.write_text(DEMO.replace(ALIAS, "  007: A\n  yes: B\n  1_000: C\n  0x1F: D\n  ~: E"), "utf-8")
     assert list(load_pair(file).items) == ["007", "yes", "1_000", "0x1F", "~"]
+
+
+ODD = st.sampled_from(
+    [*"{}[]&*!|>%@`'\"#:,?-\t\n\x00~<=", "<<: ", "yes", "null", "[]", "{}", "1e999", "0x", "\ufeff", "é", "---\n"]
+)
+
+
+@given(place=st.integers(0, len(DEMO) - 1), cut=st.integers(0, 40), odd=ODD)
+def test_whatever_happens_to_a_file_it_loads_or_is_told_where(
+    place: int, cut: int, odd: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "fuzz.yaml"
+    file.write_bytes((DEMO[:place] + odd + DEMO[place + cut :]).encode())
+    with contextlib.suppress(PairFileError):
+        load_pair(file)
+        return
+    assert all(re.match(r".*fuzz\.yaml:\d+: \S.*: .*\. .+", line) for line in errors_of(file))
+
+
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 0, -1, "", " ", "x" * 300, [], {}, [None], {"a": None}, [[]], "2026-02-30", "{id}"]
+)
+
+
+def places(content: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    if path:
+        yield path
+    entries = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, inner in entries:
+        yield from places(inner, (*path, key))
+
+
+PLACES = list(places(yaml.safe_load(DEMO)))
+
+
+@given(place=st.sampled_from(PLACES), value=VALUES)
+def test_whatever_stands_at_a_key_it_loads_or_is_told_there(
+    place: tuple[str | int, ...], value: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    content = yaml.safe_load(DEMO)
+    *outer, last = place
+    section = content
+    for part in outer:
+        section = section[part]
+    section[last] = value
+    file = tmp_path_factory.getbasetemp() / "fuzz.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+    with contextlib.suppress(PairFileError):
+        load_pair(file)
+        return
+    for line in errors_of(file):
+        assert re.match(r".*fuzz\.yaml:\d+: \S.*: .*\. .+", line), line
+        assert "Input should" not in line, line
+        assert "valid dictionary" not in line, line

@@ -53,7 +53,10 @@ class SageReadActivities:
         found, invoiced = await self._reader.sales_orders_by_purchase_order(draft.sales_order.CustomerPONo)
         # A purchase order number alone proves nothing: buyers reuse them (rules 4).
         wanted = draft.sales_order.UDF_WEB_ORDER_ID
-        existing = next((order for order in found if wanted == order.UDF_WEB_ORDER_ID), None)
+        ours = [
+            order for order in found if wanted == order.UDF_WEB_ORDER_ID and order.SalesOrderNo not in request.deleted
+        ]
+        existing = min(ours, key=lambda order: order.is_deleted, default=None)
         codes = wanted_codes(draft, self._pair, request.decisions)
         aliases = await self._reader.aliases(codes)
         items = await self._reader.items(list(dict.fromkeys([*codes, *(alias.ItemCode for alias in aliases)])))

@@ -38,7 +38,7 @@ from mappings.checks import (
 )
 from mappings.customer_match import CustomerRecord
 from mappings.items import ItemFacts
-from mappings.pair import Pair, PriceSource
+from mappings.pair import CheckName, Pair, PriceSource
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.sales_order import CustomerKey, SalesOrder, SalesOrderOnSage, ShipToAddress
 
@@ -232,6 +232,23 @@ class SageWriteActivities:
             ],
         )
 
+    async def _credit_of(
+        self, request: CreateSalesOrder, wanted: SalesOrder, bill_to: CustomerKey
+    ) -> SalesOrderCreated | None:
+        """The hold, when the account that Sage bills may not owe this (rules 7)."""
+        checks = self._pair.checks if request.checks is None else request.checks
+        found = run_checks(
+            wanted,
+            request.expected,
+            await self._reader.customer(bill_to),
+            {},
+            self._pair,
+            request.decisions,
+            checks=[check for check in checks if check.name is CheckName.CREDIT],
+        )
+        stop = next((finding for finding in found if not finding.in_sage), None)
+        return None if stop is None else SalesOrderCreated(hold=stop.reason, problems=stop.problems, check=stop.check)
+
     async def _release_or_delete(
         self,
         request: CreateSalesOrder,
@@ -249,6 +266,8 @@ class SageWriteActivities:
             stop = SalesOrderCreated(
                 hold=HoldReason.CUSTOMER_REVIEW, problems=[billed_elsewhere(stored.bill_to, wanted)]
             )
+        if stop is None and stored.bill_to is not None:
+            stop = await self._credit_of(request, wanted, stored.bill_to)
         if stop is not None:
             await self._sales_orders.delete_sales_order(stored.SalesOrderNo)
             return stop.model_copy(update={"number_used": True})

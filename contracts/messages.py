@@ -233,6 +233,8 @@ class FactsRequest(Frozen):
     """What people decided on this order."""
     resolved: CustomerKey | None = None
     """The account that `CustomerResolutionWorkflow` found for this buyer."""
+    deleted: list[str] = []
+    """Numbers of sales orders that this order made and deleted again: history may still know them."""
 
 
 class ReserveRequest(Frozen):

@@ -134,6 +134,8 @@ class OrderFulfillmentWorkflow:
         self.customer_answer: CustomerResolved | None = None
         self.reserved_number = ""
         self.create_tried = False
+        self.deleted: list[str] = []
+        """Sales orders that were created on hold and deleted again, on a site without preview."""
         self.sales_order_no = ""
         self.lines: list[CreatedLine] = []
         self.invoices: dict[str, ShipmentInvoice] = {}
@@ -300,9 +302,19 @@ class OrderFulfillmentWorkflow:
         self.step("Sage's facts (ODBC)")
         return await self.insist(
             SageReadActivities.read_sage_facts,
-            FactsRequest(pair=self.pair, draft=draft, decisions=self.decisions, resolved=self.resolved),
+            self.facts_request(draft),
             queues.sage_read(self.pair),
             f"Items, customer, credit, stock, existing order for {draft.sales_order.CustomerPONo}",
+        )
+
+    def facts_request(self, draft: Draft) -> FactsRequest:
+        """What a look at Sage needs to know of this order."""
+        return FactsRequest(
+            pair=self.pair,
+            draft=draft,
+            decisions=self.decisions,
+            resolved=self.resolved,
+            deleted=self.deleted,
         )
 
     def is_own_attempt(self, existing: SalesOrderOnSage) -> bool:
@@ -418,6 +430,8 @@ class OrderFulfillmentWorkflow:
                 if not self.changed and not self.stop_asked:
                     await self.hold(reason, problems)
                 return False
+            if result.number_used:
+                self.deleted.append(self.reserved_number)
             if result.number_taken or result.number_used:
                 self.note(f"Number {self.reserved_number} cannot be used for this order any more; taking a new one")
                 self.reserved_number = ""
@@ -1027,7 +1041,7 @@ class OrderFulfillmentWorkflow:
         try:
             facts = await workflow.execute_activity_method(
                 SageReadActivities.read_sage_facts,
-                FactsRequest(pair=self.pair, draft=draft, decisions=self.decisions, resolved=self.resolved),
+                self.facts_request(draft),
                 task_queue=queues.sage_read(self.pair),
                 start_to_close_timeout=retry.one_call(self.pace),
                 schedule_to_close_timeout=retry.one_call(self.pace) * LOOK_ATTEMPTS,

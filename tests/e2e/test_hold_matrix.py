@@ -6,6 +6,7 @@ alerts once, reminds, is released by that command, and that the order comes to i
 """
 
 import json
+import os
 import re
 import subprocess
 from base64 import b64decode
@@ -72,11 +73,12 @@ class Office:
 
     def account(self, **columns: Any) -> dict[str, Any]:
         """A dealer's account of this case, and the buyer who has it."""
+        number = columns.pop("CustomerNo", f"M{self.case}")
         address = {"AddressLine1": "12 Rose Street", "City": "Portland", "State": "OR", "ZipCode": "97201"}
         columns = {**address, "CountryCode": "USA", **columns}
         columns = {"TermsCode": "01", "CustomerName": f"Dealer {self.case}", "TaxSchedule": "NONTAX", **columns}
         terms, columns["TermsCode"] = columns["TermsCode"], "01"
-        body = {"ARDivisionNo": "01", "CustomerNo": f"M{self.case}", **columns}
+        body = {"ARDivisionNo": "01", "CustomerNo": number, **columns}
         assert self.house.sandbox.sage("POST", "/AR/Customer", body).status_code == 201
         if terms != "01":
             self.change_account(TermsCode=terms)
@@ -94,6 +96,11 @@ class Office:
 
     def order(self, *items: tuple[str, int, str], **fields: Any) -> PlacedOrder:
         return PlacedOrder(self.house.sandbox, self.house.api_url, *items, **fields).check_out()
+
+
+def paid(amount: str) -> list[dict[str, Any]]:
+    """One capture."""
+    return [{"gateway": "paypal", "transactionId": "PAY", "type": "capture", "amount": amount, "currency": "USD"}]
 
 
 # ---- the causes -----------------------------------------------------------------------------------------------------
@@ -186,12 +193,12 @@ def total_mismatch(office: Office, action: str) -> Prepared:
         address: dict[str, Any] = {"name": "Maria Gonzales", "line1": "12 Rose Street", "city": "Reno", "region": "NV"}
         address |= {"postalCode": f"895{office.case}", "country": "US"}
         totals = {"items": "10.00", "discount": 0, "shipping": 0, "tax": "0.80", "fees": 0, "grand": "10.80"}
-        order = office.order(office.item(), shippingAddress=address, totals=totals, payments=[])
+        order = office.order(office.item(), shippingAddress=address, totals=totals, payments=paid("10.80"))
         return Prepared(order, mend=lambda: office.master("SY_SalesTaxCode", **code, TaxRate="8"))
     totals = {"items": "10.00", "discount": 0, "shipping": 0, "tax": 0, "fees": 0, "grand": "10.01"}
-    order = office.order(office.item(), totals=totals, payments=[])
+    order = office.order(office.item(), totals=totals, payments=paid("10.01"))
     extra: dict[str, Any] = {
-        "correct": {"correction": {"totals": {"grand": "10.00"}}},
+        "correct": {"correction": {"totals": {"grand": "10.00"}, "payments": paid("10.00")}},
         "approve": {"winner": "clarity" if int(office.case) % 2 else "sage"},
     }
     return Prepared(order, extra.get(action, {}))
@@ -202,7 +209,8 @@ def rejected_by_sage(office: Office, action: str) -> Prepared:
     terms = f"{int(office.case) % 26 + 65:c}{int(office.case) // 26}"
     order = office.order(office.item(), **office.account(TermsCode=terms))
     if action == "correct":
-        return Prepared(order, {"correction": {"customer": {"accountNumber": "01-0001900"}}})
+        office.account(CustomerNo=f"S{office.case}")
+        return Prepared(order, {"correction": {"customer": {"accountNumber": f"01-S{office.case}"}}})
     return Prepared(
         order,
         mend=(lambda: office.master("AR_TermsCode", TermsCode=terms, TermsCodeDesc="New"))
@@ -342,6 +350,8 @@ def play(house: House, number: int, reason: str, action: str, way: str) -> None:
     assert len(told) == 1, "once for each hold"
     trail = [entry["what"] for entry in order.view()["trail"]]
     assert any(f"({reason}) released with {action} by support (unverified)" in what for what in trail), trail
+    if way == "update":
+        keep_history(house, order, f"{reason}-{action}")
     if action == "cancel" or prepared.ends == "cancelled":
         wait_until("Clarity says so", lambda: order.at_clarity()["status"] == "Cancelled", 10)
         return
@@ -351,6 +361,14 @@ def play(house: House, number: int, reason: str, action: str, way: str) -> None:
         "SELECT SalesOrderNo FROM SO_SalesOrderHistoryHeader WHERE UDF_WEB_ORDER_ID = ?", order.id
     )
     assert len(stored) == 1
+
+
+def keep_history(house: House, order: PlacedOrder, name: str) -> None:
+    """With SAVE_HISTORIES=FOLDER the order's history is saved there, for `tests/workflows/test_replay.py`."""
+    folder = os.environ.get("SAVE_HISTORIES")
+    if folder:
+        text = temporal(house, "workflow", "show", "-w", f"order-demo-{order.id}", "-o", "json")
+        Path(folder, f"hold-{name}.json").write_text(json.dumps(json.loads(text)), "utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -134,6 +134,12 @@ def cancelled(order: PlacedOrder) -> None:
     assert order.at_clarity()["status"] == "Cancelled"
 
 
+def paid(amount: str) -> dict[str, Any]:
+    """Captured in full."""
+    capture = {"gateway": "paypal", "transactionId": "PAY", "type": "capture", "amount": amount, "currency": "USD"}
+    return {"payments": [capture]}
+
+
 # ---- how every hold shows -------------------------------------------------------------------------------------------
 
 
@@ -254,9 +260,8 @@ def test_customer_review(support: House) -> None:
 def test_total_mismatch(support: House) -> None:
     def off(by: str) -> dict[str, Any]:
         total = str(Decimal("349.00") + Decimal(by))
-        paid = {"gateway": "paypal", "transactionId": "PAY", "type": "capture", "amount": total, "currency": "USD"}
         totals = {"items": "349.00", "discount": 0, "shipping": 0, "tax": 0, "fees": 0, "grand": total}
-        return {"totals": totals, "payments": [paid]}
+        return {"totals": totals, **paid(total)}
 
     sage, clarity, mended, ended = (order_of(support, DESK, **off(by)) for by in ("0.01", "-0.02", "1", "2"))
     for order in (sage, clarity, mended, ended):
@@ -272,7 +277,7 @@ def test_total_mismatch(support: House) -> None:
         "SELECT ItemCode, OriginalUnitPrice FROM SO_SalesOrderHistoryDetail WHERE SalesOrderNo = ?", number
     )
     assert ("/ROUND", Decimal("-0.02")) in [(row["ItemCode"], Decimal(str(row["OriginalUnitPrice"]))) for row in lines]
-    update(support, mended, action="correct", correction={"totals": {"grand": "349.00"}, "payments": []})
+    update(support, mended, action="correct", correction={"totals": {"grand": "349.00"}, **paid("349.00")})
     mended.until_state("complete")
     signal(support, ended, action="cancel")
     cancelled(ended)

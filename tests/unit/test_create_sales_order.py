@@ -208,6 +208,13 @@ async def test_an_account_with_a_bill_to_is_for_signed_in_buyers(pair: Pair) -> 
     assert (result.hold, result.number_used, gateway.there) == (HoldReason.CUSTOMER_REVIEW, True, None)
 
 
+async def test_without_preview_credit_is_looked_at_when_it_is_known_whom_sage_bills(pair: Pair) -> None:
+    gateway = Gateway(stored(BillToDivisionNo="01", BillToCustomerNo="HEAD"))
+    reader = Reader(accounts={HEAD_OFFICE: {"CreditHold": True}})
+    result = await create(without_preview(pair), gateway, reader)
+    assert (result.hold, result.number_used, gateway.there) == (HoldReason.CREDIT, True, None)
+
+
 # ---- a site whose gateway has no preview (rules 4) ------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ import yaml
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import TEMPORAL, history, temporal
 from tests.support.orders import PlacedOrder
-from tests.support.processes import wait_until
+from tests.support.processes import ROOT, wait_until
 
 ACTIONS = {
     "invalid_data": ("retry", "cancel", "correct"),
@@ -368,7 +368,10 @@ def keep_history(house: House, order: PlacedOrder, name: str) -> None:
     folder = os.environ.get("SAVE_HISTORIES")
     if folder:
         text = temporal(house, "workflow", "show", "-w", f"order-demo-{order.id}", "-o", "json")
-        Path(folder, f"hold-{name}.json").write_text(json.dumps(json.loads(text)), "utf-8")
+        # Stack traces name files by their place on this machine.
+        text = json.dumps(json.loads(text)).replace(f"{ROOT}/", "")
+        text = re.sub(r'/[^\s"\\]*/lib/python', "lib/python", text)
+        Path(folder, f"hold-{name}.json").write_text(text, "utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -195,7 +195,7 @@ class SageWriteActivities:
         if result.created is None:
             return result
         # Somebody at the order desk may have taken the same pieces between the look and the create (rules 7).
-        return result.model_copy(update={"short_after": fell_short(created, await self._reader.items(codes))})
+        return result.model_copy(update={"short_after": fell_short(created, items, await self._reader.items(codes))})
 
     async def _with_new_ship_to(self, order: SalesOrder, customer: CustomerKey, ship_to: ShipToAddress) -> SalesOrder:
         """The pair's opt-in: the address becomes one of the account's. Its code follows from the address, so that what

@@ -21,6 +21,7 @@ import yaml
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import TEMPORAL, history, temporal
+from tests.e2e.test_holds import shown_commands
 from tests.support.orders import PlacedOrder
 from tests.support.processes import ROOT, wait_until
 
@@ -298,12 +299,6 @@ def found(value: Any, name: str) -> Iterator[str]:
     if isinstance(value, list):
         for inner in value:
             yield from found(inner, name)
-
-
-def shown_commands(page: str) -> dict[str, str]:
-    """Action → the command that the page shows for it."""
-    commands = re.findall(r"^`([a-z_]+)`: [^\n]+\n\n```\n(temporal workflow update execute.*?)\n```", page, re.M | re.S)
-    return dict(commands)
 
 
 def release(house: House, order: PlacedOrder, way: str, wanted: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from connectors.errors import AlreadyExists
 from contracts.messages import CreateSalesOrder, SalesOrderCreated
 from mappings.baskets import RecentBasket
 from mappings.customer_match import CustomerRecord
+from mappings.decisions import Decisions, StockDecision
 from mappings.items import ItemFacts, WarehouseStock
 from mappings.pair import Pair
 from mappings.problems import HoldReason
@@ -184,6 +185,10 @@ async def test_stock_that_was_gone_after_the_create_is_told(pair: Pair) -> None:
     assert result.created is not None
     assert [problem.field for problem in result.short_after] == ["IM_ItemWarehouse.DESK.000"]
     assert (await create(pair, Gateway(), Reader(on_hand=[10, 0]))).short_after == []
+    # Back-ordered on purpose: 4 are there, 10 ordered, 6 wait from the start.
+    decisions = Decisions(stock=StockDecision.SHIP_AVAILABLE)
+    assert (await create(pair, Gateway(), Reader(on_hand=[4, -6]), decisions=decisions)).short_after == []
+    assert (await create(pair, Gateway(), Reader(on_hand=[4, -7]), decisions=decisions)).short_after
 
 
 async def test_credit_is_that_of_the_account_that_sage_bills(pair: Pair) -> None:

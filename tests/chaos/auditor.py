@@ -100,7 +100,7 @@ def number(value: object) -> Decimal:
     return Decimal(str(value if value not in (None, "") else 0)).normalize()
 
 
-# ---- reading ----------------------------------------------------------------------------------------------------------
+# ---- reading --------------------------------------------------------------------------------------------------------
 
 
 def open_sage(database: Path) -> sqlite3.Connection:
@@ -167,7 +167,7 @@ async def _alerts(handle: WorkflowHandle[Any, Any]) -> list[str]:
     return delivered
 
 
-# ---- judging ----------------------------------------------------------------------------------------------------------
+# ---- judging --------------------------------------------------------------------------------------------------------
 
 
 def audit(
@@ -398,7 +398,7 @@ def _judge_shipments(
                 shipped_in_sage[item_ids.get(code, code)] += quantity
             packages = sorted(invoice["packages"]) or ["0000"]
             for place, package in enumerate(packages):
-                inside = dict(invoice["contents"].get(package, {}))
+                inside: dict[str, Decimal] = dict(invoice["contents"].get(package, {}))
                 if not invoice["contents"] and place == 0:
                     inside = invoice["shipped"]
                 if inside:
@@ -459,7 +459,7 @@ def _judge_customers(report: Report, sent: Sequence[Sent], books: Books) -> None
         if len(accounts) > 1:
             numbers = ", ".join(f"{row['ARDivisionNo']}-{row['CustomerNo']}" for row in accounts)
             report.add(Harm.DOUBLED, subject, f"accounts {numbers}")
-        if not accounts and any(books.sales_orders(order.order_id) for order in orders):
+        if not accounts and any(books.sales_orders(order.order_id) for order in orders if not order.hold):
             report.add(Harm.LOST, subject, "no account")
         for row in accounts:
             if (row["CustomerName"], row["EmailAddress"]) != (name, email):

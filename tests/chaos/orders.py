@@ -66,15 +66,19 @@ PLACES = (
     Place("Toronto", "ON", "M5H 1K4", "CA", "ON", "13", True),
 )
 
+# fmt: off
 FIRST = (
-    "Ada Bruno Clara Dmitri Elena Felix Greta Hugo Ines Jonas Katya Lars Mona Nils Olga Pavel Quinn Rosa Sven Tilda "
-    "Ugo Vera Walt Xenia Yann Zora"
-).split()
+    "Ada", "Bruno", "Clara", "Dmitri", "Elena", "Felix", "Greta", "Hugo", "Ines", "Jonas", "Katya", "Lars",
+    "Mona", "Nils", "Olga", "Pavel", "Quinn", "Rosa", "Sven", "Tilda", "Ugo", "Vera", "Walt", "Xenia", "Yann",
+    "Zora",
+)
 LAST = (
-    "Abbot Bellamy Corvin Dashwood Ellery Farrow Grimaldi Hollis Ibsen Jankowski Kessler Lindqvist Marchetti Nordhoff "
-    "Okafor Petrov Quimby Rosenthal Sandoval Thackeray Umarov Vandermeer Whitcomb Xanthos Yarrow Zeller"
-).split()
-STREETS = "Cedar Maple Willow Juniper Aspen Birch Poplar Laurel Hawthorn Sycamore".split()
+    "Abbot", "Bellamy", "Corvin", "Dashwood", "Ellery", "Farrow", "Grimaldi", "Hollis", "Ibsen", "Jankowski",
+    "Kessler", "Lindqvist", "Marchetti", "Nordhoff", "Okafor", "Petrov", "Quimby", "Rosenthal", "Sandoval",
+    "Thackeray", "Umarov", "Vandermeer", "Whitcomb", "Xanthos", "Yarrow", "Zeller",
+)
+# fmt: on
+STREETS = ["Cedar", "Maple", "Willow", "Juniper", "Aspen", "Birch", "Poplar", "Laurel", "Hawthorn", "Sycamore"]
 CARRIERS = (("UPS", "Ground", "UPS GROUND"), ("FedEx", "2Day", "FEDEX 2DAY"), ("USPS", "Priority", "USPS PRIORITY"))
 GATEWAYS = (("stripe", "STRIP"), ("paypal", "PAYPL"), ("amazon", "AMZN"))
 DEALERS = (

@@ -1,7 +1,7 @@
 """The warehouse and the office during a run: ship every open order by its plan, post every shipped invoice.
 
-In: the generated orders (parts, packages, tracking) and Sage's file. Out: calls of the sandbox's controls. Keeps nothing
-in memory that matters: what to do next is read from Sage each time, as its process may be killed at any moment.
+In: the generated orders (parts, packages, tracking) and Sage's file. Out: calls of the sandbox's controls. Keeps
+nothing in memory that matters: what to do next is read from Sage each time, as its process may be killed at any moment.
 """
 
 import sqlite3
@@ -106,7 +106,7 @@ class Warehouse(threading.Thread):
     def _take_up(self, invoice_no: str, plan: Sent) -> None:
         """Half keyed when the process was killed: nobody knows what was meant, so it starts again or is finished."""
         if self._rows("SELECT 1 FROM SO_InvoiceDetail WHERE InvoiceNo = ?", invoice_no):
-            packages = [{}] if plan.tracking else []
+            packages: list[dict[str, Any]] = [{}] if plan.tracking else []
             self._control("track", {"InvoiceNo": invoice_no, "ShipStatus": "S", "Packages": packages})
         else:
             self._control("void", {"InvoiceNo": invoice_no})

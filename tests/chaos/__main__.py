@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(folder: Path, count: int, seed: int, *, calm: bool = False) -> Report:
     """One run; returns what the auditor found."""
     sent = list(generate(seed, count))
-    made = plan(seed, count / ORDERS_PER_SECOND + AFTER_THE_LAST)
+    made = plan(seed, count / ORDERS_PER_SECOND + AFTER_THE_LAST - 2)
     pairs = pairs_with_pace(folder / "pairs", **PACE)
     flags = ("--no-orders", "--ship-after", "off", "--post-after", "off")
     with running_house(folder, *flags, environment={"PAIRS_DIR": str(pairs)}) as house:

@@ -410,7 +410,8 @@ def _judge_shipments(
     live: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for shipment in clarity.shipments:
         if str(shipment["orderId"]) == id_ and shipment["status"] != "Void":
-            live[str(shipment["externalReference"])].append(shipment)
+            # What was voided and told again carries a suffix: it is the same package.
+            live[str(shipment["externalReference"]).partition("-R")[0]].append(shipment)
     for reference, told in live.items():
         if len(told) > 1:
             report.add(Harm.DOUBLED, id_, f"package {reference} was told {len(told)} times")

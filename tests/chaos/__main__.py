@@ -23,6 +23,7 @@ import httpx
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from mappings.pair import Pace
 from tests.chaos.auditor import Report, audit, open_sage, read_clarity, read_standings
 from tests.chaos.orders import Sent, generate
 from tests.chaos.storm import Storm, plan, until_answered
@@ -44,6 +45,8 @@ PACE = {
     "retry_initial": 0.5,
     "retry_maximum": 4,
 }
+CATCH_UP = {"backfill_interval": 5, "backfill_overlap": 120}
+"""Where there is a backfill."""
 ORDERS_PER_SECOND = 2.5
 AFTER_THE_LAST = 6.0
 """Seconds the storm goes on after the last order was sent."""
@@ -81,7 +84,8 @@ def run(folder: Path, count: int, seed: int, *, calm: bool = False) -> Report:
     """One run; returns what the auditor found."""
     sent = list(generate(seed, count))
     made = plan(seed, count / ORDERS_PER_SECOND + AFTER_THE_LAST - 2)
-    pairs = pairs_with_pace(folder / "pairs", **PACE)
+    catch_up = {name: seconds for name, seconds in CATCH_UP.items() if name in Pace.model_fields}
+    pairs = pairs_with_pace(folder / "pairs", **PACE, **catch_up)
     flags = ("--no-orders", "--ship-after", "off", "--post-after", "off")
     with running_house(folder, *flags, environment={"PAIRS_DIR": str(pairs)}) as house:
         give_the_dealers_credit(house)

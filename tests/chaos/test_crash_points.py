@@ -43,7 +43,7 @@ class CrashHouse:
             standing = asyncio.run(read_standings(self.house.temporal_address, [order.order_id]))[order.order_id]
             return standing.status == "completed"
 
-        wait_until(f"order {order.order_id} is complete although the worker died at boundary {point}", complete, 90)
+        wait_until(f"order {order.order_id} is complete although the worker died at boundary {point}", complete, 150)
         return (self.folder / f"log-{order.order_id}").read_text("utf-8").splitlines()
 
 

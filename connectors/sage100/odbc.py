@@ -351,6 +351,25 @@ class SageReader:
                 )
         return None
 
+    async def before_invoices(self, live: SalesOrderOnSage) -> SalesOrderOnSage | None:
+        """A live order as it was before posted invoices took quantities, freight and deposit from it, by its history.
+
+        None when none was posted, or the company keeps no order history.
+        """
+
+        def read() -> SalesOrderOnSage | None:
+            number_ = live.SalesOrderNo
+            if not self._rows(queries.POSTED_OF_ORDER, number_):
+                return None
+            for row in self._rows(queries.HISTORY_ORDER, number_):
+                amounts = ("TaxableAmt", "NonTaxableAmt", "FreightAmt", "SalesTaxAmt", "DiscountAmt")
+                kept = {name: number(row[place]) for place, name in enumerate(amounts, start=5)}
+                lines = self._lines_as_created(number_)
+                return live.model_copy(update={**kept, "DepositAmt": None, "Lines": lines})
+            return None
+
+        return await self._run("before_invoices", read)
+
     def _lines_as_created(self, number_: str) -> list[CreatedLine]:
         lines = {}
         for row in self._rows(queries.HISTORY_LINES, number_):

@@ -76,6 +76,7 @@ class SageReadActivities:
             invoiced=invoiced,
             decisions=request.decisions,
             resolved=request.resolved,
+            own_attempt=request.own_attempt,
             payment_method=await self._reader.payment_method(payment_type) if payment_type else "",
         )
         facts = look()

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from temporalio import activity
@@ -38,7 +39,7 @@ from mappings.checks import (
 )
 from mappings.customer_match import CustomerRecord
 from mappings.items import ItemFacts
-from mappings.pair import CheckName, Pair, PriceSource
+from mappings.pair import CheckName, HoldKept, Pair, PriceSource
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.sales_order import CustomerKey, SalesOrder, SalesOrderOnSage, ShipToAddress
 
@@ -56,6 +57,13 @@ def billed_elsewhere(bill_to: CustomerKey, order: SalesOrder) -> Problem:
         suggestion=f'Release with use_customer ("customer_no": "{own}") when the buyer is this account; or with '
         "create_customer.",
     )
+
+
+def _before(order: SalesOrderOnSage, account: CustomerRecord | None) -> CustomerRecord | None:
+    """What the account owed before this order, which Sage counts in OpenOrderAmt from its creation on."""
+    if account is None:
+        return None
+    return account.model_copy(update={"OpenOrderAmt": max(account.OpenOrderAmt - order.total, Decimal(0))})
 
 
 class FactsReader(Protocol):
@@ -164,13 +172,13 @@ class SageWriteActivities:
         findings = run_checks(
             wanted,
             request.expected,
-            # Credit is the business of the account that Sage bills (rules 7).
-            await self._reader.customer(bill_to or customer),
+            await self._reader.customer(customer),
             items,
             self._pair,
             request.decisions,
             await self._reader.recent_baskets(customer, since) if since else (),
             request.checks,
+            await self._reader.customer(bill_to) if bill_to is not None else None,
         )
         stops = next((finding for finding in findings if not finding.in_sage), None)
         if stops is not None:
@@ -216,8 +224,10 @@ class SageWriteActivities:
         held_in_sage: Sequence[Problem] = (),
     ) -> SalesOrderCreated:
         """What stands under our number: our order, as sent; ours, but other than sent; or somebody else's."""
-        if stored.UDF_WEB_ORDER_ID != wanted.UDF_WEB_ORDER_ID or stored.is_deleted:
+        if stored.UDF_WEB_ORDER_ID != wanted.UDF_WEB_ORDER_ID:
             return SalesOrderCreated(number_taken=True)
+        if stored.is_deleted:
+            return SalesOrderCreated(number_taken=True, number_used=True)
         if not self._pair.sage.preview and stored.live and stored.OrderStatus == ON_HOLD:
             return await self._release_or_delete(request, wanted, stored, held_in_sage)
         differences = same_order(wanted, stored, request.expected, request.decisions)
@@ -226,6 +236,10 @@ class SageWriteActivities:
             stored, differences = before, same_order(wanted, before, request.expected, request.decisions)
         if not differences:
             return SalesOrderCreated(created=stored, held_in_sage=list(held_in_sage))
+        return self._differs(stored, differences)
+
+    @staticmethod
+    def _differs(stored: SalesOrderOnSage, differences: Sequence[str]) -> SalesOrderCreated:
         return SalesOrderCreated(
             hold=HoldReason.REJECTED_BY_SAGE,
             problems=[
@@ -239,23 +253,6 @@ class SageWriteActivities:
             ],
         )
 
-    async def _credit_of(
-        self, request: CreateSalesOrder, wanted: SalesOrder, bill_to: CustomerKey
-    ) -> SalesOrderCreated | None:
-        """The hold, when the account that Sage bills may not owe this (rules 7)."""
-        checks = self._pair.checks if request.checks is None else request.checks
-        found = run_checks(
-            wanted,
-            request.expected,
-            await self._reader.customer(bill_to),
-            {},
-            self._pair,
-            request.decisions,
-            checks=[check for check in checks if check.name is CheckName.CREDIT],
-        )
-        stop = next((finding for finding in found if not finding.in_sage), None)
-        return None if stop is None else SalesOrderCreated(hold=stop.reason, problems=stop.problems, check=stop.check)
-
     async def _release_or_delete(
         self,
         request: CreateSalesOrder,
@@ -266,22 +263,63 @@ class SageWriteActivities:
         """Rules 4, a site without preview: the order was created on hold; what it came to decides.
 
         Equal totals: released from its hold (unless a check keeps it there). Else it is deleted again, minutes old and
-        unprinted, and the web order is held with both sides; the next attempt takes a new number.
+        unprinted, and the web order is held with both sides; the next attempt takes a new number. What Sage refuses of
+        that leaves the order there, on hold, and the web order held for it.
         """
         stop = self._compare(request, stored)
         if stop is None and stored.bill_to is not None and not request.authenticated:
             stop = SalesOrderCreated(
                 hold=HoldReason.CUSTOMER_REVIEW, problems=[billed_elsewhere(stored.bill_to, wanted)]
             )
-        if stop is None and stored.bill_to is not None:
-            stop = await self._credit_of(request, wanted, stored.bill_to)
+        kept = list(held_in_sage)
+        if stop is None:
+            stop, found = await self._checked_again(request, wanted, stored)
+            kept = kept or found
+        try:
+            if stop is not None:
+                await self._sales_orders.delete_sales_order(stored.SalesOrderNo)
+                return stop.model_copy(update={"number_used": True})
+            if differences := same_order(wanted, stored, request.expected, request.decisions):
+                return self._differs(stored, differences)
+            if kept or wanted.OrderStatus == ON_HOLD:
+                return SalesOrderCreated(created=stored, held_in_sage=kept)
+            status = {"OrderStatus": wanted.OrderStatus}
+            return SalesOrderCreated(created=await self._sales_orders.change_sales_order(stored.SalesOrderNo, status))
+        except Refused as error:
+            problem = Problem(
+                field=error.field or f"SO_SalesOrder.{stored.SalesOrderNo}",
+                message=f"Sales order {stored.SalesOrderNo} stands in Sage on hold, and Sage refused to change it: "
+                f"{error.message}",
+                suggestion="Release or delete it in Sage, then release with retry.",
+            )
+            return SalesOrderCreated(hold=HoldReason.REJECTED_BY_SAGE, problems=[problem])
+
+    async def _checked_again(
+        self, request: CreateSalesOrder, wanted: SalesOrder, stored: SalesOrderOnSage
+    ) -> tuple[SalesOrderCreated | None, list[Problem]]:
+        """Credit, now that it is known whom Sage bills, and why a check keeps the order in Sage, if one does.
+
+        The order stands in Sage already: stock is not looked at, and what the account owes holds it.
+        """
+        customer = CustomerKey(ARDivisionNo=wanted.ARDivisionNo, CustomerNo=wanted.CustomerNo)
+        checks = self._pair.checks if request.checks is None else request.checks
+        since = recent_since(self._pair, request.checks, customer)
+        found = run_checks(
+            wanted,
+            request.expected,
+            _before(stored, await self._reader.customer(customer)),
+            {},
+            self._pair,
+            request.decisions,
+            await self._reader.recent_baskets(customer, since) if since else (),
+            [check for check in checks if check.name is CheckName.CREDIT or check.keep is HoldKept.IN_SAGE],
+            _before(stored, await self._reader.customer(stored.bill_to)) if stored.bill_to is not None else None,
+        )
+        stop = next((finding for finding in found if not finding.in_sage), None)
+        held = None
         if stop is not None:
-            await self._sales_orders.delete_sales_order(stored.SalesOrderNo)
-            return stop.model_copy(update={"number_used": True})
-        if held_in_sage or wanted.OrderStatus == ON_HOLD:
-            return SalesOrderCreated(created=stored, held_in_sage=list(held_in_sage))
-        released = await self._sales_orders.change_sales_order(stored.SalesOrderNo, {"OrderStatus": wanted.OrderStatus})
-        return SalesOrderCreated(created=released)
+            held = SalesOrderCreated(hold=stop.reason, problems=stop.problems, check=stop.check)
+        return held, [problem for finding in found if finding.in_sage for problem in finding.problems]
 
     @activity.defn
     async def remember_alias(self, request: RememberAlias) -> AliasRemembered:

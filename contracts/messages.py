@@ -233,6 +233,8 @@ class FactsRequest(Frozen):
     """What people decided on this order."""
     resolved: CustomerKey | None = None
     """The account that `CustomerResolutionWorkflow` found for this buyer."""
+    own_attempt: str = ""
+    """The number under which this order has tried a create of unknown or differing outcome: it is no order to adopt."""
     deleted: list[str] = []
     """Numbers of sales orders that this order made and deleted again: history may still know them."""
 
@@ -266,7 +268,7 @@ class SalesOrderCreated(Frozen):
     created: SalesOrderOnSage | None = None
     number_taken: bool = False
     number_used: bool = False
-    """With `hold`: the order was created under the number and deleted again; the next attempt takes a new one."""
+    """An order of ours under the number was deleted again; the next attempt takes a new one."""
     hold: HoldReason | None = None
     problems: list[Problem] = []
     difference: Decimal = Decimal(0)
@@ -445,6 +447,8 @@ class CustomerResolved(Frozen):
 
     customer: CustomerKey | None = None
     created: bool = False
+    asked: str = ""
+    """The buyer it is about (`mappings.customer_match.buyer_of`): an order may have asked about another one since."""
     hold: HoldReason | None = None
     problems: list[Problem] = []
 

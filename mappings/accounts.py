@@ -57,7 +57,7 @@ def _place(address: SalesOrder | ShipToAddress) -> tuple[str, str, str]:
 
 def has_terms(account: CustomerRecord, pair: Pair) -> bool:
     """Whether the account pays otherwise than web customers, who pay before (rules 6)."""
-    return account.TermsCode != pair.customers.terms_code
+    return account.TermsCode != pair.customers.terms_code and str(account.key) != pair.customers.house_account
 
 
 def needs_ship_tos(account: CustomerRecord, pair: Pair) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from mappings.frozen import Frozen
-from mappings.sales_order import LineOrigin, SalesOrder
+from mappings.sales_order import LineOrigin, SageItemType, SalesOrder
 
 
 class RecentBasket(Frozen):
@@ -25,7 +25,7 @@ def basket_of(order: SalesOrder) -> dict[str, Decimal]:
     """ItemCode → quantity of the goods in the standard unit; charges and comments do not count."""
     basket: dict[str, Decimal] = defaultdict(Decimal)
     for line in order.Lines:
-        if line.origin is LineOrigin.ITEM:
+        if line.origin is LineOrigin.ITEM and line.ItemType in (SageItemType.REGULAR, SageItemType.SPECIAL):
             basket[line.ItemCode] += line.QuantityOrdered * (line.UnitOfMeasureConvFactor or Decimal(1))
     return dict(basket)
 

@@ -35,10 +35,12 @@ def run_checks(
     decisions: Decisions = UNDECIDED,
     recent: Sequence[RecentBasket] = (),
     checks: Sequence[Check] | None = None,
+    billed: CustomerRecord | None = None,
 ) -> list[Finding]:
     """The order's checks (without, all of the pair's) in their order.
 
-    `items` by ItemCode; `customer` None for one yet to be created.
+    `items` by ItemCode; `customer` None for one yet to be created; `billed` the account that Sage bills, where it is
+    another one: credit is its business (rules 7).
     What a person approved is not found again; a decision about stock passes the stock check.
     """
     found: list[Finding] = []
@@ -47,7 +49,7 @@ def run_checks(
             case CheckName.PAYMENT:
                 finding = _found(check, _payment(order, expected, customer, pair, check))
             case CheckName.CREDIT:
-                finding = _found(check, _credit(order, expected, customer, pair))
+                finding = _found(check, _credit(order, expected, billed or customer, pair))
             case CheckName.PRICE:
                 finding = _found(check, _below_cost(order, items, check))
             case CheckName.STOCK:

@@ -11,6 +11,7 @@ divisions; where they name different accounts, a person decides. An e-mail match
 consumer account, and an independent key that agrees. Reasons name keys, never values.
 """
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -207,6 +208,23 @@ def may_be_remembered(by: str, *, said: bool = False) -> bool:
     cross-reference opens an account with terms to every later order of that web customer. The house account is never.
     """
     return said if by == BY_PERSON else by not in ("", BY_HOUSE_ACCOUNT)
+
+
+def buyer_of(search: CustomerSearch) -> str:
+    """A short hash of everything that says who the buyer is: the same for two versions of an order of one buyer."""
+    who = (
+        search.account_no,
+        search.customer_reference,
+        search.clarity_id,
+        search.email,
+        search.phone,
+        search.bill_to_name,
+        search.bill_to_line1,
+        search.bill_to_line2,
+        search.bill_to_postal_code,
+        search.bill_to_country,
+    )
+    return hashlib.sha256("\n".join(who).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def match_key(name: str, postal_code: str) -> str:

@@ -47,7 +47,8 @@ SEARCHED_LINES: Final = 20
 def differences_found(wanted: SalesOrder, existing: SalesOrderOnSage) -> list[str]:
     """Clarity's items that an order found in Sage has not, or has more of, in words.
 
-    It may have been shipped, cut and split since it was created, so that less is no difference. Lines that do not say
+    It may have been shipped, cut and split since it was created, so that less is no difference, nor a live line that is
+    gone. Lines that do not say
     which item they are (the site keeps no UDF_WEB_LINE_ID in history) are not compared.
     """
     stored: dict[str, Decimal] = defaultdict(Decimal)
@@ -60,9 +61,9 @@ def differences_found(wanted: SalesOrder, existing: SalesOrderOnSage) -> list[st
     for line in wanted.Lines:
         if line.origin is not LineOrigin.ITEM:
             continue
-        if line.UDF_WEB_LINE_ID not in stored:
+        if line.UDF_WEB_LINE_ID not in stored and not existing.live:
             differences.append(f"item {line.UDF_WEB_LINE_ID} ({line.sku}) is not on it")
-        elif stored[line.UDF_WEB_LINE_ID] > line.QuantityOrdered:
+        elif stored.get(line.UDF_WEB_LINE_ID, Decimal(0)) > line.QuantityOrdered:
             differences.append(
                 f"{stored[line.UDF_WEB_LINE_ID].normalize():f} of item {line.UDF_WEB_LINE_ID} ({line.sku}), "
                 f"ordered {line.QuantityOrdered.normalize():f}"
@@ -96,6 +97,7 @@ def facts_from(
     payment_method: str | None = "O",
     ship_tos: Sequence[ShipToAddress] = (),
     resolved: CustomerKey | None = None,
+    own_attempt: str = "",
 ) -> SageFacts:
     """Findings stand in this order: payment type, items, customer, then the pair's checks. An existing order has none.
 
@@ -103,8 +105,9 @@ def facts_from(
 
     `invoiced` names orders of this purchase order number that only invoices know; `decisions` is what people decided
     on this order: it stands in for what the rules cannot know, never for what Sage says. `resolved` is the account
-    that the buyer's resolution found. `nearest` has what unknown codes may mean, `payment_method` is AR_PaymentType's
-    of the draft's PaymentType (None: not on file).
+    that the buyer's resolution found. `own_attempt` is the number of a create of this order whose outcome is open.
+    `nearest` has what unknown codes may mean, `payment_method` is AR_PaymentType's of the draft's PaymentType (None:
+    not on file).
     """
     match = (
         decided_customer(decisions, candidates, pair)
@@ -112,14 +115,15 @@ def facts_from(
         or match_house_account(draft.customer, candidates, pair)
         or match_customer(draft.customer, candidates, pair)
     )
-    if existing is not None:
+    own = existing is not None and existing.SalesOrderNo == own_attempt
+    if existing is not None and not own:
         return SageFacts(
             existing=existing,
             differences=differences_found(draft.sales_order, existing),
             sales_order=draft.sales_order,
             match=match,
         )
-    if invoiced and (before := not_approved(_invoiced_before(draft, invoiced), decisions)) is not None:
+    if invoiced and not own and (before := not_approved(_invoiced_before(draft, invoiced), decisions)) is not None:
         return SageFacts(sales_order=draft.sales_order, match=match, findings=[before])
     order, unknown = _resolve_lines(draft.sales_order, match, items, aliases, decisions, pair, nearest)
     findings = [*_payment_type(draft.sales_order.PaymentType, payment_method, pair)]
@@ -145,11 +149,16 @@ def facts_from(
         # Rules 5: prepaid orders carry the prepaid TermsCode; a new web customer has no other. Money down on an
         # account with terms leaves the rest on those terms.
         order = order.model_copy(update={"TermsCode": pair.customers.terms_code})
-    if unknown is None:
+    if own:
+        # It takes the stock and the credit itself: the create compares it with what would be sent, and no check counts.
+        findings = [finding for finding in findings if finding.reason is HoldReason.UNKNOWN_ITEM]
+    elif unknown is None:
         order = routed(order, items, pair)
         checked = run_checks(order, draft.expected, customer, items, pair, decisions, recent, draft.checks)
         findings += [finding for finding in checked if not finding.in_sage]
-    return SageFacts(sales_order=order, match=match, findings=findings, remarks=remarks, ship_to_to_add=added)
+    return SageFacts(
+        existing=existing, sales_order=order, match=match, findings=findings, remarks=remarks, ship_to_to_add=added
+    )
 
 
 CLEARING_METHODS = frozenset({"O", "C"})

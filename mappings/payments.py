@@ -6,13 +6,14 @@ that nobody captured stands in a comment. A void takes back what it names. A mov
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mappings.amounts import cents
 from mappings.canonical import Movement, Order, Payment, PaymentType, counted_payments, movement, transaction
 from mappings.card_numbers import mask_card_numbers
+from mappings.clarity_order import to_decimal
 from mappings.frozen import Frozen
 from mappings.pair import Pair, PaymentReference, PaymentRoute, PaymentRule
 from mappings.problems import Problem
@@ -346,3 +347,42 @@ def _said(payment: Payment) -> str:
 
 def _reference(payment: Payment, before: str) -> str:
     return f"{before}{mask_card_numbers(payment.transaction_id)[0]}" if payment.transaction_id else ""
+
+
+def says_what_was_paid(payload: Mapping[str, Any]) -> bool:
+    """Whether a version of an order lists its payments at all; some releases send a cancellation without them."""
+    body = payload.get("data")
+    return isinstance(body, Mapping) and isinstance(body.get("payments"), list)
+
+
+def captured_in(payload: Mapping[str, Any]) -> Decimal:
+    """What an order's payload says was taken, less refunds and voids; entries that make no sense do not count.
+
+    For an order that ends before it could be understood as a whole.
+    """
+    body = payload.get("data")
+    entries = body.get("payments") if isinstance(body, Mapping) else None
+    payments = []
+    for entry in entries if isinstance(entries, list) else []:
+        if not isinstance(entry, Mapping):
+            continue
+        amount, kind = to_decimal(entry.get("amount")), str(entry.get("type"))
+        if amount is not None and amount >= 0 and kind in set(PaymentType):
+            payments.append(
+                Payment(
+                    gateway=str(entry.get("gateway") or ""),
+                    transaction_id=str(entry.get("transactionId") or ""),
+                    type=PaymentType(kind),
+                    amount=amount,
+                    currency="",
+                )
+            )
+    signs = {PaymentType.CAPTURE: 1, PaymentType.REFUND: -1}
+    return sum((signs.get(one.type, 0) * one.amount for _, one in counted_payments(payments)), Decimal(0))
+
+
+def currency_in(payload: Mapping[str, Any]) -> str:
+    """The order's currency as its payload names it; empty when it does not."""
+    body = payload.get("data")
+    currency = body.get("currency") if isinstance(body, Mapping) else None
+    return currency[:3] if isinstance(currency, str) else ""

@@ -24,6 +24,7 @@ from contracts.messages import (
     FindCustomer,
     ReserveRequest,
 )
+from mappings.customer_match import buyer_of
 from mappings.facts import review_problems
 from mappings.problems import HoldReason
 from mappings.sales_order import CustomerDecision, CustomerKey, CustomerSearch
@@ -90,9 +91,11 @@ class CustomerResolutionWorkflow:
             answer = known or await self.resolve(start, search)
             if known is None:
                 answers.append((search, answer))
-            del self.waiting[order]
+            if self.waiting[order] == search:
+                # Else it asked again meanwhile, about another buyer: that is answered next.
+                del self.waiting[order]
             self.given[order] = (search, answer)
-            await self.answer(order, answer)
+            await self.answer(order, answer.model_copy(update={"asked": buyer_of(search)}))
 
     def known_answer(
         self, order: str, search: CustomerSearch, answers: Sequence[tuple[CustomerSearch, CustomerResolved]]

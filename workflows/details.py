@@ -189,6 +189,10 @@ def _correction(field: str) -> dict[str, object]:
     """The merge patch for one field: `data.items[1].sku` → {"items": {"[1]": {"sku": "…"}}}."""
     names = re.findall(r"[A-Za-z_]\w*|\[[0-9]+\]", field)[1:]
     patch: object = "…"
+    place = next((index for index, name in enumerate(names) if name[0] == "["), None)
+    if place is not None and names[:place] != ["items"]:
+        # Only items are merged one by one; any other list is replaced as a whole.
+        names, patch = names[:place], ["…"]
     for name in reversed(names):
         patch = {name: patch}
     return patch if isinstance(patch, dict) else {}

@@ -61,9 +61,10 @@ from contracts.messages import (
     actions_for,
 )
 from contracts.search_attributes import OrderState
-from mappings.customer_match import BY_CROSS_REFERENCE_IN_SAGE, may_be_remembered
+from mappings.customer_match import BY_CROSS_REFERENCE_IN_SAGE, buyer_of, may_be_remembered
 from mappings.decisions import Decisions
 from mappings.intake import is_older
+from mappings.payments import captured_in, currency_in, says_what_was_paid
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.progress import (
     CLOSED,
@@ -171,7 +172,11 @@ class OrderFulfillmentWorkflow:
         self.answered_customer: CustomerKey | None = None
         """The account that the buyer's resolution answered, found or created."""
         self.resolved: CustomerKey | None = None
-        """The account that the buyer's resolution found (not created): the order looks at Sage again with it."""
+        """The account that the buyer's resolution found or created: every later look at Sage takes it."""
+        self.resolved_for = ""
+        """The buyer (`buyer_of`) for whom it did: a correction of the buyer is looked at anew."""
+        self.asked = ""
+        """The buyer about whom the resolution was asked: an answer about another one is not taken."""
         self.shipped_at: datetime | None = None
         self.shipped_told = False
         """Clarity was told that the whole order is shipped."""
@@ -213,7 +218,7 @@ class OrderFulfillmentWorkflow:
         except OrderEnds as end:
             note = str(end)
             await self.cancel()
-            self.refund_if_paid(note)
+            await self.refund_if_paid(note)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return OrderOutcome(
             state=self.state,
@@ -264,6 +269,11 @@ class OrderFulfillmentWorkflow:
                     self.note(f"Sage's order differs from Clarity's: {difference}")
                 if facts.differences:
                     self.alert(AlertKind.ORDER_CHANGED, "the sales order found in Sage differs from Clarity's order")
+                if self.stop_asked or self.changed:
+                    # It crossed the look that found the order.
+                    what = EventType.ORDER_CANCELLED if self.stop_asked else EventType.ORDER_UPDATED
+                    self.stop_asked, self.changed = "", False
+                    self.tell_too_late(what)
                 return True
             if facts.existing is None:
                 # Whatever an earlier create did: it is not in Sage.
@@ -313,8 +323,9 @@ class OrderFulfillmentWorkflow:
             pair=self.pair,
             draft=draft,
             decisions=self.decisions,
-            resolved=self.resolved,
+            resolved=self.resolved if self.resolved_for == buyer_of(draft.customer) else None,
             deleted=self.deleted,
+            own_attempt=self.reserved_number if self.create_tried else "",
         )
 
     def is_own_attempt(self, existing: SalesOrderOnSage) -> bool:
@@ -333,11 +344,14 @@ class OrderFulfillmentWorkflow:
 
     async def settle_customer(self, draft: Draft, facts: SageFacts) -> bool:
         """The account to use: the one that matched, or one that the resolution answers. False: start over."""
+        if facts.existing is not None and self.customer is not None:
+            # Our own attempt stands in Sage: the create compares it, account included.
+            return True
         if facts.match.decision is CustomerDecision.MATCHED:
             self.customer, self.customer_by = facts.match.customer, facts.match.by
             self.note(f"Customer {self.customer} by {facts.match.by}")
             return True
-        self.customer_answer = None
+        self.customer_answer, self.asked = None, buyer_of(draft.customer)
         search = draft.customer.model_copy(update={"decided_new": self.decisions.create_customer})
         request = CustomerRequest(
             start=CustomerStart(pair=self.pair, search=search, pace=self.pace),
@@ -374,12 +388,11 @@ class OrderFulfillmentWorkflow:
         if self.decisions.create_customer:
             # Created once: whatever comes next, this is the buyer's account.
             self.decisions = self.decisions.with_customer(answer.customer)
-        self.customer = self.answered_customer = answer.customer
-        if answer.created or self.resolved == answer.customer:
-            return True
+        known = self.resolved == answer.customer
+        self.customer = self.answered_customer = self.resolved = answer.customer
+        self.resolved_for = buyer_of(draft.customer)
         # Found, not created: its terms, aliases and ship-tos are not those that the first look assumed.
-        self.resolved = answer.customer
-        return False
+        return answer.created or known
 
     def answered(self) -> CustomerResolved | None:
         """What the resolution answered, if it has."""
@@ -506,7 +519,7 @@ class OrderFulfillmentWorkflow:
             self.standing = None
         change, self.pending = self.pending, None
         if change is not None:
-            self.tell_too_late(change)
+            self.tell_too_late(change.event)
 
     async def acknowledge(self) -> None:
         """Clarity: status Processing, external reference, the buyer's cross-reference."""
@@ -844,14 +857,16 @@ class OrderFulfillmentWorkflow:
             return Decimal(0)
         return draft.sales_order.DepositAmt if draft.expected.captured is None else draft.expected.captured
 
-    def refund_if_paid(self, why: str) -> None:
-        """An order that ends without goods, and was paid: accounting owes the buyer the money."""
-        if self.captured() > 0 and not self.cancelled:
-            draft = self.transformed.draft if self.transformed else None
-            currency = draft.expected.currency if draft is not None else ""
-            what = f"refund due, already paid: {self.captured():,.2f} {currency}".rstrip()
+    async def refund_if_paid(self, why: str) -> None:
+        """An order that ends without goods, and is paid by its latest version: accounting owes the buyer the money.
+
+        Waited for: an alert that is under way when the workflow ends is never delivered.
+        """
+        owed = captured_in(self.payload)
+        if owed > 0 and not self.cancelled:
+            what = f"refund due, already paid: {owed:,.2f} {currency_in(self.payload)}".rstrip()
             self.note(f"Accounting: {what} ({why})")
-            self.alert(AlertKind.REFUND_DUE, what)
+            await self.raise_alert(AlertKind.REFUND_DUE, what)
 
     async def record_invoices(self) -> None:
         """The posted invoices on Clarity's order."""
@@ -1176,7 +1191,7 @@ class OrderFulfillmentWorkflow:
     @workflow.signal(description="From CustomerResolutionWorkflow: the account, or why there is none")
     def customer_resolved(self, answer: CustomerResolved | None = None) -> None:
         """An answer that comes after the order went on is not needed any more."""
-        if answer is not None and self.customer_answer is None:
+        if answer is not None and self.customer_answer is None and answer.asked in ("", self.asked):
             self.customer_answer = answer
 
     @workflow.signal(description="From the inventory sweep: look again, stock came. A hint, not a promise")
@@ -1195,7 +1210,7 @@ class OrderFulfillmentWorkflow:
             return
         if self.sales_order_no:
             self.digest = change.digest
-            self.tell_too_late(change)
+            self.tell_too_late(change.event)
         elif self.create_tried:
             self.pending = change
             self.note(f"Clarity sent {change.event} while Sage was creating the order; it counts once that is known")
@@ -1220,6 +1235,8 @@ class OrderFulfillmentWorkflow:
         self.digest = change.digest
         if change.event == EventType.ORDER_CANCELLED:
             self.stop_asked = "cancelled at Clarity before Sage knew the order"
+            if says_what_was_paid(change.payload):
+                self.payload = change.payload
             self.note("Clarity cancelled the order")
         else:
             self.payload, self.changed = change.payload, True
@@ -1227,14 +1244,17 @@ class OrderFulfillmentWorkflow:
             self.note("Clarity sent a newer version of the order; it replaces the one before")
         self.look_again(change.event)
 
-    def tell_too_late(self, change: ClarityOrderChanged) -> None:
+    def tell_too_late(self, event: str) -> None:
         """Sage has the order: people are told."""
-        self.note(f"Clarity sent {change.event} after the sales order was created: change it in Sage by hand")
-        self.alert(AlertKind.ORDER_CHANGED, f"{change.event} came after the sales order was created")
+        self.note(f"Clarity sent {event} after the sales order was created: change it in Sage by hand")
+        self.alert(AlertKind.ORDER_CHANGED, f"{event} came after the sales order was created")
 
     def look_again(self, by: str) -> None:
         """A held order whose reason may be gone tries again by itself."""
-        if self.held is not None and self.decision is None:
+        if self.held is None or self.decision is not None:
+            return
+        # Only a person, or Clarity's own cancellation, answers a cancel request.
+        if self.held.reason is not HoldReason.ORDER_CHANGED or by == EventType.ORDER_CANCELLED:
             self.accept(Checked(Release(action=ReleaseAction.RETRY, by=by), self.held))
 
     @workflow.query(name="state", description="The order as support sees it")

@@ -9,13 +9,13 @@ from typing import Any
 from temporalio.testing import ActivityEnvironment
 
 from activities.sage_write import SageWriteActivities
-from connectors.errors import AlreadyExists
+from connectors.errors import AlreadyExists, Refused
 from contracts.messages import CreateSalesOrder, SalesOrderCreated
 from mappings.baskets import RecentBasket
 from mappings.customer_match import CustomerRecord
 from mappings.decisions import Decisions, StockDecision
 from mappings.items import ItemFacts, WarehouseStock
-from mappings.pair import Pair
+from mappings.pair import Check, CheckName, HoldKept, Pair
 from mappings.problems import HoldReason
 from mappings.sales_order import (
     CreatedLine,
@@ -191,7 +191,7 @@ async def test_a_lost_answer_followed_by_a_partial_invoice_is_still_our_order(pa
 
 async def test_the_history_of_a_deleted_order_keeps_its_number(pair: Pair) -> None:
     result = await create(pair, Gateway(there=stored(live=False, OrderStatus="X")))
-    assert result.number_taken
+    assert (result.number_taken, result.number_used) == (True, True)
     result = await create(pair, Gateway(there=stored(UDF_WEB_ORDER_ID="other")))
     assert result.number_taken
 
@@ -268,3 +268,62 @@ async def test_without_preview_a_lost_answer_goes_on_where_it_was(pair: Pair) ->
     gateway = Gateway(there=stored())
     assert (await create(without_preview(pair), gateway, look_first=True)).created is not None
     assert gateway.said == ["get"]
+
+
+async def test_without_preview_what_sage_refuses_leaves_the_order_there_and_says_so(pair: Pair) -> None:
+    class Stubborn(Gateway):
+        async def change_sales_order(self, number: str, columns: Mapping[str, str]) -> SalesOrderOnSage:
+            raise Refused("Sage gateway", "PATCH", "no permission", status=422, field="OrderStatus")
+
+        async def delete_sales_order(self, number: str) -> None:
+            raise Refused("Sage gateway", "DELETE", "no permission", status=422)
+
+    for would_be in (stored(), stored(TaxableAmt=Decimal(49))):
+        gateway = Stubborn(would_be)
+        result = await create(without_preview(pair), gateway)
+        assert (result.hold, result.number_used) == (HoldReason.REJECTED_BY_SAGE, False)
+        assert "stands in Sage on hold" in result.problems[0].message
+        assert gateway.there is not None
+
+
+async def test_without_preview_a_lost_answer_releases_nothing_that_a_check_keeps_in_sage(pair: Pair) -> None:
+    kept = Check(name=CheckName.CREDIT, on_fail=HoldReason.CREDIT, keep=HoldKept.IN_SAGE)
+    gateway = Gateway(there=stored(OrderStatus="H"))
+    reader = Reader(accounts={DEALER: {"CreditHold": True}})
+    result = await create(without_preview(pair), gateway, reader, look_first=True, checks=[kept])
+    assert result.created is not None
+    assert result.created.OrderStatus == "H"
+    assert result.held_in_sage
+    assert gateway.said == ["get"]
+
+
+async def test_without_preview_an_order_stored_otherwise_than_sent_stays_on_hold(pair: Pair) -> None:
+    gateway = Gateway(there=stored(OrderStatus="H", DepositAmt=Decimal(7)))
+    result = await create(without_preview(pair), gateway, look_first=True)
+    assert result.hold is HoldReason.REJECTED_BY_SAGE
+    assert gateway.said == ["get"]
+
+
+async def test_payment_is_the_business_of_the_account_that_orders(pair: Pair) -> None:
+    """Its bill-to may have prepaid terms, or none that can be read."""
+    billed = stored(BillToDivisionNo="01", BillToCustomerNo="HEAD")
+    payment = Check(name=CheckName.PAYMENT, on_fail=HoldReason.CREDIT)
+    reader = Reader(accounts={HEAD_OFFICE: {"TermsCode": "00"}})
+    assert (await create(pair, Gateway(billed), reader, checks=[payment])).created is not None
+
+
+async def test_without_preview_the_order_itself_counts_once_against_the_limit(pair: Pair) -> None:
+    """Sage counts it in OpenOrderAmt as soon as it is created."""
+    credit = Check(name=CheckName.CREDIT, on_fail=HoldReason.CREDIT)
+    gateway = Gateway(there=stored(OrderStatus="H"))
+    owes = {"CreditLimit": Decimal(80), "OpenOrderAmt": Decimal(50)}
+    result = await create(
+        without_preview(pair), gateway, Reader(accounts={DEALER: owes}), look_first=True, checks=[credit]
+    )
+    assert result.created is not None
+    owes = {"CreditLimit": Decimal(80), "OpenOrderAmt": Decimal(81)}
+    gateway = Gateway(there=stored(OrderStatus="H"))
+    result = await create(
+        without_preview(pair), gateway, Reader(accounts={DEALER: owes}), look_first=True, checks=[credit]
+    )
+    assert (result.hold, gateway.there) == (HoldReason.CREDIT, None)

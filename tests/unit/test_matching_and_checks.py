@@ -429,3 +429,18 @@ def test_lines_ship_from_the_first_warehouse_that_has_all_of_them(pair: Pair) ->
     # The second line of the same item sees what the first one left.
     assert places(3, 3, w0=5, w1=5) == ["000", "001"]
     assert places(3, 3, 3, w0=5, w1=5) == ["000", "001", "000"]
+
+
+def test_an_attempt_of_our_own_is_worked_out_as_it_would_be_sent(pair: Pair) -> None:
+    """So that the create can compare it; stock and credit, which it takes itself, do not count against it."""
+    draft = draft_of("02-known-web-customer", pair)
+    codes = {line.sku or line.ItemCode for line in draft.sales_order.Lines}
+    items = {code: ItemFacts(ItemCode=code, ItemType="5" if code.startswith("/") else "1") for code in codes}
+    there = SalesOrderOnSage(SalesOrderNo="0001042", UDF_WEB_ORDER_ID=draft.sales_order.UDF_WEB_ORDER_ID)
+    facts = facts_from(draft, there, items, [], [account(UDF_WEB_CUSTOMER_ID="501")], pair, own_attempt="0001042")
+    assert facts.existing == there
+    assert facts.findings == []
+    assert all(line.ItemCode for line in facts.sales_order.Lines)
+    assert facts.sales_order.TermsCode == "00"
+    adopted = facts_from(draft, there, items, [], [], pair, own_attempt="0001043")
+    assert adopted.existing == there

@@ -208,6 +208,7 @@ class World:
         """Answers of the next reads of Sage's shipments; `read` once used up."""
         self.approved: list[list[str]] = []
         self.requests: list[CreateSalesOrder] = []
+        self.facts: list[FactsRequest] = []
         self.searches: list[CustomerSearch] = []
         self.create_gate = asyncio.Event()
         self.create_gate.set()
@@ -247,6 +248,7 @@ class World:
     @activity.defn
     async def read_sage_facts(self, request: FactsRequest) -> SageFacts:
         self.calls.append("read_sage_facts")
+        self.facts.append(request)
         self.approved.append(request.decisions.approved)
         await self.facts_gate.wait()
         findings = self.findings.pop(0) if self.findings else []

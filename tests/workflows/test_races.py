@@ -17,10 +17,17 @@ from temporalio.testing import WorkflowEnvironment
 
 from api.app import PairEdge, create_app
 from contracts.failures import FailureType
-from contracts.messages import AlertKind, ClarityOrderChanged, OrderOutcome, OrderStart, SalesOrderCreated
+from contracts.messages import (
+    AlertKind,
+    ClarityOrderChanged,
+    CustomerResolved,
+    OrderOutcome,
+    OrderStart,
+    SalesOrderCreated,
+)
 from contracts.search_attributes import OrderState
 from mappings.problems import Finding, HoldReason
-from mappings.sales_order import CustomerDecision, CustomerMatch
+from mappings.sales_order import CustomerDecision, CustomerKey, CustomerMatch
 from tests.workflows.conftest import (
     ACCOUNT,
     PAIR,
@@ -270,6 +277,95 @@ async def test_an_account_that_the_resolution_found_is_looked_at_before_it_is_us
     world.match = CustomerMatch(decision=CustomerDecision.MATCHED, customer=ACCOUNT, by="just created")
     await until(handle, "open")
     assert world.customers_created == 0
+
+
+async def test_an_answer_about_another_buyer_is_not_taken(env: WorkflowEnvironment, world: World) -> None:
+    world.match = CustomerMatch(decision=CustomerDecision.CREATE)
+    world.find_gate.clear()
+    handle = await begin(env)
+    await world.until_waiting(handle)
+    other = CustomerKey(ARDivisionNo="02", CustomerNo="OTHER")
+    await handle.signal("customer_resolved", CustomerResolved(customer=other, created=True, asked="another buyer"))
+    world.find_gate.set()
+    view = await until(handle, "open")
+    assert view.customer_no != str(other)
+
+
+async def test_the_account_that_was_created_is_the_one_of_every_later_look(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    world.match = CustomerMatch(decision=CustomerDecision.CREATE)
+    world.creates = [SalesOrderCreated(hold=HoldReason.TOTAL_MISMATCH, problems=[problem("a penny")])]
+    handle = await begin(env)
+    view = await until(handle, "held", hold=1)
+    await release(handle, "retry", hold=1)
+    await until(handle, "open")
+    assert [request.resolved for request in world.facts[:1]] == [None]
+    assert str(world.facts[-1].resolved) == view.customer_no
+
+
+@pytest.mark.parametrize("event", ["order.cancelled", "order.updated"])
+async def test_what_crosses_the_look_that_finds_the_order_is_told(
+    env: WorkflowEnvironment, world: World, event: str
+) -> None:
+    world.existing = created_order()
+    world.facts_gate.clear()
+    start = start_of()
+    handle = await begin(env, start)
+    await world.until_called("read_sage_facts", 1)
+    await handle.signal("clarity_order_changed", version(start, "new", quantity(3), event=event))
+    await asyncio.sleep(0)
+    world.facts_gate.set()
+    await said(handle, f"{event} after the sales order was created")
+    for _ in range(100):
+        if world.alerts:
+            break
+        await asyncio.sleep(0.05)
+    assert [alert.kind for alert in world.alerts] == [AlertKind.ORDER_CHANGED]
+
+
+async def test_a_newer_version_forgets_no_cancel_request(env: WorkflowEnvironment, world: World) -> None:
+    world.findings = [[CREDIT]]
+    start = start_of()
+    handle = await begin(env, start)
+    await until(handle, "held", hold=1)
+    await handle.cancel()
+    await release(handle, "retry", hold=1)
+    view = await until(handle, "held", hold=2)
+    assert view.hold is not None
+    assert view.hold.reason is HoldReason.ORDER_CHANGED
+    await handle.signal("clarity_order_changed", version(start, "new", quantity(3)))
+    await said(handle, "newer version")
+    assert (await view_of(handle)).hold is not None
+    await release(handle, "approve", hold=2)
+    await until(handle, "open")
+    assert world.requests[-1].sales_order.Lines[0].QuantityOrdered == 3
+
+
+async def test_a_paid_order_that_ends_without_goods_tells_accounting_before_it_ends(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    world.findings = [[CREDIT]]
+    handle = await begin(env)
+    await until(handle, "held")
+    await release(handle, "cancel", hold=1)
+    await outcome(handle)
+    assert [alert.kind for alert in world.alerts] == [AlertKind.HOLD, AlertKind.REFUND_DUE]
+    assert world.alerts[-1].text == "refund due, already paid: 431.70 USD"
+
+
+async def test_what_clarity_has_refunded_is_not_due(env: WorkflowEnvironment, world: World) -> None:
+    world.findings = [[CREDIT]]
+    start = start_of()
+    handle = await begin(env, start)
+    await until(handle, "held")
+
+    def refund(order: dict[str, Any]) -> None:
+        order["payments"].append({**order["payments"][0], "type": "refund", "transactionId": "back"})
+
+    await handle.signal("clarity_order_changed", version(start, "cancel", refund, event="order.cancelled"))
+    assert (await outcome(handle)).state is OrderState.CANCELLED
+    assert AlertKind.REFUND_DUE not in [alert.kind for alert in world.alerts]
 
 
 # ---- holds ----------------------------------------------------------------------------------------------------------

@@ -80,7 +80,9 @@ async def _ensure(client: Client, id_: str, wanted: Schedule) -> None:
         handle = client.get_schedule_handle(id_)
         await handle.update(lambda found: keep_pause(found, wanted))
         # After an outage of the server the shift that was running may be over, and the next one minutes away.
-        await handle.trigger(overlap=wanted.policy.overlap)
+        # One that somebody paused stays still.
+        if not (await handle.describe()).schedule.state.paused:
+            await handle.trigger(overlap=wanted.policy.overlap)
         log.info("Schedule %s is up to date", id_)
 
 

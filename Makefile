@@ -4,12 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
+N ?= 100
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all chaos bench lint lock clean
+.PHONY: help setup run test test-all chaos chaos-kills bench lint lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1	/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1	/' | expand -t 13
 
 setup: $(READY) ## make .venv and fetch the ODBC driver (run and test do it when needed)
 
@@ -29,11 +31,14 @@ run: $(READY) ## run everything here and watch the sample orders; ARGS="--exit-w
 test: $(READY) ## run the tests (as CI does), in two processes
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-test-all: $(READY) ## run the tests with larger sizes of the randomised ones
+test-all: $(READY) ## run the tests with larger sizes of the randomised ones, and every crash point
 	@HYPOTHESIS_PROFILE=large $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-chaos: $(READY) ## kill processes at random moments while the sample orders run, 20 rounds; CHAOS_SEED, CHAOS_ROUNDS
-	@$(BIN)/python -m pytest tests/chaos -s $(ARGS)
+chaos: $(READY) ## N=100 generated orders while everything breaks, then the audit; SEED=1 repeats a run
+	@$(BIN)/python -m tests.chaos --orders $(N) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+chaos-kills: $(READY) ## kill one process at a random moment while the sample orders run, 20 rounds; CHAOS_SEED, CHAOS_ROUNDS
+	@$(BIN)/python -m pytest tests/chaos/kill_rounds.py -s $(ARGS)
 
 bench: $(READY) ## measure what a poll of Sage costs on an empty and on a full company
 	@$(BIN)/python -m tests.bench.poll_cost $(ARGS)

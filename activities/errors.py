@@ -5,6 +5,7 @@ act on, and whose `next_retry_delay` keeps a 429's Retry-After. Applied to every
 the plugin installs, so no activity can forget it.
 """
 
+import random
 import traceback
 from datetime import timedelta
 from pathlib import PurePath
@@ -23,6 +24,10 @@ SIGNED_OUT_RETRY = timedelta(minutes=5)
 """Refused credentials are tried slowly: a person must change something, and accounts lock."""
 
 
+SPREAD_SHARE, SPREAD_LIMIT = 0.1, timedelta(seconds=30)
+"""Calls that were told the same moment come up to a tenth of the wait later, each at its own moment; never sooner."""
+
+
 def translate(error: Exception, attempt: int) -> BaseException:
     """The error Temporal should see for `error`, raised in the activity's `attempt`-th attempt (from 1)."""
     if isinstance(error, FailureError | CancelledError):
@@ -38,7 +43,7 @@ def translate(error: Exception, attempt: int) -> BaseException:
         return ApplicationError(
             str(error),
             type=FailureType.UNAVAILABLE,
-            next_retry_delay=error.retry_after,
+            next_retry_delay=_told(error.retry_after),
             category=ApplicationErrorCategory.BENIGN,
         )
     if isinstance(error, Ambiguous | ConnectorError):
@@ -56,6 +61,13 @@ def problems_of(error: Refused) -> list[dict[str, Any]]:
     """A refusal as problems for the hold: column or field, and the system's own words."""
     field = error.field or error.system
     return [Problem(field=field, message=error.message).model_dump()]
+
+
+def _told(wait: timedelta | None) -> timedelta | None:
+    """The wait that the other side asked for, and a little; None leaves it to the retry policy."""
+    if wait is None:
+        return None
+    return wait + min(wait * SPREAD_SHARE, SPREAD_LIMIT) * random.random()  # noqa: S311 - nothing secret
 
 
 def _slow(attempt: int) -> timedelta:

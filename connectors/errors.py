@@ -1,20 +1,32 @@
 """The errors of the outside systems: one small tree.
 
     ConnectorError
-    ├── RetryLater     the system cannot answer now, and nothing was written (429, 423, 5xx on reads, no connection)
+    ├── RetryLater     the system cannot answer now, and nothing was written (423, 503, 5xx on reads, no connection)
+    │   └── TooManyRequests   429: it works, and wants fewer calls; nobody calls it before the moment it named
     ├── Ambiguous      the answer to a write was lost: it may have been done; read back before repeating
     ├── SignedOut      credentials are refused, after one refresh of the token
     └── Refused        a final answer (other 4xx); names the column or field
         ├── NotFound       404
         └── AlreadyExists  409: the key or reference is taken, nothing changed
 
-`str()` says system, call, what happened. Texts from outside are cut to 200 characters and never hold our secrets,
-because requests are not part of them.
+`str()` says system, call, what happened. Texts from outside are cut to 200 characters; what looks like a secret in them
+is masked, and so is every secret that the caller knows (a server may echo a request).
 """
 
+import re
+from collections.abc import Iterable
 from datetime import timedelta
 
 QUOTED_CHARACTERS = 200
+MASK = "***"
+_SECRETS = (
+    # "Password": "…", access_token=…, api-key: …; up to the end of the value, also where the text ends before it.
+    re.compile(
+        r"""(?ix) (["']? [\w-]* (?:passw(?:or)?d | pwd | secret | token | api[_-]?key) ["']? \s* [:=] \s*)
+        (?: "[^"]*"? | '[^']*'? | [^\s,;&<>{}"']+ )"""
+    ),
+    re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{8,}"),
+)
 
 
 class ConnectorError(Exception):
@@ -33,6 +45,10 @@ class RetryLater(ConnectorError):
     def __init__(self, system: str, call: str, message: str, retry_after: timedelta | None = None) -> None:
         super().__init__(system, call, message)
         self.retry_after = retry_after
+
+
+class TooManyRequests(RetryLater):
+    """The system answers, and asks for fewer calls."""
 
 
 class Ambiguous(ConnectorError):
@@ -60,7 +76,13 @@ class AlreadyExists(Refused):
     """The key is taken; nothing was changed."""
 
 
-def quoted(text: str) -> str:
-    """The beginning of a body from outside, as one line."""
-    line = " ".join(text.split())
+def quoted(text: str, secrets: Iterable[str] = ()) -> str:
+    """The beginning of a text from outside, as one line, without secrets; `secrets` are those the caller knows."""
+    # Masked before it is cut: half a secret is one, too. Nothing beyond a few thousand characters is looked at.
+    line = " ".join(text[: QUOTED_CHARACTERS * 20].split())
+    for secret in secrets:
+        if secret:
+            line = line.replace(secret, MASK)
+    for pattern in _SECRETS:
+        line = pattern.sub(rf"\1{MASK}", line)
     return line if len(line) <= QUOTED_CHARACTERS else line[:QUOTED_CHARACTERS] + "…"

@@ -42,7 +42,16 @@ TEMPORAL_CALL: Final = timedelta(seconds=30)
 """Start-to-close of an activity that only talks to Temporal or to an alert channel."""
 
 SEVERAL_CALLS: Final = timedelta(minutes=5)
-"""Start-to-close of an activity that makes a call per package or per page."""
+"""What a shift of the poller may be late; whether it lives is known from its heartbeats."""
+
+
+def several_calls(pace: Pace) -> timedelta:
+    """Start-to-close of an activity that makes a call per package or per page.
+
+    Also what an order or a new buyer waits when a worker dies within such an activity: it goes with the pace.
+    """
+    return one_call(pace) * 2.5
+
 
 TRANSFORM_LIMIT: Final = timedelta(seconds=10)
 """Start-to-close of the transform; a thousand lines take well under a second."""

@@ -442,21 +442,42 @@ def same_order(
     return differences
 
 
-def fell_short(order: SalesOrderOnSage, items: Mapping[str, ItemFacts]) -> list[Problem]:
-    """Stock that is negative after the order was created (rules 7): somebody in Sage took it at the same moment."""
-    codes = dict.fromkeys(
-        (line.ItemCode, line.WarehouseCode) for line in order.Lines if line.counts and line.WarehouseCode
-    )
-    return [
-        Problem(
-            field=f"IM_ItemWarehouse.{code}.{warehouse}",
-            message=f"{stock.available.normalize():f} available after the order was created ({code}, warehouse "
-            f"{warehouse}): another order took it at the same moment.",
-            suggestion="Decide in Sage which order waits: back-order its line, or the other one's.",
+def fell_short(
+    order: SalesOrderOnSage, before: Mapping[str, ItemFacts], after: Mapping[str, ItemFacts]
+) -> list[Problem]:
+    """Stock that is negative after the order was created (rules 7), and by more than the order itself explains.
+
+    Somebody in Sage took it at the same moment. What was back-ordered on purpose is short from the start.
+    """
+    taken: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for line in order.Lines:
+        if line.counts and line.WarehouseCode:
+            factor = line.UnitOfMeasureConvFactor or Decimal(1)
+            taken[line.ItemCode, line.WarehouseCode] += line.QuantityOrdered * factor
+    problems = []
+    for (code, warehouse), quantity in taken.items():
+        item = after.get(code)
+        then, now = _stock_at(before.get(code), warehouse), _stock_at(item, warehouse)
+        if (
+            item is None
+            or not item.is_stocked
+            or then is None
+            or now is None
+            or now >= min(Decimal(0), then - quantity)
+        ):
+            continue
+        problems.append(
+            Problem(
+                field=f"IM_ItemWarehouse.{code}.{warehouse}",
+                message=f"{now.normalize():f} available after the order was created ({code}, warehouse {warehouse}): "
+                "another order took it at the same moment.",
+                suggestion="Decide in Sage which order waits: back-order its line, or the other one's.",
+            )
         )
-        for code, warehouse in codes
-        if (item := items.get(code)) is not None
-        and item.is_stocked
-        and (stock := item.warehouses.get(warehouse)) is not None
-        and stock.available < 0
-    ]
+    return problems
+
+
+def _stock_at(item: ItemFacts | None, warehouse: str) -> Decimal | None:
+    """Available there, negative when more is promised than there is; None without such a place."""
+    stock = item.warehouses.get(warehouse) if item is not None else None
+    return stock.available if stock is not None else None

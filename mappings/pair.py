@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
@@ -91,6 +91,12 @@ def never_reached(rules: Sequence[R], covers: Callable[[R, R], bool], key: Path_
             yield Contradiction((*key, index), f"is never reached: {before} comes first for all that it fits", remedy)
 
 
+@cache
+def time_zones() -> frozenset[str]:
+    """IANA's names; the disk is searched once."""
+    return frozenset(available_timezones())
+
+
 class Company(Section):
     """The Sage company."""
 
@@ -110,8 +116,8 @@ class Company(Section):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            close = nearest(value, available_timezones())
+        if value not in time_zones():
+            close = nearest(value, time_zones())
             wrong(
                 f"{value!r} is no IANA time zone",
                 f"Did you mean {close!r}?" if close else "Write one such as America/Chicago.",

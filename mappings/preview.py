@@ -22,6 +22,8 @@ from mappings.transform import order_for_rules, transform
 
 MOST_VALUES: Final = 200
 """Values of an order that cannot be read, as the text shows it."""
+LONGEST_NUMBER: Final = 60
+"""Digits of a number that is written out; a longer one is shown in powers of ten."""
 LONGEST_VALUE: Final = 240
 """Characters of a value that the text shows; the JSON has it whole."""
 NAME_WIDTH: Final = 22
@@ -197,7 +199,9 @@ def _leaves(value: object, path: str) -> Iterator[tuple[str, str]]:
         for index, inner in enumerate(value):
             yield from _leaves(inner, f"{path}[{index}]")
     elif value not in ("", None):
-        yield path, f"{value:f}" if isinstance(value, Decimal) else str(value)
+        # 1e999999999 written out would be a gigabyte.
+        plain = isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < LONGEST_NUMBER
+        yield path, f"{value:f}" if plain else str(value)
 
 
 class _Page:

@@ -116,7 +116,7 @@ class CustomerResolutionWorkflow:
                 SageReadActivities.find_customer,
                 FindCustomer(pair=start.pair, search=search, just_created=self.made_for(search)),
                 task_queue=queues.sage_read(start.pair),
-                start_to_close_timeout=retry.SEVERAL_CALLS,
+                start_to_close_timeout=retry.several_calls(start.pace),
                 retry_policy=retry.outside_system(start.pace),
                 summary="Look again by every key, in Sage as it is now",
             )

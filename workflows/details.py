@@ -123,6 +123,8 @@ def _hold(workflow_id: str, hold: HoldView) -> str:
     if more > 0:
         problems.append(f"- … and {more} more")
     offered = [action for action in hold.actions if action is not ReleaseAction.BACKORDER or not hold.no_back_orders]
+    # What mends this hold comes first, what ends the order last.
+    offered.sort(key=lambda action: (action is ReleaseAction.CANCEL, action is ReleaseAction.RETRY))
     choices = [
         line
         for action in offered

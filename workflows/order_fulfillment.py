@@ -681,7 +681,7 @@ class OrderFulfillmentWorkflow:
             ),
             queues.clarity(self.pair),
             f"Clarity: void the shipment of invoice {invoice_no}" + (", status Processing" if reopen else ""),
-            limit=retry.SEVERAL_CALLS,
+            limit=retry.several_calls(self.pace),
         )
         self.references.pop(invoice_no, None)
         if reopen:
@@ -805,7 +805,7 @@ class OrderFulfillmentWorkflow:
             request,
             queues.clarity(self.pair),
             details.shipment_summary(request),
-            limit=retry.SEVERAL_CALLS,
+            limit=retry.several_calls(self.pace),
         )
         self.told[number] = details.content_of(request.invoice)
         self.references[number] = posted.references

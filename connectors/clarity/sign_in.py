@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -45,16 +45,21 @@ class TokenHeader(SignIn):
         value = headers.get(self._names.token, "").removeprefix(self._names.token_prefix)
         return self._token.refused({"Authorization": f"Bearer {value}"})
 
+    def secrets(self) -> Sequence[str]:
+        """As of the token itself."""
+        return self._token.secrets()
+
 
 def sign_in_of(profile: ClarityProfile, settings: ClaritySettings) -> SignIn:
     """How this profile signs in."""
     if profile.auth is AuthScheme.API_KEY:
         return ApiKey(profile.headers.api_key, settings.api_key)
     url = settings.url.rstrip("/") + profile.routes.token
+    secret = settings.client_secret
     if profile.auth is AuthScheme.LOGIN:
-        token = BearerToken(SYSTEM, lambda: _login(url, profile, settings), lambda body: _jwt_of(body, profile))
+        token = BearerToken(SYSTEM, lambda: _login(url, profile, settings), lambda body: _jwt_of(body, profile), secret)
     else:
-        token = BearerToken(SYSTEM, lambda: _client_credentials(url, profile, settings), _token_of)
+        token = BearerToken(SYSTEM, lambda: _client_credentials(url, profile, settings), _token_of, secret)
     return TokenHeader(token, profile.headers)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import httpx
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from connectors.errors import NotFound, RetryLater
+from connectors.errors import Ambiguous, NotFound, RetryLater
 from connectors.http import ApiKey, BearerToken, Json, JsonApi, SignIn
 from mappings.sales_order import (
     CustomerKey,
@@ -141,7 +141,7 @@ class SageGateway:
         """`POST /SO/SalesOrder` under a reserved number."""
         body = {"SalesOrderNo": number, **order_body(order)}
         _, stored = await self._api.call("POST", "/SO/SalesOrder", body=body)
-        return _order(stored, "POST /SO/SalesOrder")
+        return _order(stored, "POST /SO/SalesOrder", written=True)
 
     async def get_sales_order(self, number: str) -> SalesOrderOnSage | None:
         """`GET /SO/SalesOrder/{no}`; None when Sage has none under this number."""
@@ -154,7 +154,7 @@ class SageGateway:
     async def change_sales_order(self, number: str, columns: Mapping[str, str]) -> SalesOrderOnSage:
         """`PATCH /SO/SalesOrder/{no}`: header columns of a live order."""
         _, body = await self._api.call("PATCH", f"/SO/SalesOrder/{number}", body=dict(columns))
-        return _order(body, "PATCH /SO/SalesOrder/{no}")
+        return _order(body, "PATCH /SO/SalesOrder/{no}", written=True)
 
     async def delete_sales_order(self, number: str) -> None:
         """`DELETE /SO/SalesOrder/{no}`; a lost answer is safe to repeat."""
@@ -210,7 +210,7 @@ def sign_in_of(settings: SageGatewaySettings) -> SignIn:
             headers={"X-Company": settings.company, "Accept": "application/json"},
         )
 
-    return BearerToken(SYSTEM, request, lambda body: (str(body["Token"]), float(body["ExpiresIn"])))
+    return BearerToken(SYSTEM, request, lambda body: (str(body["Token"]), float(body["ExpiresIn"])), settings.password)
 
 
 def explain_error(body: Json) -> tuple[str, str]:
@@ -247,11 +247,13 @@ def _wire(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _order(body: Json, call: str) -> SalesOrderOnSage:
+def _order(body: Json, call: str, *, written: bool = False) -> SalesOrderOnSage:
     try:
         return SalesOrderOnSage.model_validate(body)
     except ValidationError as error:
-        raise RetryLater(SYSTEM, call, _unexpected(error)) from None
+        # A write answered with success and no order: what Sage has now must be read back.
+        kind = Ambiguous if written else RetryLater
+        raise kind(SYSTEM, call, _unexpected(error)) from None
 
 
 def _text(body: Json, name: str, call: str) -> str:

@@ -1,17 +1,17 @@
 """Reading Sage 100 through ODBC: typed readings by Sage's keys, and nothing else.
 
-In: keys. Out: models of `mappings`. Raises the tree of `connectors.errors`. One connection and one thread per source;
-a statement that takes too long is cancelled. `import pyodbc` happens when the first connection is made, so that
-processes without a driver can import this module. Values are normalised in one place: text without trailing spaces,
-amounts as Decimal, empty instead of NULL.
+In: keys. Out: models of `mappings`. Raises the tree of `connectors.errors`. One connection and one thread per source
+(`connectors.sage100.session`); a reading that takes too long is cancelled. `import pyodbc` happens when the first
+connection is made, so that processes without a driver can import this module. Values are normalised in one place: text
+without trailing spaces, amounts as Decimal, empty instead of NULL.
 """
 
-import asyncio
-import re
+import contextlib
+import math
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,8 +19,9 @@ from pydantic import SecretStr
 
 from connectors.errors import RetryLater
 from connectors.sage100 import queries
-from connectors.sage100.driver import OdbcDriverMissing, import_pyodbc, sqlite_driver
+from connectors.sage100.driver import import_pyodbc, sqlite_driver
 from connectors.sage100.queries import Statement
+from connectors.sage100.session import SYSTEM, OdbcSource
 from mappings.baskets import RecentBasket
 from mappings.customer_match import CustomerRecord, EmailSource, split_emails
 from mappings.frozen import Frozen
@@ -39,7 +40,6 @@ from mappings.shipments import (
     ShipsOn,
 )
 
-SYSTEM = "Sage ODBC"
 LOGIN_SECONDS = 10
 QUERY_SECONDS = 20.0
 LOCK_WAIT_MILLISECONDS = 2_000
@@ -87,18 +87,18 @@ class OrderReading(Frozen):
 class SageReader:
     """Reads one company's tables. `connection_string` may hold a password and is never logged."""
 
-    def __init__(self, connection_string: SecretStr, site: Sage | None = None) -> None:
-        """`site` says how this company differs: drop shipments, quantities after posting."""
+    def __init__(
+        self, connection_string: SecretStr, site: Sage | None = None, *, query_seconds: float = QUERY_SECONDS
+    ) -> None:
+        """`site` says how this company differs: drop shipments, quantities after posting. `query_seconds` is the limit
+        of one reading, its wait for the thread included."""
         self._site = site or Sage()
         self._connection_string = connection_string
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sage-odbc")
-        self._connection: Any = None
-        self._cursor: Any = None
+        self._source = OdbcSource(partial(self._open, query_seconds), query_seconds=query_seconds)
 
     async def close(self) -> None:
         """Close the connection and its thread."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._disconnect)
-        self._executor.shutdown(wait=False)
+        await self._source.close()
 
     # ---- items ----------------------------------------------------------------------------------------------------
 
@@ -350,6 +350,25 @@ class SageReader:
                     Lines=self._lines_as_created(number_),
                 )
         return None
+
+    async def before_invoices(self, live: SalesOrderOnSage) -> SalesOrderOnSage | None:
+        """A live order as it was before posted invoices took quantities, freight and deposit from it, by its history.
+
+        None when none was posted, or the company keeps no order history.
+        """
+
+        def read() -> SalesOrderOnSage | None:
+            number_ = live.SalesOrderNo
+            if not self._rows(queries.POSTED_OF_ORDER, number_):
+                return None
+            for row in self._rows(queries.HISTORY_ORDER, number_):
+                amounts = ("TaxableAmt", "NonTaxableAmt", "FreightAmt", "SalesTaxAmt", "DiscountAmt")
+                kept = {name: number(row[place]) for place, name in enumerate(amounts, start=5)}
+                lines = self._lines_as_created(number_)
+                return live.model_copy(update={**kept, "DepositAmt": None, "Lines": lines})
+            return None
+
+        return await self._run("before_invoices", read)
 
     def _lines_as_created(self, number_: str) -> list[CreatedLine]:
         lines = {}
@@ -665,66 +684,29 @@ class SageReader:
 
     async def _run(self, name: str, read: Callable[[], T]) -> T:
         """Run a reading in this source's thread; cancel it when it takes too long or nobody waits any more."""
-        future = asyncio.get_running_loop().run_in_executor(self._executor, self._guarded, name, read)
-        try:
-            return await asyncio.wait_for(asyncio.shield(future), QUERY_SECONDS)
-        except TimeoutError:
-            self._cancel()
-            raise RetryLater(
-                SYSTEM, name, f"no answer within {QUERY_SECONDS:g} s; the statement was cancelled"
-            ) from None
-        except asyncio.CancelledError:
-            self._cancel()
-            raise
-
-    def _guarded(self, name: str, read: Callable[[], T]) -> T:
-        try:
-            return read()
-        except OdbcDriverMissing as error:
-            raise RetryLater(SYSTEM, name, str(error)) from None
-        except Exception as error:
-            if type(error).__module__ != "pyodbc":
-                raise
-            # A lost server, a lock, a cancelled statement: the next attempt connects afresh.
-            self._disconnect()
-            raise RetryLater(SYSTEM, name, without_secrets(str(error))) from None
-
-    def _cancel(self) -> None:
-        cursor = self._cursor
-        if cursor is not None:
-            cursor.cancel()
+        return await self._source.run(name, read)
 
     def _rows(self, statement: Statement, *parameters: object, limit: int | None = None) -> list[Row]:
-        cursor = self._connect().cursor()
-        self._cursor = cursor
-        try:
-            cursor.execute(statement.sql, *parameters)
-            rows: list[Row] = cursor.fetchall() if limit is None else cursor.fetchmany(limit)
-            return rows
-        finally:
-            self._cursor = None
-            cursor.close()
+        """Within a reading: the rows of one statement, at most `limit`."""
+        return self._source.rows(statement.sql, parameters, limit)
 
     def _connect(self) -> Any:
-        if self._connection is None:
-            pyodbc = import_pyodbc()
-            # autocommit: otherwise the first SELECT pins a snapshot and later polls read stale rows (odbc.md).
-            self._connection = pyodbc.connect(
-                complete_connection_string(self._connection_string.get_secret_value()),
-                autocommit=True,
-                readonly=True,
-                timeout=LOGIN_SECONDS,
-            )
-        return self._connection
+        """Within a reading: the connection of its thread."""
+        return self._source.connection()
 
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                connection.close()
-            except Exception as error:
-                if type(error).__module__ != "pyodbc":
-                    raise
+    def _open(self, query_seconds: float) -> Any:
+        pyodbc = import_pyodbc()
+        # autocommit: otherwise the first SELECT pins a snapshot and later polls read stale rows (odbc.md).
+        connection = pyodbc.connect(
+            complete_connection_string(self._connection_string.get_secret_value()),
+            autocommit=True,
+            readonly=True,
+            timeout=LOGIN_SECONDS,
+        )
+        # The driver's own limit of a statement, a little over ours, which cancels first. Not every driver knows it.
+        with contextlib.suppress(pyodbc.Error):
+            connection.timeout = math.ceil(query_seconds) + 5
+        return connection
 
 
 def extension(rows: Iterable[Row]) -> Decimal:
@@ -834,8 +816,3 @@ def day(value: object) -> date | None:
         except ValueError:
             return None
     return None if value.year <= 1753 else value
-
-
-def without_secrets(message: str) -> str:
-    """A driver's message, cut, with anything that looks like a password masked."""
-    return re.sub(r"(?i)(pwd|password)=[^;]*", r"\1=***", message)[:300]

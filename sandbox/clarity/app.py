@@ -202,11 +202,13 @@ def add_controls(app: FastAPI, clarity: Clarity) -> None:
     store, sender = clarity.store, clarity.sender
 
     @app.post("/_control/orders")
-    async def check_out(request: Request) -> JSONResponse:
+    async def check_out(request: Request, deliver: bool = True) -> JSONResponse:
         event = await body_of(request)
         order = check_out_body(event)
         if not await run_in_threadpool(store.check_out, order):
             return JSONResponse({"result": "exists", "orderId": str(order["id"])})
+        if not deliver:
+            return JSONResponse({"result": "new", "orderId": str(order["id"])}, 201)
         return JSONResponse({"result": "new", "webhookId": sender.queue(event), "orderId": str(order["id"])}, 201)
 
     @app.post("/_control/orders/change")

@@ -179,10 +179,12 @@ async def test_retry_after_is_understood_in_seconds_and_as_a_date(sandbox: Sandb
                 await plain.preview(an_order("c3"))
             assert busy.value.retry_after is not None
             assert low <= busy.value.retry_after.total_seconds() <= high
+            # Whoever asks sooner than a 429 said is not let through.
+            plain._api._quiet_until = 0.0
     await plain.close()
 
 
-async def test_expired_token_is_refreshed_once_for_twenty_waiting_calls(
+async def test_expired_token_is_refreshed_once_for_fifty_waiting_calls(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     with running_sandbox(tmp_path_factory.mktemp("tokens"), "--token-lifetime", "1.2") as sandbox:
@@ -191,7 +193,7 @@ async def test_expired_token_is_refreshed_once_for_twenty_waiting_calls(
         first = await asyncio.to_thread(tokens_fetched, sandbox)
         while await asyncio.to_thread(still_signed_in, sandbox, plain):
             pass
-        await asyncio.gather(*(plain.get_sales_order("0000001") for _ in range(20)))
+        await asyncio.gather(*(plain.get_sales_order("0000001") for _ in range(50)))
         assert await asyncio.to_thread(tokens_fetched, sandbox) == first + 1
         await plain.close()
 

@@ -35,14 +35,18 @@ def expectations() -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def running_house(
-    folder: Path, *flags: str, orders: int = 0, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *flags: str,
+    orders: int = 0,
+    environment: Mapping[str, str] | None = None,
+    module: str = "workers",
 ) -> Iterator[House]:
-    """The supervisor with all its children on free ports, once `orders` are checked out."""
+    """The supervisor (`module`) with all its children on free ports, once `orders` are checked out."""
     temporal, ui, api, sage, clarity = free_ports(5)
     ports = {"temporal": temporal, "ui": ui, "api": api, "sage": sage, "clarity": clarity}
     places = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
     log = folder / "supervisor.log"
-    command = ["workers", "demo", "--var", str(folder / "var"), *places, *flags]
+    command = [module, "demo", "--var", str(folder / "var"), *places, *flags]
     with running(command, log, environment) as process:
         house = House(
             Sandbox(f"http://127.0.0.1:{sage}", f"http://127.0.0.1:{clarity}", folder / "var"),

@@ -21,8 +21,9 @@ import yaml
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import TEMPORAL, history, temporal
+from tests.e2e.test_holds import shown_commands
 from tests.support.orders import PlacedOrder
-from tests.support.processes import wait_until
+from tests.support.processes import ROOT, wait_until
 
 ACTIONS = {
     "invalid_data": ("retry", "cancel", "correct"),
@@ -300,12 +301,6 @@ def found(value: Any, name: str) -> Iterator[str]:
             yield from found(inner, name)
 
 
-def shown_commands(page: str) -> dict[str, str]:
-    """Action → the command that the page shows for it."""
-    commands = re.findall(r"^`([a-z_]+)`: [^\n]+\n\n```\n(temporal workflow update execute.*?)\n```", page, re.M | re.S)
-    return dict(commands)
-
-
 def release(house: House, order: PlacedOrder, way: str, wanted: dict[str, Any]) -> None:
     """Type the command that the page shows for the action, with what it needs; as a signal, its input."""
     command = shown_commands(details_page(house, order))[wanted["action"]]
@@ -368,7 +363,10 @@ def keep_history(house: House, order: PlacedOrder, name: str) -> None:
     folder = os.environ.get("SAVE_HISTORIES")
     if folder:
         text = temporal(house, "workflow", "show", "-w", f"order-demo-{order.id}", "-o", "json")
-        Path(folder, f"hold-{name}.json").write_text(json.dumps(json.loads(text)), "utf-8")
+        # Stack traces name files by their place on this machine.
+        text = json.dumps(json.loads(text)).replace(f"{ROOT}/", "")
+        text = re.sub(r'/[^\s"\\]*/lib/python', "lib/python", text)
+        Path(folder, f"hold-{name}.json").write_text(text, "utf-8")
 
 
 @pytest.fixture(scope="module")

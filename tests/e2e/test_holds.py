@@ -33,6 +33,12 @@ def support(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield one
 
 
+def shown_commands(page: str) -> dict[str, str]:
+    """Action → the command that the details page shows for it."""
+    commands = re.findall(r"^`([a-z_]+)`: [^\n]+\n\n```\n(temporal workflow update execute.*?)\n```", page, re.M | re.S)
+    return dict(commands)
+
+
 def order_of(house: House, *items: tuple[str, int, str], **fields: Any) -> PlacedOrder:
     return PlacedOrder(house.sandbox, house.api_url, *items, **fields).check_out()
 
@@ -156,13 +162,13 @@ def test_a_hold_appears_alerts_once_reminds_and_shows_the_exact_command(support:
     assert f"order-demo-{order.id}" in listed
     page = temporal(support, "workflow", "metadata", "-w", f"order-demo-{order.id}", "-o", "json")
     page = details_of(page)
-    command = re.search(r"```\n(temporal workflow update execute.*?)\n```", page, re.DOTALL)
-    assert command is not None
-    assert f'"reason": "unknown_item", "hold": {hold["hold"]}' in command[1]
-    assert "use_item" in page
+    commands = shown_commands(page)
+    assert list(commands) == ["use_item", "correct", "retry", "cancel"]
+    command = commands["retry"]
+    assert f'"reason": "unknown_item", "hold": {hold["hold"]}' in command
     # The command, as it stands there.
     item(support, "NO-SUCH-SKU", 10)
-    typed = command[1].replace("temporal workflow", f"{TEMPORAL} workflow --address {support.temporal_address}", 1)
+    typed = command.replace("temporal workflow", f"{TEMPORAL} workflow --address {support.temporal_address}", 1)
     subprocess.run(["/bin/sh", "-c", typed], check=True, timeout=60, capture_output=True)
     order.until_state("complete")
 

@@ -13,6 +13,7 @@ from connectors.errors import AlreadyExists
 from contracts.messages import CreateSalesOrder, SalesOrderCreated
 from mappings.baskets import RecentBasket
 from mappings.customer_match import CustomerRecord
+from mappings.decisions import Decisions, StockDecision
 from mappings.items import ItemFacts, WarehouseStock
 from mappings.pair import Pair
 from mappings.problems import HoldReason
@@ -116,6 +117,8 @@ class Reader:
 
     on_hand: list[int] = field(default_factory=lambda: [10])
     accounts: dict[CustomerKey, dict[str, Any]] = field(default_factory=dict)
+    before: SalesOrderOnSage | None = None
+    """The order before invoices took from it."""
 
     async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
         quantity = self.on_hand.pop(0) if len(self.on_hand) > 1 else self.on_hand[0]
@@ -128,6 +131,9 @@ class Reader:
 
     async def recent_baskets(self, key: CustomerKey, since: datetime) -> list[RecentBasket]:
         return []
+
+    async def before_invoices(self, live: SalesOrderOnSage) -> SalesOrderOnSage | None:
+        return self.before
 
 
 async def create(pair: Pair, gateway: Gateway, reader: Reader | None = None, **more: Any) -> SalesOrderCreated:
@@ -172,6 +178,17 @@ async def test_an_order_of_ours_is_read_before_it_is_created_again(pair: Pair) -
     assert gateway.said == ["get"]
 
 
+async def test_a_lost_answer_followed_by_a_partial_invoice_is_still_our_order(pair: Pair) -> None:
+    """Rules 4: posting took quantities from the live order; what it was decides, and what it was is followed."""
+    rest = stored(Lines=[stored().Lines[0].model_copy(update={"QuantityOrdered": Decimal(4)})], TaxableAmt=Decimal(20))
+    result = await create(pair, Gateway(there=rest), Reader(before=stored()), look_first=True)
+    assert result.created == stored()
+    other = stored(TaxableAmt=Decimal(60))
+    for reader in (Reader(), Reader(before=other)):
+        result = await create(pair, Gateway(there=rest), reader, look_first=True)
+        assert result.hold is HoldReason.REJECTED_BY_SAGE
+
+
 async def test_the_history_of_a_deleted_order_keeps_its_number(pair: Pair) -> None:
     result = await create(pair, Gateway(there=stored(live=False, OrderStatus="X")))
     assert result.number_taken
@@ -184,6 +201,10 @@ async def test_stock_that_was_gone_after_the_create_is_told(pair: Pair) -> None:
     assert result.created is not None
     assert [problem.field for problem in result.short_after] == ["IM_ItemWarehouse.DESK.000"]
     assert (await create(pair, Gateway(), Reader(on_hand=[10, 0]))).short_after == []
+    # Back-ordered on purpose: 4 are there, 10 ordered, 6 wait from the start.
+    decisions = Decisions(stock=StockDecision.SHIP_AVAILABLE)
+    assert (await create(pair, Gateway(), Reader(on_hand=[4, -6]), decisions=decisions)).short_after == []
+    assert (await create(pair, Gateway(), Reader(on_hand=[4, -7]), decisions=decisions)).short_after
 
 
 async def test_credit_is_that_of_the_account_that_sage_bills(pair: Pair) -> None:

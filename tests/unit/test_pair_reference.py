@@ -35,15 +35,15 @@ def rows() -> Iterator[Row]:
 
 
 ROWS = {row.path: row for row in rows()}
+DEFINITIONS: dict[str, Any] = schemas()["pair.schema.json"]["$defs"]
 
 
 def keys_in_the_schema(schema: dict[str, Any], path: str = "") -> Iterator[str]:
     """Every key that the pair file's JSON Schema knows, by its own walk: the reference must not miss what it misses."""
-    definitions = schemas()["pair.schema.json"]["$defs"]
 
     def resolve(one: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in one:
-            one = definitions[one["$ref"].rpartition("/")[2]]
+            one = DEFINITIONS[one["$ref"].rpartition("/")[2]]
         return one
 
     def inside(one: dict[str, Any], path: str) -> Iterator[str]:

@@ -1,0 +1,167 @@
+"""One ODBC connection with a thread of its own: limits, cancelling, connecting again.
+
+In: readings, functions that call `rows` and `connection`. Out: what they return. Raises RetryLater. A reading that
+takes too long is cancelled (SQLCancel); one that does not listen, because the driver hangs, is left behind with its
+thread and connection, and the next reading gets new ones.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from connectors.errors import RetryLater, quoted
+from connectors.sage100.driver import OdbcDriverMissing
+
+SYSTEM = "Sage ODBC"
+LISTEN_SECONDS = 2.0
+"""A cancelled reading that does not end within this hangs."""
+MOST_LEFT_BEHIND = 4
+"""Threads that may hang at the same time; with more, readings fail at once until one comes back."""
+
+Row = Sequence[Any]
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class Cancelled(Exception):
+    """The reading was cancelled between two statements."""
+
+
+class Reading:
+    """One reading on its way: what cancelling must find."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.cancelled = False
+        self.cursor: Any = None
+
+    def cancel(self) -> None:
+        """Stop the statement that runs, and let no other begin. Called from another thread."""
+        self.cancelled = True
+        cursor = self.cursor
+        if cursor is not None:
+            # It may have been closed this moment.
+            with contextlib.suppress(Exception):
+                cursor.cancel()
+
+
+class Session:
+    """A thread and the connection that only it uses."""
+
+    def __init__(self) -> None:
+        self.executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sage-odbc")
+        self.connection: Any = None
+        self.reading: Reading | None = None
+
+    def disconnect(self) -> None:
+        """Close the connection, whatever state it is in."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.close()
+
+
+class OdbcSource:
+    """Runs readings one after the other. `open_` makes a connection."""
+
+    def __init__(
+        self,
+        open_: Callable[[], Any],
+        *,
+        query_seconds: float,
+        listen_seconds: float = LISTEN_SECONDS,
+    ) -> None:
+        self._open = open_
+        self._query_seconds = query_seconds
+        self._listen_seconds = listen_seconds
+        self._session = Session()
+        self._here = threading.local()
+        """In a reading's thread: its session."""
+        self._left_behind: set[Session] = set()
+
+    async def close(self) -> None:
+        """Close the connection and its thread; one that hangs is left behind."""
+        session = self._session
+        future = session.executor.submit(session.disconnect)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.wrap_future(future), self._listen_seconds)
+        session.executor.shutdown(wait=False, cancel_futures=True)
+
+    async def run(self, name: str, read: Callable[[], T]) -> T:
+        """The result of a reading, its wait for the thread included within the limit."""
+        if len(self._left_behind) >= MOST_LEFT_BEHIND:
+            raise RetryLater(SYSTEM, name, f"{MOST_LEFT_BEHIND} earlier readings hang in the driver; is the server up?")
+        session, reading = self._session, Reading(name)
+        future = session.executor.submit(self._guarded, session, reading, read)
+        try:
+            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), self._query_seconds)
+        except TimeoutError:
+            await self._stop(session, reading, future)
+            raise RetryLater(SYSTEM, name, f"no answer within {self._query_seconds:g} s; it was cancelled") from None
+        except asyncio.CancelledError:
+            if not future.cancel():
+                asyncio.get_running_loop().run_in_executor(None, reading.cancel)
+            raise
+
+    async def _stop(self, session: Session, reading: Reading, future: "Future[T]") -> None:
+        """Cancel a reading: it waits still, or it ends now, or its thread hangs and is left behind."""
+        if future.cancel():
+            # It never began: whatever runs in the thread is another's reading, with a limit of its own.
+            return
+        asyncio.get_running_loop().run_in_executor(None, reading.cancel)
+        await asyncio.wait([asyncio.wrap_future(future)], timeout=self._listen_seconds)
+        if future.done() or session is not self._session:
+            return
+        log.warning("The ODBC reading %s does not end; its connection is left behind, a new one is made", reading.name)
+        self._left_behind.add(session)
+        future.add_done_callback(lambda _: self._left_behind.discard(session))
+        self._session = Session()
+        # Those that wait behind it are answered by their own limits; it ends by itself when the driver comes back.
+        session.executor.shutdown(wait=False, cancel_futures=True)
+
+    def _guarded(self, session: Session, reading: Reading, read: Callable[[], T]) -> T:
+        self._here.session = session
+        session.reading = reading
+        try:
+            return read()
+        except OdbcDriverMissing as error:
+            raise RetryLater(SYSTEM, reading.name, str(error)) from None
+        except Cancelled:
+            raise RetryLater(SYSTEM, reading.name, "it was cancelled") from None
+        except Exception as error:
+            if type(error).__module__ != "pyodbc":
+                raise
+            # A lost server, a lock, a cancelled statement: the next reading connects afresh.
+            session.disconnect()
+            raise RetryLater(SYSTEM, reading.name, quoted(str(error))) from None
+        finally:
+            session.reading = None
+            if session is not self._session:
+                session.disconnect()
+
+    def connection(self) -> Any:
+        """Within a reading: the connection of its thread, made when there is none."""
+        session: Session = self._here.session
+        if session.connection is None:
+            session.connection = self._open()
+        return session.connection
+
+    def rows(self, sql: str, parameters: Sequence[object], limit: int | None) -> list[Row]:
+        """Within a reading: the rows of one statement, at most `limit`."""
+        connection = self.connection()
+        reading: Reading = self._here.session.reading
+        if reading.cancelled:
+            raise Cancelled
+        cursor = connection.cursor()
+        reading.cursor = cursor
+        try:
+            cursor.execute(sql, *parameters)
+            found: list[Row] = cursor.fetchall() if limit is None else cursor.fetchmany(limit)
+            return found
+        finally:
+            reading.cursor = None
+            cursor.close()

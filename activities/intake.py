@@ -7,9 +7,17 @@ tells new, running and closed orders apart (design, intake). Raises `RPCError` w
 import logging
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowQueryFailedError,
+)
 from temporalio.common import (
     Priority,
     SearchAttributePair,
@@ -28,17 +36,28 @@ from contracts.messages import (
     DeadLetterReason,
     EventType,
     OrderStart,
+    OrderView,
 )
 from contracts.search_attributes import OrderState
 from mappings.card_numbers import mask_card_numbers
 from mappings.clarity_order import to_decimal
-from mappings.intake import is_cancelled, order_id_of, payload_digest, reason_to_ignore
+from mappings.intake import (
+    RETENTION_MARGIN,
+    created_at,
+    is_cancelled,
+    order_id_of,
+    payload_digest,
+    reason_not_to_start_anew,
+    reason_to_ignore,
+)
 from mappings.pair import Pair
 
 log = logging.getLogger(__name__)
 
 RPC_LIMIT = timedelta(seconds=3)
 DIGEST_MEMO = "clarity_digest"
+BACKFILL_MEMO = "backfill_run"
+"""Run id of the backfill that started the order."""
 NORMAL_PRIORITY = 3
 
 
@@ -50,6 +69,8 @@ class IntakeResult(StrEnum):
     CHANGED = "changed"
     IGNORED = "ignored"
     DEAD_LETTER = "dead_letter"
+    NEEDS_FORCE = "needs_force"
+    """Of backfill only: the order may have been here before, and a person must say so (rules 4)."""
 
 
 class Intake:
@@ -60,11 +81,22 @@ class Intake:
         self._pair = pair
 
     async def take(
-        self, payload: dict[str, Any], webhook_id: str, *, restart: bool = False
+        self,
+        payload: dict[str, Any],
+        webhook_id: str,
+        *,
+        restart: bool = False,
+        backfill: str = "",
+        forced: str = "",
+        bury: bool = True,
     ) -> tuple[IntakeResult, str]:
         """The result and a sentence or workflow id that explains it.
 
         `restart` starts an order again whose workflow was terminated, cancelled or failed; never a completed one.
+        `backfill`: the order is as Clarity lists it, and may be listed again and again: a running order is told only
+        what it does not know. It is the backfill's run id: what that run started is `started`, however often it asks.
+        `forced` (by whom and why) starts an order that may have been here before. Without
+        `bury` what is not taken in becomes no dead letter: it is one already.
         """
         masked, masked_fields = mask_card_numbers(payload)
         if masked_fields:
@@ -72,7 +104,11 @@ class Intake:
         event = masked.get("type")
         if event not in set(EventType):
             return await self._bury(
-                masked, webhook_id, DeadLetterReason.UNKNOWN_TYPE, "The event's type is not one that this pair handles."
+                masked,
+                webhook_id,
+                DeadLetterReason.UNKNOWN_TYPE,
+                "The event's type is not one that this pair handles.",
+                bury=bury,
             )
         order_id = order_id_of(masked)
         if order_id is None:
@@ -81,6 +117,7 @@ class Intake:
                 webhook_id,
                 DeadLetterReason.NO_ORDER_ID,
                 "data.id names no order: an order id has 1 to 64 letters, digits, dots, dashes or underscores.",
+                bury=bury,
             )
         if is_cancelled(masked, self._pair):
             # Some releases say it with the status alone, on whatever event.
@@ -94,6 +131,7 @@ class Intake:
             webhook_id=webhook_id,
             pace=self._pair.pace,
             masked_fields=masked_fields,
+            forced=forced,
         )
         workflow_id = ids.order_workflow_id(self._pair.name, order_id)
         ignored = reason_to_ignore(masked, self._pair)
@@ -104,17 +142,43 @@ class Intake:
                 reason = ignored or "it is cancelled, and was never started"
                 log.info("Order %s starts nothing: %s", workflow_id, reason)
                 return IntakeResult.IGNORED, reason
-            return await self._meet(known, start, event)
+            return await self._meet(known, start, event, backfill=backfill, bury=bury)
+        doubt = "" if restart or forced else await self._doubt(masked)
+        if doubt:
+            known = await self._describe(workflow_id)
+            if known is not None:
+                return await self._meet(known, start, event, backfill=backfill, bury=bury)
+            log.warning("Order %s starts only with force: %s", workflow_id, doubt)
+            if backfill:
+                return IntakeResult.NEEDS_FORCE, doubt
+            return await self._bury(
+                masked,
+                f"{workflow_id}:{start.digest}",
+                DeadLetterReason.NEEDS_FORCE,
+                f"No workflow knows the order {order_id}, but {doubt}. Look in Sage for it. To start it all the same: "
+                f'POST /orders/{self._pair.name}/{order_id}/restart with {{"force": true, "reason": "…"}}',
+                bury=bury,
+            )
         try:
-            await self._start(workflow_id, start, restart=restart)
+            await self._start(workflow_id, start, restart=restart or bool(forced), backfill=backfill)
         except WorkflowAlreadyStartedError:
             known = await self._describe(workflow_id)
             if known is None:
                 raise
-            return await self._meet(known, start, event)
+            return await self._meet(known, start, event, backfill=backfill, bury=bury)
         return IntakeResult.STARTED, workflow_id
 
-    async def _start(self, workflow_id: str, start: OrderStart, *, restart: bool) -> None:
+    async def _doubt(self, payload: dict[str, Any]) -> str:
+        """Why the order may have been here before; empty when it is certainly new. Asks the server only when old."""
+        now = datetime.now(UTC)
+        if reason := reason_not_to_start_anew(payload, now, None):
+            return reason
+        created = created_at(payload)
+        if created is None or now - created <= RETENTION_MARGIN:
+            return ""
+        return reason_not_to_start_anew(payload, now, await retention_of(self._client))
+
+    async def _start(self, workflow_id: str, start: OrderStart, *, restart: bool, backfill: str) -> None:
         number = _text(start.payload, "number") or start.order_id
         await self._client.start_workflow(
             "OrderFulfillmentWorkflow",
@@ -125,7 +189,7 @@ class Intake:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
             if restart
             else WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            memo={DIGEST_MEMO: start.digest},
+            memo={DIGEST_MEMO: start.digest, **({BACKFILL_MEMO: backfill} if backfill else {})},
             search_attributes=TypedSearchAttributes(
                 [
                     SearchAttributePair(attributes.PAIR, self._pair.name),
@@ -148,15 +212,25 @@ class Intake:
             raise
 
     async def _meet(
-        self, known: WorkflowExecutionDescription, start: OrderStart, event: str
+        self,
+        known: WorkflowExecutionDescription,
+        start: OrderStart,
+        event: str,
+        *,
+        backfill: str = "",
+        bury: bool = True,
     ) -> tuple[IntakeResult, str]:
         """The event is about an order that has a workflow already."""
         same = await known.memo_value(DIGEST_MEMO, default="") == start.digest
+        cancelled = event == EventType.ORDER_CANCELLED
         if known.status is WorkflowExecutionStatus.RUNNING:
             if same and event == EventType.ORDER_CREATED:
                 # The first delivery again. Any other event may mean that a change was taken back: the order knows
                 # which version it is working on.
                 return IntakeResult.DUPLICATE, known.id
+            if backfill and await self._is_known(known, start, cancelled=cancelled, same=same):
+                by_this_run = await known.memo_value(BACKFILL_MEMO, default="") == backfill
+                return IntakeResult.STARTED if by_this_run else IntakeResult.DUPLICATE, known.id
             change = ClarityOrderChanged(
                 event=event, payload=start.payload, digest=start.digest, webhook_id=start.webhook_id
             )
@@ -165,13 +239,18 @@ class Intake:
             )
             return IntakeResult.CHANGED, known.id
         if known.status is WorkflowExecutionStatus.COMPLETED:
-            if same:
+            ended = known.typed_search_attributes.get(attributes.ORDER_STATE)
+            too_late = cancelled and ended != OrderState.CANCELLED
+            if not too_late and (same or await self._is_known(known, start, cancelled=cancelled, same=same)):
                 return IntakeResult.DUPLICATE, known.id
             return await self._bury(
                 start.payload,
-                f"{known.id}:{start.digest}:{event}",
+                # A version is kept once, whatever brought it: webhook or backfill, created or updated.
+                f"{known.id}:{start.digest}:{'cancelled' if cancelled else 'changed'}",
                 DeadLetterReason.ORDER_CLOSED,
-                f"The order {start.order_id} is complete here, and Clarity sent another version of it.",
+                f"The order {start.order_id} is complete here, and Clarity "
+                + ("cancelled it." if too_late else "sent another version of it."),
+                bury=bury,
             )
         # Terminated, cancelled, failed: told once per run; somebody decides.
         state = known.status.name.lower() if known.status else "unknown"
@@ -181,12 +260,31 @@ class Intake:
             DeadLetterReason.ORDER_ENDED,
             f"The workflow {known.id} is {state}. "
             f"Start it again: POST /orders/{self._pair.name}/{start.order_id}/restart",
+            bury=bury,
         )
 
+    async def _is_known(
+        self, known: WorkflowExecutionDescription, start: OrderStart, *, cancelled: bool, same: bool
+    ) -> bool:
+        """Whether the order works on this version and knows of its cancellation. A query leaves nothing in its history.
+
+        Where no worker answers, the memo tells: it has the first version.
+        """
+        handle = self._client.get_workflow_handle(known.id, run_id=known.run_id)
+        try:
+            view = await handle.query("state", result_type=OrderView, rpc_timeout=RPC_LIMIT)
+        except (RPCError, WorkflowQueryFailedError):
+            return same and not cancelled
+        if cancelled:
+            return view.cancelled_at_clarity or known.status is not WorkflowExecutionStatus.RUNNING
+        return view.digest == start.digest if view.digest else same
+
     async def _bury(
-        self, payload: object, webhook_id: str, reason: DeadLetterReason, explanation: str
+        self, payload: object, webhook_id: str, reason: DeadLetterReason, explanation: str, *, bury: bool = True
     ) -> tuple[IntakeResult, str]:
-        """Keep the event as a `DeadLetterWorkflow`; the same delivery is kept once."""
+        """Keep the event as a `DeadLetterWorkflow`; the same delivery is kept once. Without `bury`: only say why."""
+        if not bury:
+            return IntakeResult.DEAD_LETTER, explanation
         workflow_id = ids.dead_letter_workflow_id(self._pair.name, webhook_id)
         letter = DeadLetter(
             pair=self._pair.name,
@@ -213,6 +311,22 @@ class Intake:
         except WorkflowAlreadyStartedError:
             pass
         return IntakeResult.DEAD_LETTER, workflow_id
+
+
+_retentions: WeakKeyDictionary[Client, tuple[float, timedelta]] = WeakKeyDictionary()
+RETENTION_KNOWN_SECONDS = 600.0
+
+
+async def retention_of(client: Client) -> timedelta:
+    """How long the namespace remembers closed workflows; asked anew every ten minutes."""
+    known = _retentions.get(client)
+    if known is not None and monotonic() < known[0]:
+        return known[1]
+    request = DescribeNamespaceRequest(namespace=client.namespace)
+    answer = await client.workflow_service.describe_namespace(request, timeout=RPC_LIMIT)
+    retention: timedelta = answer.config.workflow_execution_retention_ttl.ToTimedelta()
+    _retentions[client] = (monotonic() + RETENTION_KNOWN_SECONDS, retention)
+    return retention
 
 
 def summary_of(payload: dict[str, Any], number: str) -> str:

@@ -23,18 +23,21 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.intake import Intake, IntakeResult
 from api.payload import NotJson, parse_payload
 from connectors.clarity.webhooks import BadSignature, verify
-from contracts import ids
-from contracts.messages import OrderView, Release, ReleaseAccepted
+from contracts import ids, queues
+from contracts import search_attributes as attributes
+from contracts.messages import BackfillStart, OrderView, Release, ReleaseAccepted
 from mappings.card_numbers import mask_card_numbers
 from mappings.clarity_profile import Kind, to_contract
 from mappings.intake import is_older, pair_of_currency
 from mappings.pair import Pair
+from mappings.plain_json import storable
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +76,17 @@ class OrderAnswer(BaseModel):
     order: OrderView | None = Field(description="None when no worker answered in time")
 
 
+class RestartRequest(BaseModel):
+    """Body of `restart`; none is needed to start again what was terminated."""
+
+    force: bool = Field(default=False, description="Start an order that may have been here before (needs_force)")
+    reason: str = Field(default="", max_length=1000, description="With force: who wants it and why; kept in the trail")
+
+
 class RestartAnswer(BaseModel):
     """The order was started again."""
 
-    workflow_id: str
+    workflow_id: str = Field(description="The order, or with force the backfill that fetches and starts it")
 
 
 class EdgeError(Exception):
@@ -278,8 +288,10 @@ def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> N
         summary="Start an order again whose workflow was terminated, cancelled or failed",
         responses=errors(404, 409, 422, 503),
     )
-    async def restart(pair: PairName, order_id: OrderId) -> RestartAnswer:
+    async def restart(pair: PairName, order_id: OrderId, wish: RestartRequest | None = None) -> RestartAnswer:
         edge = edge_of(edges, pair)
+        if wish is not None and wish.force:
+            return RestartAnswer(workflow_id=await force_start(client, edge.pair, order_id, wish.reason))
         workflow_id = ids.order_workflow_id(pair, order_id)
         handle = client.get_workflow_handle(workflow_id)
         try:
@@ -291,6 +303,25 @@ def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> N
         if result is not IntakeResult.STARTED:
             raise EdgeError(409, f"The order was not started again ({result.value}).", detail)
         return RestartAnswer(workflow_id=workflow_id)
+
+
+async def force_start(client: Client, pair: Pair, order_id: str, reason: str) -> str:
+    """Let a backfill fetch the order from Clarity and start it, whatever was here before (rules 4); returns its id."""
+    clean, _ = mask_card_numbers(storable(reason).strip())
+    if not clean:
+        raise EdgeError(422, "reason: is missing", "Say who starts the order again and why; the order keeps it.")
+    start = BackfillStart(pair=pair.name, pace=pair.pace, order_ids=[order_id], forced=clean)
+    handle = await client.start_workflow(
+        "OrderBackfillWorkflow",
+        start,
+        id=ids.backfill_of_orders_id(pair.name, [order_id]),
+        task_queue=queues.ORDERS,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, pair.name)]),
+        static_summary=f"Order {order_id} by force",
+        rpc_timeout=RPC_LIMIT,
+    )
+    return handle.id
 
 
 async def latest_payload(client: Client, handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:

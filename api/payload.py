@@ -5,8 +5,9 @@ text), and becomes text otherwise, so that no penny is lost on the way.
 """
 
 import json
-from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from mappings.plain_json import exact_integer, exact_number, storable
 
 DEPTH_LIMIT = 40
 
@@ -19,26 +20,13 @@ def parse_payload(body: bytes) -> dict[str, Any]:
     """The JSON object in `body`."""
     try:
         text = body.decode("utf-8")
-        payload = json.loads(text, parse_float=_number, parse_int=_integer, parse_constant=_no_constant)
+        payload = json.loads(text, parse_float=exact_number, parse_int=exact_integer, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise NotJson("The body is not JSON in UTF-8.") from None
     if not isinstance(payload, dict):
         raise NotJson("The body is not a JSON object.")
     cleaned = _clean(payload, DEPTH_LIMIT)
     return cleaned if isinstance(cleaned, dict) else {}
-
-
-def _number(text: str) -> float | str:
-    value = float(text)
-    try:
-        exact = Decimal(repr(value)) == Decimal(text)
-    except InvalidOperation:
-        exact = False
-    return value if exact else text
-
-
-def _integer(text: str) -> int | str:
-    return int(text) if len(text) <= 18 else text
 
 
 def _no_constant(text: str) -> float:
@@ -50,11 +38,7 @@ def _clean(value: Any, depth: int) -> Any:
     if depth == 0:
         raise NotJson(f"The body is nested deeper than {DEPTH_LIMIT} levels.")
     if isinstance(value, dict):
-        return {_text(key): _clean(entry, depth - 1) for key, entry in value.items()}
+        return {storable(key): _clean(entry, depth - 1) for key, entry in value.items()}
     if isinstance(value, list):
         return [_clean(entry, depth - 1) for entry in value]
-    return _text(value) if isinstance(value, str) else value
-
-
-def _text(text: str) -> str:
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return storable(value) if isinstance(value, str) else value

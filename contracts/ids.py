@@ -7,6 +7,7 @@ keyed hash.
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from typing import Final
 
 PAIR_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{1,15}")
@@ -61,3 +62,20 @@ def dead_letter_workflow_id(pair: str, webhook_id: str) -> str:
 def poll_schedule_id(pair: str) -> str:
     """Id of the Schedule that runs the Sage poller's shifts."""
     return f"sage-poll-{pair}"
+
+
+def backfill_schedule_id(pair: str) -> str:
+    """Id of the Schedule that catches up missed webhooks, and the beginning of its runs' ids."""
+    return f"backfill-{pair}"
+
+
+def backfill_workflow_id(pair: str, what: str) -> str:
+    """Id of a backfill by hand: `what` is the first day or instant of its range, or names its orders."""
+    return f"backfill-{pair}-{what}"
+
+
+def backfill_of_orders_id(pair: str, order_ids: Iterable[str]) -> str:
+    """Id of a backfill of single orders: the order's own id, or a hash of several."""
+    ids = sorted(set(order_ids))
+    named = ids[0] if len(ids) == 1 else hashlib.sha256(" ".join(ids).encode()).hexdigest()[:16]
+    return backfill_workflow_id(pair, f"ids-{named}")

@@ -56,6 +56,8 @@ class OrderStart(Frozen):
     webhook_id: str = ""
     pace: Pace
     masked_fields: int = 0
+    forced: str = ""
+    """Who let the order start though it may have been here before, and why (rules 4)."""
 
 
 class ClarityOrderChanged(Frozen):
@@ -198,6 +200,10 @@ class OrderView(Frozen):
     cancelled: list[CancelledItem] = []
     """What will not come, as Clarity was told."""
     ending: Ending | None = None
+    digest: str = ""
+    """Of Clarity's version that the order works on: backfill compares with it."""
+    cancelled_at_clarity: bool = False
+    """The order knows that Clarity cancelled it."""
     trail: list[TrailEntry] = []
 
 
@@ -412,6 +418,8 @@ class AlertKind(StrEnum):
     """A paid quantity will not come: the entry for accounting's refund list."""
     UNREADABLE = "unreadable"
     """The poller met something in Sage that it cannot read."""
+    GAP = "gap"
+    """Backfill started orders whose webhook never came."""
 
 
 class Alert(Frozen):
@@ -525,6 +533,8 @@ class DeadLetterReason(StrEnum):
     ORDER_CLOSED = "order_closed"
     ORDER_ENDED = "order_ended"
     """The order's workflow was terminated, cancelled or failed: restart it."""
+    NEEDS_FORCE = "needs_force"
+    """No workflow knows the order, but it may have been in Sage before (rules 4): only a person starts it."""
 
 
 class DeadLetter(Frozen):
@@ -543,6 +553,113 @@ class Discard(Frozen):
 
     by: str = Field(min_length=1, max_length=100)
     why: str = Field(min_length=1, max_length=1000)
+
+
+class Replay(Frozen):
+    """Argument of the dead letter's update and signal `replay`: take the event in again."""
+
+    by: str = Field(min_length=1, max_length=100)
+    correction: dict[str, Any] | None = None
+    """A JSON merge patch (RFC 7396) on the event as it came: `{"data": {"id": "10032"}}`."""
+    force: bool = False
+    """For `needs_force`: start the order though it may have been here before; `note` says why."""
+    note: str = Field(default="", max_length=1000)
+
+
+class ReplayEvent(Frozen):
+    """`replay_event`: an event to take in again, corrected already."""
+
+    pair: str
+    webhook_id: str
+    body: Any = None
+    forced: str = ""
+    """By whom and why, where force was given."""
+
+
+class Replayed(Frozen):
+    """What became of it. Not accepted: the letter stays open, and `detail` says why."""
+
+    accepted: bool
+    result: str
+    detail: str
+
+
+# ---- backfill -------------------------------------------------------------------------------------------------------
+
+
+class BackfillStart(Frozen):
+    """Start argument of `OrderBackfillWorkflow`.
+
+    With neither a range nor order ids it is a run of the Schedule, which goes on where the last one ended.
+    """
+
+    pair: str
+    pace: Pace
+    since: datetime | None = None
+    until: datetime | None = None
+    """By hand: orders created or changed from `since` (inclusive) to `until` (exclusive; None: now)."""
+    order_ids: list[str] = Field(default=[], max_length=1_000)
+    forced: str = Field(default="", max_length=1_200)
+    """With order ids: who starts them though they may have been here before, and why."""
+
+
+class BackfillTally(Frozen):
+    """What a backfill did so far; answer of the query `progress`, and the heartbeat. Ids are the first 20 of each."""
+
+    since: datetime | None = None
+    """The window looks at what changed at this instant or later."""
+    page: int = 0
+    """The next page to read, from 0."""
+    listed: int = 0
+    """Orders in Clarity's list."""
+    rounds: int = 0
+    """Times the list was read to its end: it moves while it is read, so it may take more than one."""
+    seen: int = 0
+    """Orders taken in; one that changed in between counts again."""
+    started: int = 0
+    started_ids: list[str] = []
+    gaps: int = 0
+    """Of `started`: their webhook never came."""
+    gap_ids: list[str] = []
+    changed: int = 0
+    """Running orders that had missed a change or a cancellation, and were told."""
+    changed_ids: list[str] = []
+    known: int = 0
+    """Nothing new."""
+    ignored: int = 0
+    """Before go-live, or in a status in which nothing starts."""
+    outside: int = 0
+    """Of a range by hand: in the list, but neither created nor changed in the range."""
+    young: int = 0
+    """Left to their webhook, which may only be late; the next window looks again."""
+    needs_force: int = 0
+    """Not started, because they may have been here before (rules 4)."""
+    needs_force_ids: list[str] = []
+    dead_letters: int = 0
+    not_found: int = 0
+    """Order ids that Clarity does not know."""
+    refused: int = 0
+    """Orders that Temporal refused (larger than it carries)."""
+    refused_ids: list[str] = []
+
+
+class BackfillRequest(Frozen):
+    """`backfill_orders`: the window or the ids, and the instant from which the next window must look."""
+
+    start: BackfillStart
+    since: datetime | None = None
+    """Of a scheduled run: where the last one says to go on; None: `polling.cold_start_days` back."""
+    now: datetime
+    """When the run began."""
+
+
+class BackfillResult(Frozen):
+    """Result of the workflow; a scheduled run's is the cursor of the next one."""
+
+    tally: BackfillTally
+    next_since: datetime
+    complete: bool = True
+    """Whether the whole list was read; otherwise the next window begins where this one began."""
 
 
 PROGRESS_STATE = {

@@ -57,7 +57,7 @@ def correct(payload: Mapping[str, Any], correction: object) -> Corrected:
     if "id" in body_patch and str(body_patch["id"]) != str(body.get("id")):
         raise CorrectionRefused("correction: data.id names the order and cannot be changed")
     rest = {name: value for name, value in body_patch.items() if name != "items"}
-    after = _merge(body, rest)
+    after = merge_patch(body, rest)
     if "items" in body_patch:
         after["items"] = _items(body.get("items"), body_patch["items"])
     changes = list(_changes(body, after, "data"))
@@ -90,11 +90,11 @@ def _items(items: object, patch: object) -> object:
             raise CorrectionRefused(f"correction: items.{key} needs an object with the fields to change, or null")
         else:
             item = items[position_of]
-            result[position_of] = _merge(dict(item) if isinstance(item, Mapping) else {}, change)
+            result[position_of] = merge_patch(dict(item) if isinstance(item, Mapping) else {}, change)
     return [item for position, item in enumerate(result) if position not in removed]
 
 
-def _merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """RFC 7396, 2: objects are merged, null removes, anything else replaces."""
     result = dict(target)
     for name, value in patch.items():
@@ -102,7 +102,7 @@ def _merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any
             result.pop(name, None)
         elif isinstance(value, Mapping):
             inside = result.get(name)
-            result[name] = _merge(inside if isinstance(inside, Mapping) else {}, value)
+            result[name] = merge_patch(inside if isinstance(inside, Mapping) else {}, value)
         else:
             result[name] = value
     return result

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mappings.clarity_profile import ClarityOrderState
@@ -52,11 +52,17 @@ def pair_of_currency(payload: Mapping[str, Any], pair: Pair, pairs: Mapping[str,
 
 
 def payload_digest(payload: Mapping[str, Any]) -> str:
-    """SHA-256 of the order without `OUR_FIELDS`: equal orders have equal digests, whatever the order of keys."""
+    """SHA-256 of the order without `OUR_FIELDS`: equal orders have equal digests, whatever the order of keys.
+
+    The cross-reference on the buyer, which this integration writes too, is left out likewise.
+    """
     body = payload.get("data")
     content = (
         {key: value for key, value in body.items() if key not in OUR_FIELDS} if isinstance(body, Mapping) else body
     )
+    customer = content.get("customer") if isinstance(content, Mapping) else None
+    if isinstance(content, dict) and isinstance(customer, Mapping) and "externalReference" in customer:
+        content["customer"] = {key: value for key, value in customer.items() if key != "externalReference"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -68,8 +74,12 @@ def is_older(payload: Mapping[str, Any], than: Mapping[str, Any]) -> bool:
 
 
 def _updated(payload: Mapping[str, Any]) -> datetime | None:
+    return _instant(payload, "updatedDate")
+
+
+def _instant(payload: Mapping[str, Any], field: str) -> datetime | None:
     body = payload.get("data")
-    value = body.get("updatedDate") if isinstance(body, Mapping) else None
+    value = body.get(field) if isinstance(body, Mapping) else None
     if not isinstance(value, str):
         return None
     try:
@@ -102,4 +112,38 @@ def reason_to_ignore(payload: Mapping[str, Any], pair: Pair) -> str:
             return ""
         if day < pair.go_live:
             return f"it was created before the pair's go-live ({pair.go_live.isoformat()})"
+    return ""
+
+
+def last_change(payload: Mapping[str, Any]) -> datetime | None:
+    """When Clarity changed the order last (else: when it was created); None where it does not say."""
+    return _instant(payload, "updatedDate") or _instant(payload, "createdDate")
+
+
+def created_at(payload: Mapping[str, Any]) -> datetime | None:
+    """The instant of checkout; None where Clarity does not say."""
+    return _instant(payload, "createdDate")
+
+
+RETENTION_MARGIN = timedelta(days=7)
+SHORTEST_RETENTION = 2 * RETENTION_MARGIN
+"""Under it (a development server) every order would be too old: then only the external reference tells."""
+
+
+def reason_not_to_start_anew(payload: Mapping[str, Any], now: datetime, retention: timedelta | None) -> str:
+    """Why an order that no workflow knows may have been here before (rules 4); empty when it is certainly new.
+
+    Ids of closed workflows are forgotten after the namespace's `retention` (None: not known): an order that Clarity
+    holds our reference for, or that is older than retention less 7 days, may stand in Sage already.
+    """
+    body = payload.get("data")
+    reference = body.get("externalReference") if isinstance(body, Mapping) else None
+    if isinstance(reference, str | int) and str(reference).strip():
+        return f"Clarity has the external reference {str(reference).strip()[:40]!r} for it, so it was in Sage before"
+    created = created_at(payload)
+    if created is None or retention is None or retention < SHORTEST_RETENTION:
+        return ""
+    if now - created > retention - RETENTION_MARGIN:
+        days = (retention - RETENTION_MARGIN).days
+        return f"it was created on {created.date().isoformat()}, more than {days} days ago, and may be forgotten here"
     return ""

@@ -883,6 +883,12 @@ class Pace(Section):
     """Before the second attempt of a call that failed."""
     retry_maximum: float = Field(default=300.0, gt=0)
     """Attempts are never further apart."""
+    backfill_interval: float = Field(default=300.0, gt=0)
+    """Between two looks at Clarity's list for orders whose webhook never came."""
+    backfill_overlap: float = Field(default=900.0, gt=0)
+    """Each look goes back so far behind the last one, the grace of a webhook added."""
+    webhook_grace: float = Field(default=300.0, ge=0)
+    """A change younger than this is left to its webhook, which may only be late."""
 
 
 class PaceInFile(Pace):

@@ -357,6 +357,9 @@ pace.customer_deadline  pace: {customer_deadline: 300}
 pace.call_limit  pace: {call_limit: 60}
 pace.retry_initial  pace: {retry_initial: 2}
 pace.retry_maximum  pace: {retry_maximum: 600}
+pace.backfill_interval  pace: {backfill_interval: 600}
+pace.backfill_overlap  pace: {backfill_overlap: 3600}
+pace.webhook_grace  pace: {webhook_grace: 120}
 """
 """A key's path, two blanks, its example."""
 

@@ -14,8 +14,10 @@ from enum import StrEnum
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.backfill import BackfillActivities
 from activities.clarity import ClarityActivities
 from activities.orders import OrderActivities
+from activities.replay import ReplayActivities
 from activities.sage_poll import SagePollActivities
 from activities.sage_read import SageReadActivities
 from activities.sage_write import SageWriteActivities
@@ -29,12 +31,19 @@ from mappings.pair import AuthScheme, GatewayAuth, Pair
 from workers.settings import Settings, load_pair_settings, require
 from workflows.customer_resolution import CustomerResolutionWorkflow
 from workflows.dead_letter import DeadLetterWorkflow
+from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.order_fulfillment import OrderFulfillmentWorkflow
 from workflows.sage_poll import SagePollWorkflow
 
 log = logging.getLogger(__name__)
 
-WORKFLOWS = (OrderFulfillmentWorkflow, CustomerResolutionWorkflow, SagePollWorkflow, DeadLetterWorkflow)
+WORKFLOWS = (
+    OrderFulfillmentWorkflow,
+    CustomerResolutionWorkflow,
+    SagePollWorkflow,
+    DeadLetterWorkflow,
+    OrderBackfillWorkflow,
+)
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
 TRANSFORMS_AT_ONCE = 8
@@ -96,12 +105,13 @@ class Fleet:
     def _add_orders(self) -> None:
         secrets = {name: load_pair_settings(name).match_key_secret.get_secret_value().encode() for name in self.pairs}
         orders = OrderActivities(self.pairs, secrets, self.client)
+        replays = ReplayActivities(self.pairs, self.client)
         self.workers.append(
             Worker(
                 self.client,
                 task_queue=queues.ORDERS,
                 workflows=WORKFLOWS,
-                activities=[orders.transform_order, orders.request_customer, orders.raise_alert],
+                activities=[orders.transform_order, orders.request_customer, orders.raise_alert, replays.replay_event],
                 activity_executor=ThreadPoolExecutor(max_workers=TRANSFORMS_AT_ONCE),
                 max_concurrent_activities=TRANSFORMS_AT_ONCE,
                 max_concurrent_local_activities=TRANSFORMS_AT_ONCE,
@@ -166,6 +176,7 @@ class Fleet:
         )
         self.closers.append(client.close)
         clarity = ClarityActivities(pair, client)
+        backfill = BackfillActivities(pair, self.pairs, client, self.client)
         self.workers.append(
             Worker(
                 self.client,
@@ -177,6 +188,7 @@ class Fleet:
                     clarity.record_cancelled_items,
                     clarity.record_invoices,
                     clarity.cancel_at_clarity,
+                    backfill.backfill_orders,
                 ],
                 max_concurrent_activities=CLARITY_CALLS_AT_ONCE,
                 graceful_shutdown_timeout=self.graceful,

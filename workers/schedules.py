@@ -23,7 +23,9 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from contracts import ids, queues
 from contracts import search_attributes as attributes
+from contracts.messages import BackfillStart
 from mappings.pair import Pair
+from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.sage_poll import PollStart, SagePollWorkflow
 
 log = logging.getLogger(__name__)
@@ -47,19 +49,41 @@ def poll_schedule(pair: Pair) -> Schedule:
     )
 
 
+def backfill_schedule(pair: Pair) -> Schedule:
+    """Overlapping windows. SKIP loses nothing here: each run goes on where the last one that succeeded ended."""
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            OrderBackfillWorkflow.run,
+            BackfillStart(pair=pair.name, pace=pair.pace),
+            id=ids.backfill_schedule_id(pair.name),
+            task_queue=queues.ORDERS,
+            typed_search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, pair.name)]),
+            static_summary=f"Backfill of pair {pair.name}: what no webhook told",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=pair.pace.backfill_interval))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
+    )
+
+
 async def ensure_schedules(client: Client, pairs: Iterable[Pair]) -> None:
-    """Create or update every pair's schedules; a new one starts its first shift at once."""
+    """Create or update every pair's schedules; a new one starts its first run at once."""
     for pair in pairs:
-        wanted, id_ = poll_schedule(pair), ids.poll_schedule_id(pair.name)
-        try:
-            await client.create_schedule(id_, wanted, trigger_immediately=True)
-            log.info("Schedule %s created", id_)
-        except ScheduleAlreadyRunningError:
-            handle = client.get_schedule_handle(id_)
-            await handle.update(lambda found, wanted=wanted: keep_pause(found, wanted))  # type: ignore[misc]
-            # After an outage of the server the shift that was running may be over, and the next one minutes away.
-            await handle.trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
-            log.info("Schedule %s is up to date", id_)
+        await _ensure(client, ids.poll_schedule_id(pair.name), poll_schedule(pair))
+        await _ensure(client, ids.backfill_schedule_id(pair.name), backfill_schedule(pair))
+
+
+async def _ensure(client: Client, id_: str, wanted: Schedule) -> None:
+    try:
+        await client.create_schedule(id_, wanted, trigger_immediately=True)
+        log.info("Schedule %s created", id_)
+    except ScheduleAlreadyRunningError:
+        handle = client.get_schedule_handle(id_)
+        await handle.update(lambda found: keep_pause(found, wanted))
+        # After an outage of the server the shift that was running may be over, and the next one minutes away.
+        # One that somebody paused stays still.
+        if not (await handle.describe()).schedule.state.paused:
+            await handle.trigger(overlap=wanted.policy.overlap)
+        log.info("Schedule %s is up to date", id_)
 
 
 def keep_pause(found: ScheduleUpdateInput, wanted: Schedule) -> ScheduleUpdate:

@@ -186,6 +186,8 @@ class OrderFulfillmentWorkflow:
         self.changed = False
         """Clarity sent a newer version than the one being worked on."""
         self.stop_asked = ""
+        self.cancelled_at_clarity = False
+        """Clarity said so, in time or too late."""
         self.cancelling = False
         """Why somebody wants the order cancelled (Clarity's order.cancelled); honoured between steps."""
         self.cancel_requested = False
@@ -199,6 +201,8 @@ class OrderFulfillmentWorkflow:
     @workflow.run
     async def run(self, start: OrderStart) -> OrderOutcome:
         """Carry the order through its life; a cancel request from outside becomes a hold, never a lost order."""
+        if start.forced:
+            self.note(f"Started though it may have been here before, by {start.forced}", decision=True)
         life = asyncio.create_task(self.live())
         while True:
             try:
@@ -1208,6 +1212,7 @@ class OrderFulfillmentWorkflow:
         """
         if change is None or not self.is_news_from_clarity(change):
             return
+        self.cancelled_at_clarity |= change.event == EventType.ORDER_CANCELLED
         if self.sales_order_no:
             self.digest = change.digest
             self.tell_too_late(change.event)
@@ -1275,6 +1280,8 @@ class OrderFulfillmentWorkflow:
             invoices=[invoice.InvoiceNo for invoice in self.own_invoices()],
             cancelled=self.cancelled,
             ending=self.ending() if self.state in (OrderState.COMPLETE, OrderState.CANCELLED) else None,
+            digest=self.pending.digest if self.pending is not None else self.digest,
+            cancelled_at_clarity=self.cancelled_at_clarity or self.cancelling,
             trail=self.trail,
         )
 

@@ -82,6 +82,11 @@ class ClarityClient:
         """Close the connections."""
         await self._api.close()
 
+    @property
+    def page_size(self) -> int:
+        """Entries of a page of a list, as the profile has it."""
+        return self._profile.paging.page_size
+
     async def get_order(self, order_id: str) -> dict[str, Any]:
         """The order as plain JSON."""
         _, body = await self._api.call("GET", _fill(self._profile.routes.order, order_id))

@@ -32,6 +32,21 @@ class SendWebhooks(BaseModel):
     sameId: bool = False
 
 
+class DropWebhooks(BaseModel):
+    """`POST /_control/webhooks/drop`: lose a share of the deliveries from now on; 0 ends it."""
+
+    share: float = Field(default=1.0, ge=0, le=1)
+    seed: int = 0
+
+
+class ChangeOrder(BaseModel):
+    """`POST /_control/orders/change`: buyer or store change an order; its webhook follows (or is dropped)."""
+
+    orderId: str
+    change: Document = {}
+    type: str = "order.updated"
+
+
 def error_body(code: str, message: str, details: list[Document]) -> Document:
     """`{"error": {code, message, details}}`."""
     return {"error": {"code": code, "message": message, "details": details}}
@@ -195,6 +210,17 @@ def add_controls(app: FastAPI, clarity: Clarity) -> None:
         if not deliver:
             return JSONResponse({"result": "new", "orderId": str(order["id"])}, 201)
         return JSONResponse({"result": "new", "webhookId": sender.queue(event), "orderId": str(order["id"])}, 201)
+
+    @app.post("/_control/orders/change")
+    async def change_order(wanted: ChangeOrder) -> JSONResponse:
+        order = await run_in_threadpool(store.change_order, wanted.orderId, wanted.change)
+        event = {"type": wanted.type, "timestamp": datetime.now().astimezone().isoformat(), "data": order}
+        return JSONResponse({"webhookId": sender.queue(event), "orderId": wanted.orderId}, 201)
+
+    @app.post("/_control/webhooks/drop")
+    async def drop_webhooks(wanted: DropWebhooks) -> JSONResponse:
+        sender.drop(wanted.share, wanted.seed)
+        return JSONResponse({"share": wanted.share, "seed": wanted.seed})
 
     @app.post("/_control/webhooks")
     async def send_again(wanted: SendWebhooks) -> JSONResponse:

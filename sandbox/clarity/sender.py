@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import random
 import time
 import uuid
 from collections.abc import Callable
@@ -59,11 +60,20 @@ class Sender:
         self.schedule = schedule
         self.write = write
         self.in_flight: set[str] = set()
+        self.drop_share = 0.0
+        """Of the deliveries that are queued, those that are lost: never sent."""
+        self.drop_random = random.Random(0)  # noqa: S311 - a repeatable share, nothing secret
+
+    def drop(self, share: float, seed: int = 0) -> None:
+        """Lose this share of the deliveries from now on; the same seed loses the same ones."""
+        self.drop_share = share
+        self.drop_random = random.Random(seed)  # noqa: S311 - as above
 
     def queue(self, event: dict[str, Any], webhook_id: str | None = None) -> str:
         """Queue one delivery of an event."""
         id_ = webhook_id or f"msg_{uuid.uuid4().hex}"
         key = uuid.uuid4().hex
+        dropped = self.drop_random.random() < self.drop_share
         self.store.put(
             "delivery",
             key,
@@ -75,7 +85,8 @@ class Sender:
                 "event": event,
                 "attempts": [],
                 "next": time.time(),
-                "done": False,
+                "done": dropped,
+                "dropped": dropped,
             },
         )
         return id_

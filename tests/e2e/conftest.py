@@ -101,6 +101,7 @@ QUICK = {
     "daily_read": 600,
     "retry_initial": 0.3,
     "retry_maximum": 2,
+    "backfill_interval": 600,
 }
 """A pace at which a warehouse's day takes seconds."""
 

@@ -26,6 +26,9 @@ from contracts.failures import FailureType
 from contracts.messages import (
     Acknowledge,
     Alert,
+    BackfillRequest,
+    BackfillResult,
+    BackfillTally,
     CancelAtClarity,
     CreateCustomer,
     CreateSalesOrder,
@@ -43,6 +46,8 @@ from contracts.messages import (
     ReadShipments,
     RecordCancelled,
     RecordInvoices,
+    Replayed,
+    ReplayEvent,
     ReserveRequest,
     SalesOrderCreated,
     ShipmentPosted,
@@ -222,6 +227,13 @@ class World:
         self.facts_gate = asyncio.Event()
         self.facts_gate.set()
 
+        self.backfills: list[BackfillRequest] = []
+        self.backfilled: list[BackfillResult] = []
+        """Results of the next backfills; an empty one once used up."""
+        self.replays: list[ReplayEvent] = []
+        self.replayed: list[Replayed] = []
+        """Answers of the next replays; accepted once used up."""
+
     async def until_called(self, name: str, times: int) -> None:
         """Once an activity was called so often."""
         for _ in range(300):
@@ -343,6 +355,22 @@ class World:
         return self.reads.pop(0) if self.reads else self.read
 
     @activity.defn
+    async def backfill_orders(self, request: BackfillRequest) -> BackfillResult:
+        self.calls.append("backfill_orders")
+        self.backfills.append(request)
+        if self.backfilled:
+            return self.backfilled.pop(0)
+        return BackfillResult(tally=BackfillTally(since=request.since), next_since=request.now)
+
+    @activity.defn
+    async def replay_event(self, event: ReplayEvent) -> Replayed:
+        self.calls.append("replay_event")
+        self.replays.append(event)
+        if self.replayed:
+            return self.replayed.pop(0)
+        return Replayed(accepted=True, result="started", detail="order-demo-1")
+
+    @activity.defn
     async def poll(self, shift: PollShift) -> PollCursor:
         self.calls.append("poll")
         return PollCursor(polled_on="2026-11-23", polls=(shift.cursor or PollCursor()).polls + 1)
@@ -372,6 +400,7 @@ async def world(env: WorkflowEnvironment) -> AsyncIterator[World]:
             world.record_cancelled_items,
             world.record_invoices,
             world.cancel_at_clarity,
+            world.backfill_orders,
         ],
     }
     workers = [
@@ -384,7 +413,9 @@ async def world(env: WorkflowEnvironment) -> AsyncIterator[World]:
         for queue, activities in by_queue.items()
     ]
     running = [asyncio.create_task(worker.run()) for worker in workers]
-    world.brain = Brain(env.client, [world.transform_order, world.request_customer, world.raise_alert])
+    world.brain = Brain(
+        env.client, [world.transform_order, world.request_customer, world.raise_alert, world.replay_event]
+    )
     world.brain.start()
     try:
         yield world

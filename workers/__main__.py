@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 
+from workers.alert_test import add_alert_commands, test_alerts
 from workers.connect import connect
 from workers.demo import add_demo_options, run_demo
 from workers.plugin import integration_plugin
@@ -27,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", title="commands (default: run the workers)")
     commands.add_parser("schedules", help="create or update the schedules of all pairs")
+    add_alert_commands(commands.add_parser("alerts", help="targets of alerts: test sends each of them a message"))
     add_demo_options(commands.add_parser("demo", help="everything on this machine: make run"))
     return parser
 
@@ -60,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         set_up_logging(settings)
         if options.command == "demo":
             return asyncio.run(run_demo(options, settings))
+        if options.command == "alerts":
+            return test_alerts(options, settings)
         if options.command == "schedules":
             asyncio.run(make_schedules(settings))
             return 0

@@ -5,7 +5,7 @@ call, so that a changed file of targets needs no restart.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -14,15 +14,17 @@ from connectors.alerts import AlertTarget, TargetsUnreadable, send
 from contracts.alerts import Deliver, Delivered, Target, Targets, TargetsWanted
 from contracts.failures import FailureType
 from contracts.messages import AlertSeverity
+from mappings.pair import Pace
 
 alerts = logging.getLogger("alerts")
 
 
 class AlertDelivery:
-    """`targets_of` reads a pair's targets; raises TargetsUnreadable."""
+    """`targets_of` reads a pair's targets, raises TargetsUnreadable; `paces` by pair."""
 
-    def __init__(self, targets_of: Callable[[str], list[AlertTarget]]) -> None:
+    def __init__(self, targets_of: Callable[[str], list[AlertTarget]], paces: Mapping[str, Pace]) -> None:
         self._targets_of = targets_of
+        self._paces = paces
 
     @activity.defn
     def alert_targets(self, wanted: TargetsWanted) -> Targets:
@@ -33,6 +35,7 @@ class AlertDelivery:
             alerts.error("[%s] alerts are only logged: %s", wanted.pair, error)
             raise ApplicationError(str(error), type=FailureType.UNAVAILABLE) from None
         return Targets(
+            pace=self._paces.get(wanted.pair),
             targets=[
                 Target(
                     key=target.key,
@@ -40,7 +43,7 @@ class AlertDelivery:
                     severities=[AlertSeverity(severity) for severity in target.severities],
                 )
                 for target in found
-            ]
+            ],
         )
 
     @activity.defn

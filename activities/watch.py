@@ -5,6 +5,7 @@ In: `WatchShift`. Out: one alert for each, and the cursor. Listings lag, so clos
 """
 
 import asyncio
+import logging
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.alerting import log_alert, signal_alert
 from contracts import ids
@@ -24,8 +26,10 @@ OVERLAP: Final = timedelta(minutes=2)
 """A closed workflow is in the listing by then."""
 COLD_START: Final = timedelta(days=7)
 """How far back a watch looks that has no cursor."""
-TOLD_KEPT: Final = 500
-"""Runs in the cursor, 12 characters each."""
+TOLD_KEPT: Final = 2_000
+"""Runs in the cursor, 12 characters each: those listed within the overlap, few but after a bulk termination."""
+
+log = logging.getLogger(__name__)
 
 
 class WatchActivities:
@@ -41,7 +45,11 @@ class WatchActivities:
         cursor = WatchCursor.model_validate(details[0]) if details else (shift.cursor or WatchCursor())
         while True:
             activity.heartbeat(cursor)
-            cursor = await self.look(shift.pair, cursor, shift.pace)
+            try:
+                cursor = await self.look(shift.pair, cursor, shift.pace)
+            except RPCError as error:
+                # Nothing is forgotten: the cursor stays, and what was raised already is known again by its key.
+                log.warning("The watch of pair %s could not look (%s); it looks again", shift.pair, error.status)
             activity.heartbeat(cursor)
             if datetime.now(UTC) >= shift.until:
                 return cursor
@@ -70,7 +78,7 @@ class WatchActivities:
         now = datetime.now(UTC)
         since = (cursor.closed_since or now - COLD_START) - OVERLAP
         told = set(cursor.ended)
-        ended = list(cursor.ended)
+        ended: list[str] = []
         raised = cursor.raised
         query = (
             f"Pair='{pair}' AND WorkflowType='OrderFulfillmentWorkflow' "
@@ -79,12 +87,10 @@ class WatchActivities:
         )
         async for run in self._client.list_workflows(query):
             activity.heartbeat(cursor)
-            if short(run.run_id) in told:
-                continue
-            if await self._is_the_last_run(run):
+            ended.append(short(run.run_id))
+            if short(run.run_id) not in told and await self._is_the_last_run(run):
                 await self._raise(ended_alert(pair, run), pace)
                 raised += 1
-            ended.append(short(run.run_id))
         failing: list[str] = []
         query = f"Pair='{pair}' AND TemporalReportedProblems IS NOT NULL AND ExecutionStatus='Running'"
         async for run in self._client.list_workflows(query):
@@ -93,11 +99,17 @@ class WatchActivities:
             if short(run.run_id) not in cursor.failing:
                 await self._raise(failing_alert(pair, run, now), pace)
                 raised += 1
-        return WatchCursor(closed_since=now, ended=ended[-TOLD_KEPT:], failing=failing[:TOLD_KEPT], raised=raised)
+        return WatchCursor(closed_since=now, ended=ended[:TOLD_KEPT], failing=failing[:TOLD_KEPT], raised=raised)
 
     async def _is_the_last_run(self, run: WorkflowExecution) -> bool:
         """Not when the order was started again, or reset: then somebody follows it."""
-        latest = await self._client.get_workflow_handle(run.id).describe(rpc_timeout=timedelta(seconds=10))
+        try:
+            latest = await self._client.get_workflow_handle(run.id).describe(rpc_timeout=timedelta(seconds=10))
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                # Its retention passed while it was listed.
+                return True
+            raise
         return latest.run_id == run.run_id and latest.status is not WorkflowExecutionStatus.RUNNING
 
     async def _raise(self, alert: Alert, pace: Pace) -> None:

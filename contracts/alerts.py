@@ -79,6 +79,8 @@ class Targets(Frozen):
     """Every target of a pair, each once."""
 
     targets: list[Target]
+    pace: Pace | None = None
+    """The pair's pace as its file says now: the workflow outlives changes of it."""
 
 
 class Deliver(Frozen):
@@ -103,7 +105,7 @@ class WatchCursor(Frozen):
     closed_since: datetime | None = None
     """Orders that closed before were looked at."""
     ended: list[str] = []
-    """Runs told within the overlap."""
+    """Ended runs that the last look listed."""
     failing: list[str] = []
     """Runs whose failing tasks were told, as long as they fail."""
     raised: int = 0

@@ -109,7 +109,10 @@ class Fleet:
         secrets = {name: load_pair_settings(name).match_key_secret.get_secret_value().encode() for name in self.pairs}
         orders = OrderActivities(self.pairs, secrets, self.client)
         watches = WatchActivities(self.client)
-        delivery = AlertDelivery(lambda pair: load_pair_settings(pair).alert_targets())
+        delivery = AlertDelivery(
+            lambda pair: load_pair_settings(pair).alert_targets(),
+            {name: pair.pace for name, pair in self.pairs.items()},
+        )
         self.workers.append(
             Worker(
                 self.client,

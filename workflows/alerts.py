@@ -141,6 +141,7 @@ class AlertWorkflow:
             )
             for target in found.targets
         }
+        self.pace = found.pace or self.pace
         return found.targets
 
     def hand(self, targets: Sequence[Target], message: Message) -> None:

@@ -137,7 +137,8 @@ async def test_an_urgent_alert_does_not_wait_the_whole_minute_even_behind_others
 async def test_what_is_no_alert_changes_nothing(env: WorkflowEnvironment, post: Post) -> None:
     handle = await raise_all(env, hold(1))
     with env.with_time_skipping_disabled():
-        for argument in (None, "text", 7, [], {"kind": "nothing"}, {"pair": "demo"}):
+        arguments: list[Any] = [None, "text", 7, [], {"kind": "nothing"}, {"pair": "demo"}]
+        for argument in arguments:
             await handle.signal("alert", argument)
         await handle.signal("alert")
         await handle.signal("alert", args=[{}, {}])

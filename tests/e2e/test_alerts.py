@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -14,8 +15,8 @@ from tests.support.processes import free_ports, running, wait_until
 from tests.support.web_hook import WebHook, web_hook
 
 LAMP = ("LAMP-LED-01", 1, "49.99")
-GROUP = 25.0
-"""Seconds in which a hundred orders can be checked out and held here."""
+GROUP = 60.0
+"""Seconds, as in production: a hundred orders are checked out and held within them on a busy machine, too."""
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +55,10 @@ def alert_log(house: House) -> str:
 
 
 def test_a_hundred_holds_are_one_message_although_another_target_is_broken(alerting: House, hook: WebHook) -> None:
-    orders = [
-        PlacedOrder(alerting.sandbox, alerting.api_url, ("NO-SUCH-SKU", 1, "10.00")).check_out() for _ in range(100)
-    ]
-    wait_until("the message came", lambda: came(hook, "[demo] 100 orders"), 90)
+    orders = [PlacedOrder(alerting.sandbox, alerting.api_url, ("NO-SUCH-SKU", 1, "10.00")) for _ in range(100)]
+    with ThreadPoolExecutor(8) as buyers:
+        list(buyers.map(PlacedOrder.check_out, orders))
+    wait_until("the message came", lambda: came(hook, "[demo] 100 orders"), 120)
     title = "[demo] 100 orders are held: unknown_item"
     assert came(hook, "[demo] 100 orders") == [title]
     body = body_of(hook, title)

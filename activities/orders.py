@@ -3,7 +3,6 @@
 In: messages of `contracts.messages`. Out: likewise. Runs on the queue `orders`.
 """
 
-import logging
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -11,14 +10,13 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
+from activities.alerting import log_alert, signal_alert
 from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.messages import Alert, CustomerRequest, TransformRequest
-from mappings.pair import Pair
+from mappings.pair import Pace, Pair
 from mappings.sales_order import Transformed
 from mappings.transform import transform
-
-alerts = logging.getLogger("alerts")
 
 
 class OrderActivities:
@@ -56,11 +54,8 @@ class OrderActivities:
 
     @activity.defn
     async def raise_alert(self, alert: Alert) -> None:
-        """Tell people. The channel is the log (logger `alerts`), where every log shipper can pick it up."""
-        alerts.warning(
-            "%s | %s | %s",
-            alert.title,
-            alert.text,
-            alert.workflow_id,
-            extra={"pair": alert.pair, "kind": alert.kind.value, "workflow_id": alert.workflow_id},
-        )
+        """Tell people: in the log at once, and through `AlertWorkflow`, which groups and delivers."""
+        if activity.info().attempt == 1:
+            log_alert(alert)
+        pair = self._pairs.get(alert.pair)
+        await signal_alert(self._client, alert, pair.pace if pair else Pace())

@@ -59,6 +59,16 @@ def dead_letter_workflow_id(pair: str, webhook_id: str) -> str:
     return f"deadletter-{pair}-{hashlib.sha256(webhook_id.encode()).hexdigest()[:32]}"
 
 
+def alert_workflow_id(pair: str) -> str:
+    """Id of the `AlertWorkflow` that groups and delivers a pair's alerts."""
+    return f"alerts-{pair}"
+
+
+def watch_schedule_id(pair: str) -> str:
+    """Id of the Schedule that runs the watch for failing workflow tasks and ended orders."""
+    return f"watch-{pair}"
+
+
 def poll_schedule_id(pair: str) -> str:
     """Id of the Schedule that runs the Sage poller's shifts."""
     return f"sage-poll-{pair}"

@@ -7,7 +7,7 @@ object, so that a field can be added. Amounts are Decimals, instants are timezon
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -403,6 +403,14 @@ class ShipmentsRead(Frozen):
     """LineKey → CancelReasonCode, where history has one."""
 
 
+class AlertSeverity(StrEnum):
+    """How soon somebody should look; each has its own targets (`connectors.alerts`)."""
+
+    INFO = "info"
+    WARNING = "warning"
+    HIGH = "high"
+
+
 class AlertKind(StrEnum):
     """What an alert is about."""
 
@@ -420,6 +428,25 @@ class AlertKind(StrEnum):
     """The poller met something in Sage that it cannot read."""
     GAP = "gap"
     """Backfill started orders whose webhook never came."""
+    ORDER_ENDED = "order_ended"
+    """An order's workflow was terminated, cancelled, failed or timed out: nobody follows the order any more."""
+    TASKS_FAILING = "tasks_failing"
+    """A workflow stands still because its code raises: mend the code, it goes on by itself."""
+    CHANNEL_DOWN = "channel_down"
+    """A target of alerts cannot be reached; told through the others."""
+
+    @property
+    def severity(self) -> AlertSeverity:
+        """`warning` unless the kind says otherwise."""
+        return SEVERITIES.get(self, AlertSeverity.WARNING)
+
+
+SEVERITIES: Final = {
+    AlertKind.ORDER_ENDED: AlertSeverity.HIGH,
+    AlertKind.TASKS_FAILING: AlertSeverity.HIGH,
+    AlertKind.CHANNEL_DOWN: AlertSeverity.HIGH,
+}
+"""What is not a warning."""
 
 
 class Alert(Frozen):
@@ -430,6 +457,15 @@ class Alert(Frozen):
     workflow_id: str
     title: str
     text: str
+    reason: HoldReason | None = None
+    """Of a hold and its reminders: alerts of one reason are told together."""
+    occurrence: str = ""
+    """Tells two alerts with the same words apart: the run and the alert's number in it. Empty: the words alone."""
+
+    @property
+    def key(self) -> str:
+        """The business key: the same alert raised twice (a repeated attempt) is told once."""
+        return "|".join((self.kind.value, self.workflow_id, self.occurrence, self.text))
 
 
 # ---- customers ------------------------------------------------------------------------------------------------------

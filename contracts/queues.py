@@ -6,6 +6,10 @@ ORDERS: Final = "orders"
 """Workflows, the local transform, and activities that only talk to Temporal."""
 
 
+ALERTS: Final = "alerts"
+"""Delivery of alerts: a channel that hangs takes no slot of an order."""
+
+
 def sage_write(pair: str) -> str:
     """Writes to Sage's gateway: as many at once as the company has writer seats."""
     return f"sage-write-{pair}"

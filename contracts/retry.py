@@ -29,6 +29,15 @@ ALERT: Final = RetryPolicy(
 )
 """An alert channel that is down must not hold an order for ever."""
 
+ONE_ATTEMPT: Final = RetryPolicy(maximum_attempts=1)
+"""Delivery of alerts: `AlertWorkflow` counts the failures and decides when to try a target again."""
+
+ALERT_DELIVERY: Final = timedelta(seconds=60)
+"""Start-to-close of one delivery of a few messages; a service's own time-outs are some seconds each."""
+
+ALERT_DELIVERY_WITH_WAIT: Final = timedelta(minutes=2)
+"""Schedule-to-close of the same: without a worker on the queue `alerts`, the workflow goes on and tries again."""
+
 INTERNAL_ERROR_ATTEMPTS: Final = 5
 """An exception that is not ours is tried this often before the order is held (design, failures)."""
 

@@ -879,6 +879,10 @@ class Pace(Section):
     """An order that waits for its new customer asks again after this."""
     call_limit: float = Field(default=120.0, gt=0)
     """Start-to-close of one activity attempt with a few calls."""
+    alert_group: float = Field(default=60.0, gt=0)
+    """Alerts of one kind and reason within this time are one message; those of severity high wait a sixth of it."""
+    watch_interval: float = Field(default=30.0, gt=0)
+    """Between two looks for failing workflow tasks and for orders that ended without being completed."""
     retry_initial: float = Field(default=5.0, gt=0)
     """Before the second attempt of a call that failed."""
     retry_maximum: float = Field(default=300.0, gt=0)

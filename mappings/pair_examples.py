@@ -355,6 +355,8 @@ pace.stock_sweep  pace: {stock_sweep: 120}
 pace.stock_second_look  pace: {stock_second_look: 30}
 pace.customer_deadline  pace: {customer_deadline: 300}
 pace.call_limit  pace: {call_limit: 60}
+pace.alert_group  pace: {alert_group: 120}
+pace.watch_interval  pace: {watch_interval: 60}
 pace.retry_initial  pace: {retry_initial: 2}
 pace.retry_maximum  pace: {retry_maximum: 600}
 pace.backfill_interval  pace: {backfill_interval: 600}

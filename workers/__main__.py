@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 
+from workers.alert_test import add_alert_commands, test_alerts
 from workers.backfill import add_backfill_options, run_backfill
 from workers.connect import connect
 from workers.demo import add_demo_options, run_demo
@@ -29,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", title="commands (default: run the workers)")
     commands.add_parser("schedules", help="create or update the schedules of all pairs")
     add_backfill_options(commands.add_parser("backfill", help="take in what Clarity has and no webhook told"))
+    add_alert_commands(commands.add_parser("alerts", help="targets of alerts: test sends each of them a message"))
     add_demo_options(commands.add_parser("demo", help="everything on this machine: make run"))
     return parser
 
@@ -64,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(run_demo(options, settings))
         if options.command == "backfill":
             return asyncio.run(run_backfill(options, settings))
+        if options.command == "alerts":
+            return test_alerts(options, settings)
         if options.command == "schedules":
             asyncio.run(make_schedules(settings))
             return 0

@@ -168,6 +168,8 @@ class Demo:
         for value in (
             "history.transferProcessorMaxPollRPS=200",
             "matching.enableFairness=true",
+            # The default of 5 shows a failing workflow after 50 s, 2 after 10 s (measured): the watch must be quick.
+            "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=2",
             "matching.numTaskqueueReadPartitions=1",
             "matching.numTaskqueueWritePartitions=1",
         ):

@@ -14,6 +14,7 @@ from enum import StrEnum
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.alert_delivery import AlertDelivery
 from activities.backfill import BackfillActivities
 from activities.clarity import ClarityActivities
 from activities.orders import OrderActivities
@@ -21,6 +22,7 @@ from activities.replay import ReplayActivities
 from activities.sage_poll import SagePollActivities
 from activities.sage_read import SageReadActivities
 from activities.sage_write import SageWriteActivities
+from activities.watch import WatchActivities
 from connectors.clarity.client import ClarityClient, ClaritySettings
 from connectors.sage100.gateway import SageGateway, SageGatewaySettings
 from connectors.sage100.item_catalogue import ItemCatalogue
@@ -29,11 +31,13 @@ from connectors.sage100.odbc import SageReader
 from contracts import queues
 from mappings.pair import AuthScheme, GatewayAuth, Pair
 from workers.settings import Settings, load_pair_settings, require
+from workflows.alerts import AlertWorkflow
 from workflows.customer_resolution import CustomerResolutionWorkflow
 from workflows.dead_letter import DeadLetterWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.order_fulfillment import OrderFulfillmentWorkflow
 from workflows.sage_poll import SagePollWorkflow
+from workflows.watch import WatchWorkflow
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +47,15 @@ WORKFLOWS = (
     SagePollWorkflow,
     DeadLetterWorkflow,
     OrderBackfillWorkflow,
+    AlertWorkflow,
+    WatchWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
 TRANSFORMS_AT_ONCE = 8
 READS_AT_ONCE = 20
 CLARITY_CALLS_AT_ONCE = 20
+DELIVERIES_AT_ONCE = 8
 
 Close = Callable[[], Awaitable[None]]
 
@@ -106,6 +113,22 @@ class Fleet:
         secrets = {name: load_pair_settings(name).match_key_secret.get_secret_value().encode() for name in self.pairs}
         orders = OrderActivities(self.pairs, secrets, self.client)
         replays = ReplayActivities(self.pairs, self.client)
+        watches = WatchActivities(self.client)
+        delivery = AlertDelivery(
+            lambda pair: load_pair_settings(pair).alert_targets(),
+            {name: pair.pace for name, pair in self.pairs.items()},
+        )
+        self.workers.append(
+            Worker(
+                self.client,
+                task_queue=queues.ALERTS,
+                activities=[delivery.alert_targets, delivery.deliver_alerts, watches.watch],
+                activity_executor=ThreadPoolExecutor(max_workers=DELIVERIES_AT_ONCE),
+                # One more slot for each pair's watch, which runs for a whole shift.
+                max_concurrent_activities=DELIVERIES_AT_ONCE + len(self.pairs),
+                graceful_shutdown_timeout=self.graceful,
+            )
+        )
         self.workers.append(
             Worker(
                 self.client,

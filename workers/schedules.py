@@ -27,6 +27,7 @@ from contracts.messages import BackfillStart
 from mappings.pair import Pair
 from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.sage_poll import PollStart, SagePollWorkflow
+from workflows.watch import WatchStart, WatchWorkflow
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +66,36 @@ def backfill_schedule(pair: Pair) -> Schedule:
     )
 
 
+def watch_schedule(pair: Pair) -> Schedule:
+    """Shifts of the watch, back to back as the poller's."""
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            WatchWorkflow.run,
+            WatchStart(pair=pair.name, pace=pair.pace),
+            id=ids.watch_schedule_id(pair.name),
+            task_queue=queues.ORDERS,
+            typed_search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, pair.name)]),
+            static_summary=f"Watch of pair {pair.name}: failing workflow tasks, ended orders",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=pair.pace.shift_length))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=CATCH_UP),
+    )
+
+
+def schedules_of(pair: Pair) -> dict[str, Schedule]:
+    """Every Schedule of a pair by its id."""
+    return {
+        ids.poll_schedule_id(pair.name): poll_schedule(pair),
+        ids.backfill_schedule_id(pair.name): backfill_schedule(pair),
+        ids.watch_schedule_id(pair.name): watch_schedule(pair),
+    }
+
+
 async def ensure_schedules(client: Client, pairs: Iterable[Pair]) -> None:
     """Create or update every pair's schedules; a new one starts its first run at once."""
     for pair in pairs:
-        await _ensure(client, ids.poll_schedule_id(pair.name), poll_schedule(pair))
-        await _ensure(client, ids.backfill_schedule_id(pair.name), backfill_schedule(pair))
+        for id_, wanted in schedules_of(pair).items():
+            await _ensure(client, id_, wanted)
 
 
 async def _ensure(client: Client, id_: str, wanted: Schedule) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from connectors.alerts import AlertTarget, read_targets
 from mappings.pair import Pair, PairFileError, load_pairs
 from mappings.pairs_folder import PairsFolder
 
@@ -59,6 +60,22 @@ class PairSettings(BaseSettings):
     """Comma-separated `whsec_…`; several while one is being rotated."""
     match_key_secret: SecretStr = SecretStr("")
     """Key of the hashes in customer workflow ids; never change it while customers are being resolved."""
+
+    alert_targets_high: SecretStr = SecretStr("")
+    """Whitespace-separated addresses of apprise; so are the next two."""
+    alert_targets_warning: SecretStr = SecretStr("")
+    alert_targets_info: SecretStr = SecretStr("")
+    alert_targets_file: str = ""
+    """Or a file with `severity: address` on each line; read again at each delivery."""
+
+    def alert_targets(self) -> list[AlertTarget]:
+        """Every target once; raises TargetsUnreadable. Their keys are hashed with `match_key_secret`."""
+        addresses = {
+            "high": self.alert_targets_high.get_secret_value(),
+            "warning": self.alert_targets_warning.get_secret_value(),
+            "info": self.alert_targets_info.get_secret_value(),
+        }
+        return read_targets(addresses, self.alert_targets_file, self.match_key_secret.get_secret_value().encode())
 
     @field_validator("clarity_webhook_secrets", mode="before")
     @classmethod

@@ -129,6 +129,7 @@ class OrderFulfillmentWorkflow:
         self.first_digest = self.digest = start.digest
         """Of the first version, and of the version in force."""
         self.state = OrderState.RECEIVED
+        self.alerts_raised = 0
         self.waits_for = "its transformation"
         self.transformed: Transformed | None = None
         self.customer: CustomerKey | None = None
@@ -1325,13 +1326,16 @@ class OrderFulfillmentWorkflow:
         self.keep(self.raise_alert(kind, text))
 
     async def raise_alert(self, kind: AlertKind, text: str) -> None:
-        workflow_id = workflow.info().workflow_id
+        self.alerts_raised += 1
+        info = workflow.info()
         alert = Alert(
             pair=self.pair,
             kind=kind,
-            workflow_id=workflow_id,
+            workflow_id=info.workflow_id,
             title=f"Order {self.transformed.order_number or self.order_id}" if self.transformed else self.order_id,
             text=text,
+            reason=self.held.reason if self.held and kind in {AlertKind.HOLD, AlertKind.REMINDER} else None,
+            occurrence=f"{info.first_execution_run_id}:{self.alerts_raised}",
         )
         try:
             await workflow.execute_activity_method(

@@ -1,0 +1,114 @@
+"""Alerts with everything real: orders that are held, terminated and stuck, and a web hook that takes the messages."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
+from tests.e2e.temporal import temporal
+from tests.support.orders import PlacedOrder
+from tests.support.processes import free_ports, running, wait_until
+from tests.support.web_hook import WebHook, web_hook
+
+LAMP = ("LAMP-LED-01", 1, "49.99")
+GROUP = 60.0
+"""Seconds, as in production: a hundred orders are checked out and held within them on a busy machine, too."""
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[WebHook]:
+    with web_hook() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def alerting(tmp_path_factory: pytest.TempPathFactory, hook: WebHook) -> Iterator[House]:
+    """A house with a target that works and one where nobody listens."""
+    folder = tmp_path_factory.mktemp("alerting")
+    pairs = pairs_with_pace(folder / "pairs", **QUICK, alert_group=GROUP, watch_interval=1)
+    broken = f"json://me:hunter2pass@127.0.0.1:{free_ports(1)[0]}/s3cr3t-t0ken"
+    environment = {
+        "PAIRS_DIR": str(pairs),
+        "DEMO_ALERT_TARGETS_HIGH": hook.address,
+        "DEMO_ALERT_TARGETS_WARNING": f"{broken} {hook.address}",
+    }
+    flags = ("--no-orders", "--ship-after", "0.5", "--post-after", "1")
+    with running_house(folder, *flags, environment=environment) as one:
+        yield one
+
+
+def came(hook: WebHook, beginning: str) -> list[str]:
+    """Titles of the messages that begin so."""
+    return [title for title in hook.titles() if title.startswith(beginning)]
+
+
+def body_of(hook: WebHook, title: str) -> str:
+    return next(str(message["message"]) for message in hook.messages if message["title"] == title)
+
+
+def alert_log(house: House) -> str:
+    return (house.sandbox.var / "log" / "workers.log").read_text("utf-8")
+
+
+def test_a_hundred_holds_are_one_message_although_another_target_is_broken(alerting: House, hook: WebHook) -> None:
+    orders = [PlacedOrder(alerting.sandbox, alerting.api_url, ("NO-SUCH-SKU", 1, "10.00")) for _ in range(100)]
+    with ThreadPoolExecutor(8) as buyers:
+        list(buyers.map(PlacedOrder.check_out, orders))
+    wait_until("the message came", lambda: came(hook, "[demo] 100 orders"), 120)
+    title = "[demo] 100 orders are held: unknown_item"
+    assert came(hook, "[demo] 100 orders") == [title]
+    body = body_of(hook, title)
+    assert "HoldReason='unknown_item' AND ExecutionStatus='Running'" in body
+    assert any(f"order-demo-{order.id}" in body for order in orders)
+    assert "… and 95 more" in body
+    assert "Gonzales" not in body
+    assert "example.com" not in body
+    # The broken one is told once through the one that works, and no order waited for it.
+    down = "[demo] 1 target of alerts does not work"
+    wait_until("the broken target is told", lambda: came(hook, down), 60)
+    good = PlacedOrder(alerting.sandbox, alerting.api_url, LAMP).check_out()
+    good.until_state("complete")
+    assert came(hook, down) == [down]
+    for secret in ("hunter2pass", "s3cr3t-t0ken"):
+        assert secret not in alert_log(alerting) + body_of(hook, down)
+        assert secret not in temporal(alerting, "workflow", "show", "-w", "alerts-demo", "-o", "json")
+
+
+def test_a_terminated_order_is_told_once_and_its_restart_works(alerting: House, hook: WebHook) -> None:
+    order = PlacedOrder(alerting.sandbox, alerting.api_url, ("NO-SUCH-SKU", 1, "10.00")).check_out()
+    order.until_state("held")
+    temporal(alerting, "workflow", "terminate", "-w", f"order-demo-{order.id}", "--reason", "by mistake")
+    title = "[demo] 1 order ended without being completed"
+    wait_until("the message came", lambda: came(hook, title), 60)
+    body = body_of(hook, title)
+    assert f"POST /orders/demo/{order.id}/restart" in body
+    assert httpx.post(f"{alerting.api_url}/orders/demo/{order.id}/restart", timeout=20).status_code == 200
+    order.until_state("held")
+    # The watch has looked many times since: still one.
+    assert alert_log(alerting).count(f"start it again: POST /orders/demo/{order.id}/restart") == 1
+    assert came(hook, title) == [title]
+
+
+def test_failing_workflow_tasks_are_told_within_a_minute(alerting: House, hook: WebHook) -> None:
+    temporal(
+        alerting,
+        *("workflow", "start", "--type", "OrderFulfillmentWorkflow", "-w", "order-demo-stuck", "-t", "orders"),
+        *("--input", json.dumps({"not": "an order"}), "--search-attribute", 'Pair="demo"'),
+    )
+    title = "[demo] 1 workflow stands still: its code fails"
+    wait_until("the message came", lambda: came(hook, title), 60)
+    assert "order-demo-stuck" in body_of(hook, title)
+    temporal(alerting, "workflow", "terminate", "-w", "order-demo-stuck", "--reason", "the test is over")
+
+
+def test_a_paused_watch_stays_paused_when_schedules_are_updated(alerting: House, tmp_path: Path) -> None:
+    temporal(alerting, "schedule", "toggle", "-s", "watch-demo", "--pause", "--reason", "maintenance")
+    settings = {"TEMPORAL_ADDRESS": alerting.temporal_address, "PAIRS_DIR": str(alerting.pairs_dir)}
+    with running(["workers", "schedules"], tmp_path / "schedules.log", settings) as update:
+        assert update.wait(60) == 0
+    shown = json.loads(temporal(alerting, "schedule", "describe", "-s", "watch-demo", "-o", "json"))
+    assert shown["schedule"]["state"] == {"notes": "maintenance", "paused": True}

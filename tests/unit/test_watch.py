@@ -1,0 +1,111 @@
+"""What the watch makes of a listing: each ended order once, none that was started again, each failing workflow once."""
+
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import ActivityEnvironment
+
+from activities.watch import WatchActivities
+from contracts.alerts import WatchCursor
+from contracts.messages import AlertKind
+from mappings.pair import Pace
+
+
+class Temporal:
+    """Answers the two listings, describes the latest run by id, takes the signals."""
+
+    def __init__(self) -> None:
+        self.ended: list[Any] = []
+        self.failing: list[Any] = []
+        self.latest: dict[str, Any] = {}
+        self.raised: list[Any] = []
+        self.queries: list[str] = []
+
+    def list_workflows(self, query: str) -> AsyncIterator[Any]:
+        self.queries.append(query)
+        found = self.failing if "TemporalReportedProblems" in query else self.ended
+
+        async def answer() -> AsyncIterator[Any]:
+            for run in found:
+                yield run
+
+        return answer()
+
+    def get_workflow_handle(self, workflow_id: str) -> Any:
+        async def describe(**_: Any) -> Any:
+            if workflow_id not in self.latest:
+                raise RPCError("gone", RPCStatusCode.NOT_FOUND, b"")
+            return self.latest[workflow_id]
+
+        return SimpleNamespace(describe=describe)
+
+    async def start_workflow(self, *_: Any, **options: Any) -> None:
+        self.raised += options["start_signal_args"]
+
+
+def run(order: str, run_id: str, status: WorkflowExecutionStatus) -> Any:
+    return SimpleNamespace(
+        id=f"order-demo-{order}", run_id=run_id, status=status, workflow_type="OrderFulfillmentWorkflow"
+    )
+
+
+TERMINATED = WorkflowExecutionStatus.TERMINATED
+RUNNING = WorkflowExecutionStatus.RUNNING
+
+
+@pytest.fixture
+def temporal() -> Temporal:
+    return Temporal()
+
+
+async def look(temporal: Temporal, cursor: WatchCursor | None = None) -> WatchCursor:
+    watch = WatchActivities(cast(Client, temporal))
+    return await ActivityEnvironment().run(watch.look, "demo", cursor or WatchCursor(), Pace())
+
+
+async def test_a_terminated_order_is_told_once_with_its_restart(temporal: Temporal) -> None:
+    temporal.ended = [run("1", "run-one-0001", TERMINATED)]
+    temporal.latest = {"order-demo-1": temporal.ended[0]}
+    cursor = await look(temporal)
+    cursor = await look(temporal, cursor)
+    (alert,) = temporal.raised
+    assert (alert.kind, alert.workflow_id) == (AlertKind.ORDER_ENDED, "order-demo-1")
+    assert "POST /orders/demo/1/restart" in alert.text
+    assert cursor.raised == 1
+    # Once it is out of the listing's window, it is forgotten.
+    temporal.ended = []
+    assert (await look(temporal, cursor)).ended == []
+
+
+async def test_an_order_that_was_started_again_or_reset_raises_nothing(temporal: Temporal) -> None:
+    temporal.ended = [run("1", "run-one-0001", TERMINATED)]
+    temporal.latest = {"order-demo-1": run("1", "run-two-0002", RUNNING)}
+    await look(temporal)
+    assert temporal.raised == []
+
+
+async def test_an_order_whose_retention_passes_meanwhile_is_told(temporal: Temporal) -> None:
+    temporal.ended = [run("1", "run-one-0001", TERMINATED)]
+    await look(temporal)
+    assert len(temporal.raised) == 1
+
+
+async def test_a_failing_workflow_is_told_once_as_long_as_it_fails(temporal: Temporal) -> None:
+    temporal.failing = [run("2", "run-bad-0001", RUNNING)]
+    cursor = await look(temporal)
+    cursor = await look(temporal, cursor)
+    assert [alert.kind for alert in temporal.raised] == [AlertKind.TASKS_FAILING]
+    temporal.failing = []
+    assert (await look(temporal, cursor)).failing == []
+
+
+async def test_without_a_cursor_it_looks_a_week_back_and_then_two_minutes(temporal: Temporal) -> None:
+    cursor = await look(temporal)
+    assert cursor.closed_since is not None
+    await look(temporal, cursor)
+    week, minutes = (query.split("CloseTime > ")[1] for query in temporal.queries if "CloseTime" in query)
+    assert week < minutes

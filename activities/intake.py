@@ -102,7 +102,7 @@ class Intake:
         if masked_fields:
             log.warning("Masked %d value(s) that look like card data in event %s", masked_fields, webhook_id[:64])
         event = masked.get("type")
-        if event not in set(EventType):
+        if not isinstance(event, str) or event not in set(EventType):
             return await self._bury(
                 masked,
                 webhook_id,

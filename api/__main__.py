@@ -1,13 +1,21 @@
-"""`python -m api`: serve the API. Settings come from the environment (see .env.example)."""
+"""`python -m api [--host H] [--port P]` serves the API; `python -m api keys add | list | revoke` makes its keys.
 
+Settings come from the environment (see .env.example); the flags win over API_HOST and API_PORT.
+"""
+
+import argparse
 import asyncio
 import socket
 import sys
+from collections.abc import Sequence
 
 import uvicorn
 from temporalio.client import Client
 
+from api.access import is_loopback
 from api.app import PairEdge, create_app
+from api.keys import KeyRing, KeysFileError, now
+from api.keys_command import add_keys_parser, run_keys
 from connectors.clarity.webhooks import decode_secret
 from workers.plugin import integration_plugin
 from workers.settings import (
@@ -18,8 +26,6 @@ from workers.settings import (
     load_settings,
 )
 from workers.telemetry import leave, set_up_logging, set_up_tracing
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def read_edges(settings: Settings) -> dict[str, PairEdge]:
@@ -38,26 +44,39 @@ def read_edges(settings: Settings) -> dict[str, PairEdge]:
     return edges
 
 
+def check_keys(settings: Settings, keys: KeyRing) -> None:
+    """Raises SettingsError when others could reach the API and it has no keys, or its keys cannot be read."""
+    try:
+        if keys.is_usable(now()) or is_loopback(settings.api_host):
+            return
+    except KeysFileError as error:
+        raise SettingsError(str(error)) from None
+    raise SettingsError(
+        f"API_HOST is {settings.api_host}: without a valid API key the API listens on this machine only. Set "
+        "API_KEYS_FILE and make one: python -m api keys add NAME --scope read --scope operate. Or use 127.0.0.1."
+    )
+
+
 def bind(settings: Settings) -> socket.socket:
-    """The listening socket; raises SettingsError when the port is taken or the host is open to others."""
-    if settings.api_host not in LOOPBACK:
-        raise SettingsError(
-            f"API_HOST is {settings.api_host}: without API keys the API listens on this machine only. "
-            "Use 127.0.0.1 and put a proxy in front that passes /webhooks/ alone."
-        )
+    """The listening socket; raises SettingsError when host or port cannot be used."""
     family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.api_host, settings.api_port))
     except OSError as error:
-        raise SettingsError(f"API_PORT {settings.api_port} cannot be used: {error.strerror}. Choose another.") from None
+        raise SettingsError(
+            f"API_PORT {settings.api_port} on API_HOST {settings.api_host} cannot be used: {error.strerror}. "
+            "Choose another."
+        ) from None
     return listener
 
 
 async def serve(settings: Settings) -> None:
     """Serve until stopped. The Temporal client connects with the first request: the API may start first."""
     edges = read_edges(settings)
+    keys = KeyRing(settings.api_keys_file)
+    check_keys(settings, keys)
     listener = bind(settings)
     tracing = set_up_tracing(settings, "clarity-sage100-api")
     client = await Client.connect(
@@ -67,7 +86,7 @@ async def serve(settings: Settings) -> None:
         lazy=True,
     )
     config = uvicorn.Config(
-        create_app(edges, client),
+        create_app(edges, client, keys),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=5,
@@ -76,10 +95,25 @@ async def serve(settings: Settings) -> None:
     await uvicorn.Server(config).serve(sockets=[listener])
 
 
-def main() -> int:
+def build_parser() -> argparse.ArgumentParser:
+    """Flags of serving, and the command `keys`."""
+    parser = argparse.ArgumentParser(prog="python -m api", description=__doc__)
+    parser.add_argument("--host", help="instead of API_HOST; other than this machine only with API keys")
+    parser.add_argument("--port", type=int, help="instead of API_PORT")
+    add_keys_parser(parser.add_subparsers(dest="command"))
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
+    options = build_parser().parse_args(arguments)
     try:
         settings = load_settings()
+        if options.command == "keys":
+            run_keys(options, settings)
+            return 0
+        given = {"api_host": options.host, "api_port": options.port}
+        settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
         set_up_logging(settings)
         asyncio.run(serve(settings))
     except SettingsError as error:

@@ -1,9 +1,10 @@
 """The HTTP edge: Clarity's webhooks in, order state out, releases through.
 
-In: signed webhooks; support's requests from this machine. Out: 202 once Temporal has accepted. Routes verify, parse
-and hand over; there is no state and no business rule here. Temporal down: 503 with Retry-After, quickly.
+In: signed webhooks; support's requests with an API key (`api.access`). Out: 202 once Temporal has accepted. Routes
+verify, parse and hand over; there is no state and no business rule here. Temporal down: 503 with Retry-After, quickly.
 """
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from fastapi import FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from temporalio.client import (
     Client,
@@ -28,8 +30,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.intake import Intake, IntakeResult
-from api.payload import NotJson, parse_payload
-from connectors.clarity.webhooks import BadSignature, verify
+from api.access import AccessMiddleware, describe_access
+from api.keys import KeyRing
+from api.payload import DEPTH_LIMIT, NotJson, is_deeper_than, parse_payload
+from api.problem import BODY_LIMIT, RETRY_AFTER_SECONDS, TOO_LARGE, Problem
+from connectors.clarity.webhooks import BadSignature, signed_headers, verify
 from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.messages import BackfillStart, OrderView, Release, ReleaseAccepted
@@ -41,9 +46,11 @@ from mappings.plain_json import storable
 
 log = logging.getLogger(__name__)
 
-BODY_LIMIT = 1024 * 1024
 RPC_LIMIT = timedelta(seconds=3)
-RETRY_AFTER_SECONDS = 5
+ANSWER_SECONDS = 5.0
+"""For all calls to Temporal that one request needs; a sender waits no longer for its 503."""
+BODY_SECONDS = 20.0
+"""For a webhook's body to arrive."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,6 @@ class WebhookAnswer(BaseModel):
 
     result: IntakeResult
     detail: str = Field(description="Workflow id, or why nothing was started")
-
-
-class Problem(BaseModel):
-    """Every error."""
-
-    error: str
-    remedy: str = ""
 
 
 class OrderAnswer(BaseModel):
@@ -104,9 +104,10 @@ OrderId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in {
-        400: "Not JSON",
+        400: "Not JSON, or compressed",
         401: "Signature missing, malformed, old or wrong",
         404: "No such pair or order",
+        408: "The body did not arrive in time",
         409: "The order's state does not allow it",
         413: "Larger than 1 MB",
         422: "The request is not valid",
@@ -120,8 +121,11 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: ERRORS[status] for status in statuses}
 
 
-def create_app(edges: Mapping[str, PairEdge], client: Client) -> FastAPI:
-    """The API over a (lazily connected) Temporal client."""
+def create_app(edges: Mapping[str, PairEdge], client: Client, keys: KeyRing | None = None) -> FastAPI:
+    """The API over a (lazily connected) Temporal client.
+
+    `keys` guards every route but health and webhooks; None is for callers in the same process, which need no key.
+    """
 
     app = FastAPI(
         title="Clarity ↔ Sage 100",
@@ -132,6 +136,9 @@ def create_app(edges: Mapping[str, PairEdge], client: Client) -> FastAPI:
     add_health(app, client)
     add_webhooks(app, edges, client)
     add_orders(app, edges, client)
+    describe_access(app)
+    if keys is not None:
+        app.add_middleware(AccessMiddleware, keys=keys)
     return app
 
 
@@ -154,9 +161,10 @@ def add_error_answers(app: FastAPI) -> None:
 
     @app.exception_handler(RPCError)
     @app.exception_handler(RuntimeError)
+    @app.exception_handler(TimeoutError)
     async def temporal_down(_: Request, error: Exception) -> JSONResponse:
         log.error("Temporal does not answer: %s", type(error).__name__)
-        body = Problem(error="Temporal does not answer", remedy="Try again later; nothing was accepted.")
+        body = Problem(error="Temporal does not answer", remedy="Send the same again later: a repeat is safe.")
         return JSONResponse(body.model_dump(), 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
@@ -181,16 +189,23 @@ def add_webhooks(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) ->
         "/webhooks/clarity/{pair}",
         status_code=202,
         summary="A signed event from Clarity (Standard Webhooks 1.0, or the pair's own scheme)",
-        responses=errors(400, 401, 404, 413, 422, 503),
+        responses=errors(400, 401, 404, 408, 413, 422, 503),
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "description": "The event, uncompressed; the signature is over these bytes",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            }
+        },
     )
     async def clarity_webhook(pair: PairName, request: Request) -> WebhookAnswer:
         edge = edge_of(edges, pair)
         body = await read_body(request)
         tolerance = timedelta(seconds=edge.pair.clarity.webhook_tolerance_seconds)
+        webhook = edge.pair.clarity.webhook
         try:
-            webhook_id = verify(
-                request.headers, body, edge.webhook_keys, datetime.now(UTC), tolerance, edge.pair.clarity.webhook
-            )
+            headers = signed_headers(request.headers.items(), webhook)
+            webhook_id = verify(headers, body, edge.webhook_keys, datetime.now(UTC), tolerance, webhook)
         except BadSignature as error:
             log.warning("A webhook for pair %s was refused: %s", pair, error)
             raise EdgeError(401, str(error), "Sign the raw body with the pair's webhook secret.") from None
@@ -198,22 +213,40 @@ def add_webhooks(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) ->
             payload = to_contract(parse_payload(body), Kind.EVENT, edge.pair.clarity)
         except NotJson as error:
             log.error("A signed webhook for pair %s is not JSON (%d bytes)", pair, len(body))
-            raise EdgeError(400, str(error)) from None
+            packed = request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+            remedy = "Send the body uncompressed, without Content-Encoding." if packed else "Send one JSON object."
+            raise EdgeError(400, str(error), remedy) from None
         taker = pair_of_currency(payload, edge.pair, {name: one.pair for name, one in edges.items()})
-        result, detail = await Intake(client, taker).take(payload, webhook_id)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            result, detail = await Intake(client, taker).take(payload, webhook_id)
         return WebhookAnswer(result=result, detail=detail)
 
 
 async def read_body(request: Request) -> bytes:
-    """The raw body, at most 1 MB."""
+    """The raw body: at most 1 MB, within a time; what is announced as larger is not read at all."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced[:12]) > BODY_LIMIT:
+        raise too_large()
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > BODY_LIMIT:
-            log.error("ALERT a webhook larger than 1 MB was refused (413); the order must be entered by hand")
-            raise EdgeError(413, "The body is larger than 1 MB.", "Enter the order by hand, or split it.")
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > BODY_LIMIT:
+                    raise too_large()
+                chunks.append(chunk)
+    except TimeoutError:
+        raise EdgeError(408, f"The body did not arrive within {BODY_SECONDS:g} s.", "Send it again.") from None
+    except ClientDisconnect:
+        # Nobody hears this answer; without it the log would hold a traceback.
+        raise EdgeError(400, "The body is shorter than announced.", "Send it again.") from None
     return b"".join(chunks)
+
+
+def too_large() -> EdgeError:
+    """413, and somebody is told: the order will not come by itself."""
+    log.error("ALERT a webhook larger than 1 MB was refused (413); the order must be entered by hand")
+    return EdgeError(413, *TOO_LARGE)
 
 
 def edge_of(edges: Mapping[str, PairEdge], pair: str) -> PairEdge:
@@ -245,10 +278,14 @@ def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> N
         return OrderAnswer(workflow_id=workflow_id, status=status, order=view)
 
     @app.post(
-        "/orders/{pair}/{order_id}/release", summary="Decide on a held order", responses=errors(404, 409, 422, 503)
+        "/orders/{pair}/{order_id}/release",
+        summary="Decide on a held order",
+        responses=errors(400, 404, 409, 422, 503),
     )
     async def release(pair: PairName, order_id: OrderId, decision: Release) -> ReleaseAccepted:
         edge_of(edges, pair)
+        if is_deeper_than(DEPTH_LIMIT, decision.correction):
+            raise EdgeError(422, f"correction: is nested deeper than {DEPTH_LIMIT} levels.", "Change fewer levels.")
         # What people write is kept in the order's history: card numbers never are (rules 5).
         clean, _ = mask_card_numbers(decision.model_dump(include={"by", "note", "correction"}))
         decision = decision.model_copy(update=clean)

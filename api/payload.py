@@ -29,6 +29,14 @@ def parse_payload(body: bytes) -> dict[str, Any]:
     return cleaned if isinstance(cleaned, dict) else {}
 
 
+def is_deeper_than(limit: int, value: Any) -> bool:
+    """Whether objects and lists are nested deeper than `limit`; itself it recurses no further."""
+    if not isinstance(value, dict | list):
+        return False
+    entries = value.values() if isinstance(value, dict) else value
+    return limit == 0 or any(is_deeper_than(limit - 1, entry) for entry in entries)
+
+
 def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is no JSON")
 

@@ -5,6 +5,7 @@ variables carry the pair's name in front (`DEMO_SAGE_GATEWAY_URL`). Raises `Sett
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -26,11 +27,18 @@ class Settings(PairsFolder):
     temporal_namespace: str = "default"
     log_level: str = "INFO"
     api_host: str = "127.0.0.1"
-    """The API has no keys yet: it refuses to listen anywhere but on this machine."""
+    """Without keys the API refuses to listen anywhere but on this machine."""
     api_port: int = Field(default=8080, ge=1, le=65535)
+    api_keys_file: Path | None = None
+    """Hashes of the API's keys (`python -m api keys`); without, the API serves this machine only."""
     otel_exporter_otlp_endpoint: str = ""
     """Traces are sent there (OTLP over HTTP) when set."""
     graceful_shutdown_seconds: float = 30.0
+
+    @field_validator("api_keys_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("log_level")
     @classmethod

@@ -8,7 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from mappings.clarity_profile import SignatureScheme, Webhook
@@ -54,6 +54,27 @@ def sign_hex(key: bytes, timestamp: str, body: bytes) -> str:
     """The hex signature of `{timestamp}.{body}`, or of the body alone where no timestamp is sent."""
     content = f"{timestamp}.".encode() + body if timestamp else body
     return hmac.new(key, content, hashlib.sha256).hexdigest()
+
+
+def signed_headers(headers: Iterable[tuple[str, str]], webhook: Webhook = STANDARD) -> dict[str, str]:
+    """The headers that `verify` looks at, of all that came, by the name that the profile gives them.
+
+    Several signature headers are one list, as HTTP has it. A second id or timestamp is refused: what stands between
+    the sender and us may have looked at the other one.
+    """
+    several = {webhook.signature_header.lower(): webhook.signature_header}
+    once = {name.lower(): name for name in (webhook.id_header, webhook.timestamp_header) if name}
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name.lower() in several:
+            known = several[name.lower()]
+            found[known] = f"{found[known]} {value}" if known in found else value
+        elif name.lower() in once:
+            known = once[name.lower()]
+            if known in found:
+                raise BadSignature(f"header {known} comes twice")
+            found[known] = value
+    return found
 
 
 def verify(

@@ -58,6 +58,11 @@ def dead_letter_workflow_id(pair: str, webhook_id: str) -> str:
     return f"deadletter-{pair}-{hashlib.sha256(webhook_id.encode()).hexdigest()[:32]}"
 
 
+def outage_workflow_id(pair: str, system: str) -> str:
+    """Id of the `OutageWatchWorkflow` of one system of a pair; `system` is an `OutsideSystem`."""
+    return f"outage-{pair}-{system}"
+
+
 def poll_schedule_id(pair: str) -> str:
     """Id of the Schedule that runs the Sage poller's shifts."""
     return f"sage-poll-{pair}"

@@ -410,6 +410,10 @@ class AlertKind(StrEnum):
     """A paid quantity will not come: the entry for accounting's refund list."""
     UNREADABLE = "unreadable"
     """The poller met something in Sage that it cannot read."""
+    OUTAGE = "outage"
+    """A system of a pair does not answer: of high priority, once per outage."""
+    OUTAGE_REMINDER = "outage_reminder"
+    ALL_CLEAR = "all_clear"
 
 
 class Alert(Frozen):

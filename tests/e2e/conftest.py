@@ -97,6 +97,7 @@ QUICK = {
     "daily_read": 600,
     "retry_initial": 0.3,
     "retry_maximum": 2,
+    "probe_interval": 0.5,
 }
 """A pace at which a warehouse's day takes seconds."""
 

@@ -2,7 +2,8 @@
 
     ConnectorError
     ├── RetryLater     the system cannot answer now, and nothing was written (423, 503, 5xx on reads, no connection)
-    │   └── TooManyRequests   429: it works, and wants fewer calls; nobody calls it before the moment it named
+    │   ├── TooManyRequests   429: it works, and wants fewer calls; nobody calls it before the moment it named
+    │   └── RecordInUse       423: it works, and somebody has this record open
     ├── Ambiguous      the answer to a write was lost: it may have been done; read back before repeating
     ├── SignedOut      credentials are refused, after one refresh of the token
     └── Refused        a final answer (other 4xx); names the column or field
@@ -51,6 +52,10 @@ class TooManyRequests(RetryLater):
     """The system answers, and asks for fewer calls."""
 
 
+class RecordInUse(RetryLater):
+    """The system answers; somebody has this record open."""
+
+
 class Ambiguous(ConnectorError):
     """The write may or may not have been done."""
 
@@ -74,6 +79,11 @@ class NotFound(Refused):
 
 class AlreadyExists(Refused):
     """The key is taken; nothing was changed."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether this says that the system does not answer, whatever it is asked."""
+    return isinstance(error, RetryLater | Ambiguous) and not isinstance(error, TooManyRequests | RecordInUse)
 
 
 def quoted(text: str, secrets: Iterable[str] = ()) -> str:

@@ -10,7 +10,8 @@ What an answer means, by rule:
 | 2xx, JSON | the answer |
 | 2xx, anything else (an HTML page, half an answer, over 16 MiB) | a read: RetryLater; a write: Ambiguous |
 | 401 | the token is renewed once; then SignedOut |
-| 408, 423, 425, 503 | RetryLater: nothing was done |
+| 408, 425, 503 | RetryLater: nothing was done |
+| 423 | RecordInUse: nothing was done |
 | 429 | TooManyRequests: nothing was done, and no call is made before Retry-After |
 | 3xx, other 5xx | a read: RetryLater; a write: Ambiguous |
 | 404, 409 | NotFound, AlreadyExists; as an HTML page or other text (a proxy's): RetryLater, as too much hangs on them |
@@ -39,6 +40,7 @@ from connectors.errors import (
     Ambiguous,
     ConnectorError,
     NotFound,
+    RecordInUse,
     Refused,
     RetryLater,
     SignedOut,
@@ -268,7 +270,9 @@ class JsonApi:
         message = quoted(message, secrets)
         if status == 429:
             raise TooManyRequests(self.system, name, f"{status} {message}", retry_after(response))
-        if status in (408, 423, 425, 503):
+        if status == 423:
+            raise RecordInUse(self.system, name, f"{status} {message}", retry_after(response))
+        if status in (408, 425, 503):
             raise RetryLater(self.system, name, f"{status} {message}", retry_after(response))
         if status >= 500 or status < 400:
             if is_read:

@@ -69,6 +69,11 @@ def watch_schedule_id(pair: str) -> str:
     return f"watch-{pair}"
 
 
+def outage_workflow_id(pair: str, system: str) -> str:
+    """Id of the `OutageWatchWorkflow` of one system of a pair; `system` is an `OutsideSystem`."""
+    return f"outage-{pair}-{system}"
+
+
 def poll_schedule_id(pair: str) -> str:
     """Id of the Schedule that runs the Sage poller's shifts."""
     return f"sage-poll-{pair}"

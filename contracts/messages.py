@@ -426,6 +426,10 @@ class AlertKind(StrEnum):
     """A paid quantity will not come: the entry for accounting's refund list."""
     UNREADABLE = "unreadable"
     """The poller met something in Sage that it cannot read."""
+    OUTAGE = "outage"
+    """A system of a pair does not answer: of high priority, once per outage."""
+    OUTAGE_REMINDER = "outage_reminder"
+    ALL_CLEAR = "all_clear"
     GAP = "gap"
     """Backfill started orders whose webhook never came."""
     ORDER_ENDED = "order_ended"
@@ -445,6 +449,9 @@ SEVERITIES: Final = {
     AlertKind.ORDER_ENDED: AlertSeverity.HIGH,
     AlertKind.TASKS_FAILING: AlertSeverity.HIGH,
     AlertKind.CHANNEL_DOWN: AlertSeverity.HIGH,
+    AlertKind.OUTAGE: AlertSeverity.HIGH,
+    AlertKind.OUTAGE_REMINDER: AlertSeverity.HIGH,
+    AlertKind.ALL_CLEAR: AlertSeverity.HIGH,
 }
 """What is not a warning."""
 

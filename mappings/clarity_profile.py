@@ -11,16 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from mappings.maintenance import MaintenanceWindow
 from mappings.pair_file import Contradiction, refuse
 from mappings.problems import Problem
-
-
-class Section(BaseModel):
-    """A section of a pair file: immutable, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+from mappings.section import Section
 
 
 def placeholders(template: str) -> list[str]:
@@ -773,6 +769,10 @@ class ClarityProfile(Section):
     webhook: Webhook = Webhook()
     webhook_tolerance_seconds: int = Field(default=300, ge=1)
     """Webhooks whose timestamp is further from now are refused."""
+    maintenance: list[MaintenanceWindow] = []
+    """When the store is not called, in the company's time zone (docs/outages.md)."""
+    steps_per_second: float | None = Field(default=None, gt=0)
+    """At most so many steps towards Clarity begin in a second; most make one to three calls. Without, no limit."""
 
     @property
     def speaks_the_contract(self) -> bool:

@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from mappings.clarity_profile import AuthScheme, ClarityProfile, Section, placeholders
+from mappings.clarity_profile import AuthScheme, ClarityProfile, placeholders
 from mappings.codes import (
     Country,
     Currency,
@@ -49,6 +49,7 @@ from mappings.codes import (
     unknown_region,
 )
 from mappings.conditions import LineCondition, LineExpression, OrderCondition, OrderExpression
+from mappings.maintenance import MaintenanceWindow
 from mappings.pair_file import (
     Contradiction,
     Lines,
@@ -63,6 +64,7 @@ from mappings.pair_file import (
 )
 from mappings.problems import HoldReason
 from mappings.sage_columns import SageTable, does_not_fit, settable_column, text_column
+from mappings.section import Section
 from mappings.shipments import ShipsOn
 
 __all__ = ["AuthScheme", "ClarityProfile", "Pace", "Pair", "PairFileError", "load_pair", "load_pairs"]
@@ -168,6 +170,12 @@ class Sage(Section):
     preview: bool = True
     """Whether the gateway can preview an order. Without, an order is created on hold (OrderStatus H), compared, and
     released, or deleted again when the totals differ (rules 4); the check `price` needs a preview."""
+    maintenance: list[MaintenanceWindow] = []
+    """When neither the gateway nor ODBC is called, in the company's time zone (docs/outages.md)."""
+    writes_per_second: float | None = Field(default=None, gt=0)
+    """At most so many steps that write begin in a second, over all workers; most make two calls. Without, no limit."""
+    reads_per_second: float | None = Field(default=None, gt=0)
+    """At most so many steps that read through ODBC begin in a second. Without, no limit."""
 
 
 class ShipVia(Section):
@@ -893,6 +901,12 @@ class Pace(Section):
     """Each look goes back so far behind the last one, the grace of a webhook added."""
     webhook_grace: float = Field(default=300.0, ge=0)
     """A change younger than this is left to its webhook, which may only be late."""
+    probe_interval: float = Field(default=15.0, gt=0)
+    """Between two looks whether a system answers again."""
+    outage_alert: float = Field(default=600.0, gt=0)
+    """An outage that lasts longer raises an alert."""
+    outage_reminder: float = Field(default=3_600.0, gt=0)
+    """Between two reminders of an outage."""
 
 
 class PaceInFile(Pace):

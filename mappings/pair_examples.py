@@ -218,6 +218,11 @@ clarity.webhook.timestamp_header  clarity: {webhook: {scheme: hmac-sha256-hex, t
 clarity.webhook.signature_header  clarity: {webhook: {signature_header: X-Store-Signature}}
 clarity.webhook.signature_prefix  clarity: {webhook: {scheme: hmac-sha256-hex, signature_prefix: sha256=}}
 clarity.webhook_tolerance_seconds  clarity: {webhook_tolerance_seconds: 600}
+clarity.maintenance  clarity: {maintenance: [{start: "01:30", end: "03:00"}]}
+clarity.maintenance[].days  clarity: {maintenance: [{days: [sat, sun], start: "01:30", end: "03:00"}]}
+clarity.maintenance[].start  clarity: {maintenance: [{start: "23:30", end: "00:45"}]}
+clarity.maintenance[].end  clarity: {maintenance: [{start: "01:30", end: "03:00"}]}
+clarity.steps_per_second  clarity: {steps_per_second: 5}
 
 sage  sage: {auth: api_key, writers: 2}
 sage.auth  sage: {auth: api_key}
@@ -226,6 +231,12 @@ sage.drop_ship  sage: {drop_ship: posting}
 sage.posting_reduces_quantity  sage: {posting_reduces_quantity: false}
 sage.history_has_udf  sage: {history_has_udf: false}
 sage.preview  sage: {preview: false}
+sage.maintenance  sage: {maintenance: [{start: "01:30", end: "03:00"}]}
+sage.maintenance[].days  sage: {maintenance: [{days: [sun], start: "01:30", end: "03:00"}]}
+sage.maintenance[].start  sage: {maintenance: [{start: "23:30", end: "00:45"}]}
+sage.maintenance[].end  sage: {maintenance: [{start: "01:30", end: "03:00"}]}
+sage.writes_per_second  sage: {writes_per_second: 2}
+sage.reads_per_second  sage: {reads_per_second: 10}
 
 order  order: {warehouse: "000", header: {CycleCode: "01"}}
 order.order_status  order: {order_status: O}
@@ -362,6 +373,9 @@ pace.retry_maximum  pace: {retry_maximum: 600}
 pace.backfill_interval  pace: {backfill_interval: 600}
 pace.backfill_overlap  pace: {backfill_overlap: 3600}
 pace.webhook_grace  pace: {webhook_grace: 120}
+pace.probe_interval  pace: {probe_interval: 30}
+pace.outage_alert  pace: {outage_alert: 900}
+pace.outage_reminder  pace: {outage_reminder: 7200}
 """
 """A key's path, two blanks, its example."""
 

@@ -147,6 +147,8 @@ class Faults:
         self.odbc = odbc
         self.pending: list[Fault] = []
         self.calls: deque[str] = deque(maxlen=CALLS_KEPT)
+        self.log: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
+        """Each call with its moment, and the fault and Retry-After that it met."""
         self.tasks: set[asyncio.Task[None]] = set()
 
     def add(self, fault: Fault) -> None:
@@ -176,6 +178,8 @@ class Faults:
             return
         call = f"{scope['method']} {scope['path']}"
         self.calls.append(call)
+        entry: dict[str, Any] = {"call": call, "at": time.time(), "fault": None, "retry_after": None}
+        self.log.append(entry)
         if any(fault.contains for fault in self.pending):
             body = await _read(receive)
             receive = _Again(body, receive)
@@ -187,9 +191,10 @@ class Faults:
         if fault is None:
             await self.app(scope, receive, send)
         else:
-            await self._spoil(fault, scope, receive, send)
+            entry["fault"] = fault.fault.value
+            await self._spoil(fault, scope, receive, send, entry)
 
-    async def _spoil(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _spoil(self, fault: Fault, scope: Scope, receive: Receive, send: Send, entry: dict[str, Any]) -> None:
         match fault.fault:
             case FaultKind.TIMEOUT_AFTER_WRITE:
                 await self.app(scope, receive, _swallow)
@@ -209,7 +214,7 @@ class Faults:
                 if fault.fault is FaultKind.TOKEN_EXPIRED:
                     self.forget_tokens()
                 status = STATUS[fault.fault]
-                after = fault.retry_after_header()
+                after = entry["retry_after"] = fault.retry_after_header()
                 headers = [] if after is None else [(b"retry-after", after.encode())]
                 body = json.dumps(self.error_body(status)).encode()
                 await _answer(send, status, body, "application/json", headers)
@@ -238,6 +243,11 @@ def add_fault_controls(app: FastAPI, faults: Faults) -> None:
     @app.get("/_control/calls")
     async def calls() -> JSONResponse:
         return JSONResponse({"calls": list(faults.calls)})
+
+    @app.get("/_control/log")
+    async def log() -> JSONResponse:
+        """Calls with their moment (seconds since 1970), fault and Retry-After."""
+        return JSONResponse({"calls": list(faults.log)})
 
 
 class _Again:

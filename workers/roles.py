@@ -6,18 +6,19 @@ the ERP (also on Windows), `clarity` and `orders` anywhere.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 
 from activities.alert_delivery import AlertDelivery
 from activities.backfill import BackfillActivities
 from activities.clarity import ClarityActivities
 from activities.orders import OrderActivities
+from activities.outages import OutageActivities
 from activities.replay import ReplayActivities
 from activities.sage_poll import SagePollActivities
 from activities.sage_read import SageReadActivities
@@ -29,13 +30,16 @@ from connectors.sage100.item_catalogue import ItemCatalogue
 from connectors.sage100.match_index import MatchIndex
 from connectors.sage100.odbc import SageReader
 from contracts import queues
+from contracts.outages import OutsideSystem
 from mappings.pair import AuthScheme, GatewayAuth, Pair
+from workers.gate import GatedQueue
 from workers.settings import Settings, load_pair_settings, require
 from workflows.alerts import AlertWorkflow
 from workflows.customer_resolution import CustomerResolutionWorkflow
 from workflows.dead_letter import DeadLetterWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.order_fulfillment import OrderFulfillmentWorkflow
+from workflows.outage_watch import OutageWatchWorkflow
 from workflows.sage_poll import SagePollWorkflow
 from workflows.watch import WatchWorkflow
 
@@ -49,6 +53,7 @@ WORKFLOWS = (
     OrderBackfillWorkflow,
     AlertWorkflow,
     WatchWorkflow,
+    OutageWatchWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
@@ -56,6 +61,8 @@ TRANSFORMS_AT_ONCE = 8
 READS_AT_ONCE = 20
 CLARITY_CALLS_AT_ONCE = 20
 DELIVERIES_AT_ONCE = 8
+PROBED_ORDER, PROBED_ITEM = "0000000", "/PROBE"
+"""Keys that a probe reads; whether they exist does not matter."""
 
 Close = Callable[[], Awaitable[None]]
 
@@ -95,6 +102,8 @@ class Fleet:
         self.settings = settings
         self.pairs = pairs
         self.workers: list[Worker] = []
+        self.gated: list[GatedQueue] = []
+        """Queues whose workers stop while their system does not answer."""
         self.closers: list[Close] = []
         self.graceful = timedelta(seconds=settings.graceful_shutdown_seconds)
 
@@ -134,7 +143,13 @@ class Fleet:
                 self.client,
                 task_queue=queues.ORDERS,
                 workflows=WORKFLOWS,
-                activities=[orders.transform_order, orders.request_customer, orders.raise_alert, replays.replay_event],
+                activities=[
+                    orders.transform_order,
+                    orders.request_customer,
+                    orders.raise_alert,
+                    replays.replay_event,
+                    OutageActivities(self.client).count_waiting_orders,
+                ],
                 activity_executor=ThreadPoolExecutor(max_workers=TRANSFORMS_AT_ONCE),
                 max_concurrent_activities=TRANSFORMS_AT_ONCE,
                 max_concurrent_local_activities=TRANSFORMS_AT_ONCE,
@@ -162,15 +177,20 @@ class Fleet:
         reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions), catalogue)
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
         writes = SageWriteActivities(pair, gateway, gateway, gateway, reader)
-        self.workers += [
-            Worker(
+
+        def read_worker(interceptors: Sequence[Interceptor]) -> Worker:
+            return Worker(
                 self.client,
                 task_queue=queues.sage_read(pair.name),
                 activities=[reads.read_sage_facts, reads.find_customer, reads.read_shipments, polls.poll],
+                interceptors=interceptors,
                 max_concurrent_activities=READS_AT_ONCE,
+                max_task_queue_activities_per_second=pair.sage.reads_per_second,
                 graceful_shutdown_timeout=self.graceful,
-            ),
-            Worker(
+            )
+
+        def write_worker(interceptors: Sequence[Interceptor]) -> Worker:
+            return Worker(
                 self.client,
                 task_queue=queues.sage_write(pair.name),
                 activities=[
@@ -180,11 +200,26 @@ class Fleet:
                     writes.create_customer,
                     writes.remember_alias,
                 ],
+                interceptors=interceptors,
                 # One more than the seats: the next write is here before the last one is done.
                 max_concurrent_activities=pair.sage.writers + 1,
+                max_task_queue_activities_per_second=pair.sage.writes_per_second,
                 graceful_shutdown_timeout=self.graceful,
-            ),
-        ]
+            )
+
+        async def odbc_answers() -> None:
+            await reader.items([PROBED_ITEM])
+
+        async def sage_answers() -> None:
+            # Creating an order reads through ODBC, too.
+            await gateway.get_sales_order(PROBED_ORDER)
+            await odbc_answers()
+
+        for system, worker, probe in (
+            (OutsideSystem.ODBC, read_worker, odbc_answers),
+            (OutsideSystem.SAGE, write_worker, sage_answers),
+        ):
+            self.gated.append(GatedQueue(self.client, pair, system, pair.sage.maintenance, worker, probe))
 
     def _add_clarity(self, pair: Pair) -> None:
         own = load_pair_settings(pair.name)
@@ -200,8 +235,9 @@ class Fleet:
         self.closers.append(client.close)
         clarity = ClarityActivities(pair, client)
         backfill = BackfillActivities(pair, self.pairs, client, self.client)
-        self.workers.append(
-            Worker(
+
+        def worker(interceptors: Sequence[Interceptor]) -> Worker:
+            return Worker(
                 self.client,
                 task_queue=queues.clarity(pair.name),
                 activities=[
@@ -213,18 +249,29 @@ class Fleet:
                     clarity.cancel_at_clarity,
                     backfill.backfill_orders,
                 ],
+                interceptors=interceptors,
                 max_concurrent_activities=CLARITY_CALLS_AT_ONCE,
+                max_task_queue_activities_per_second=pair.clarity.steps_per_second,
                 graceful_shutdown_timeout=self.graceful,
             )
-        )
+
+        async def answers() -> None:
+            await client.list_orders(datetime.now(UTC))
+
+        windows = pair.clarity.maintenance
+        self.gated.append(GatedQueue(self.client, pair, OutsideSystem.CLARITY, windows, worker, answers))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`, or until a worker fails for good; then shut down gracefully."""
         running = [asyncio.create_task(worker.run()) for worker in self.workers]
+        ending = asyncio.Event()
+        running += [asyncio.create_task(queue.run(ending)) for queue in self.gated]
         stopping = asyncio.create_task(stop.wait())
-        log.info("Working on %s", ", ".join(worker.task_queue for worker in self.workers))
+        names = [*(worker.task_queue for worker in self.workers), *(queue.name for queue in self.gated)]
+        log.info("Working on %s", ", ".join(names))
         try:
             await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            ending.set()
             await asyncio.gather(*(worker.shutdown() for worker in self.workers))
             await asyncio.gather(*running)
         finally:

@@ -24,6 +24,10 @@ HEADINGS = {
     AlertKind.UNREADABLE: ("thing in Sage cannot be read", "things in Sage cannot be read"),
     AlertKind.ORDER_ENDED: ("order ended without being completed", "orders ended without being completed"),
     AlertKind.TASKS_FAILING: ("workflow stands still: its code fails", "workflows stand still: their code fails"),
+    AlertKind.GAP: ("gap: orders whose webhook never came", "gaps: orders whose webhook never came"),
+    AlertKind.OUTAGE: ("outage", "outages"),
+    AlertKind.OUTAGE_REMINDER: ("outage that lasts", "outages that last"),
+    AlertKind.ALL_CLEAR: ("all-clear after an outage", "all-clears after outages"),
     AlertKind.CHANNEL_DOWN: ("target of alerts does not work", "targets of alerts do not work"),
 }
 """One, and several."""

@@ -102,6 +102,7 @@ QUICK = {
     "retry_initial": 0.3,
     "retry_maximum": 2,
     "backfill_interval": 600,
+    "probe_interval": 0.5,
 }
 """A pace at which a warehouse's day takes seconds."""
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import schemathesis
+import schemathesis.checks as server
+import schemathesis.specs.openapi.checks as described
 from temporalio.testing import WorkflowEnvironment
 
 from api.app import PairEdge
@@ -17,9 +20,6 @@ from api.keys import KeyRing, Scope, add_key
 from tests.support.api_server import serving
 from tests.workflows.conftest import PAIR
 
-schemathesis = pytest.importorskip("schemathesis")
-server = pytest.importorskip("schemathesis.checks")
-described = pytest.importorskip("schemathesis.specs.openapi.checks")
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 EXAMPLES = 300 if os.environ.get("HYPOTHESIS_PROFILE") == "large" else 12
 

@@ -1,0 +1,100 @@
+"""When the gate of a pair and system closes and opens, and what maintenance windows cover."""
+
+from datetime import datetime
+
+import pytest
+from pydantic import ValidationError
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import translate
+from connectors.errors import Ambiguous, NotFound, RecordInUse, Refused, RetryLater, SignedOut, TooManyRequests
+from mappings.maintenance import MaintenanceWindow, in_maintenance
+from workers.gate import Gate
+
+DOWN = RetryLater("Sage gateway", "POST x", "503 busy")
+LOST = Ambiguous("Sage gateway", "POST x", "no complete answer")
+
+
+def after(*results: BaseException | None) -> Gate:
+    gate = Gate(clock=lambda: 0.0)
+    for one in results:
+        gate.result(one)
+    return gate
+
+
+def test_three_unavailable_in_a_row_close_it() -> None:
+    assert not after(DOWN, LOST).closed.is_set()
+    gate = after(DOWN, LOST, DOWN)
+    assert gate.closed.is_set()
+    assert gate.why == str(DOWN)
+    gate.result(DOWN)
+    assert gate.transitions == {"outage": 1}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        TooManyRequests("Clarity", "x", "429"),
+        RecordInUse("Sage gateway", "x", "423"),
+        SignedOut("Clarity", "x", "401"),
+        NotFound("Clarity", "x", "no", status=404),
+        Refused("Clarity", "x", "no", status=422),
+    ],
+)
+def test_any_answer_shows_that_the_system_works(answer: BaseException | None) -> None:
+    assert not after(DOWN, DOWN, answer, DOWN, DOWN).closed.is_set()
+
+
+def test_exceptions_of_ours_say_nothing_of_the_system() -> None:
+    assert after(DOWN, DOWN, KeyError("a bug"), DOWN).closed.is_set()
+    assert not after(*[KeyError("a bug")] * 9).closed.is_set()
+
+
+def test_translated_errors_count_as_what_they_were() -> None:
+    told = []
+    for _ in range(3):
+        try:
+            raise translate(DOWN, 1) from DOWN
+        except ApplicationError as error:
+            told.append(error)
+    assert after(*told).closed.is_set()
+
+
+def test_it_is_calm_after_an_answer_or_when_nothing_fails_for_a_while() -> None:
+    now = [0.0]
+    gate = Gate(clock=lambda: now[0])
+    for _ in range(3):
+        gate.result(DOWN)
+    assert not gate.is_calm(15)
+    gate.open()
+    assert not gate.is_calm(15), "only the probe got an answer"
+    gate.result(DOWN)
+    now[0] = 31
+    assert not gate.is_calm(15), "the last one failed"
+    gate.result(None)
+    assert gate.is_calm(15)
+    gate.open()
+    assert not gate.is_calm(15)
+    now[0] = 62
+    assert gate.is_calm(15), "nobody called: nothing failed"
+
+
+def test_windows_cover_hours_of_their_days_and_may_cross_midnight() -> None:
+    night = MaintenanceWindow(days=["sat"], start="23:30", end="01:00")
+    noon = MaintenanceWindow(start="12:00", end="12:30")
+    covered = {
+        "2026-11-28T23:29": False,
+        "2026-11-28T23:30": True,
+        "2026-11-29T00:59": True,
+        "2026-11-29T01:00": False,
+        "2026-11-28T00:30": False,
+        "2026-11-27T23:45": False,
+        "2026-11-25T12:15": True,
+        "2026-11-25T12:30": False,
+    }
+    for moment, expected in covered.items():
+        assert in_maintenance([night, noon], datetime.fromisoformat(moment)) is expected, moment
+    for wrong in ({"start": "25:00", "end": "01:00"}, {"start": "01:00", "end": "01:00"}, {"start": "1", "end": "2"}):
+        with pytest.raises(ValidationError):
+            MaintenanceWindow.model_validate(wrong)

@@ -1,0 +1,104 @@
+"""One outage of one system of a pair: `OutageWatchWorkflow`, id `outage-{pair}-{system}`.
+
+In: `OutageStart`, from the gate that closed. Out: the outage's length in seconds. Longer than the pair's threshold: one
+alert with what is affected and how many orders wait, reminders while it lasts, one all-clear with its length. A gate
+ends it with the signal `recovered`.
+"""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+from activities.orders import OrderActivities
+from activities.outages import OutageActivities
+from contracts import retry
+from contracts.messages import Alert, AlertKind
+from contracts.outages import AFFECTED, OutageStart, WaitingOrders
+
+
+@workflow.defn(name="OutageWatchWorkflow")
+class OutageWatchWorkflow:
+    """The watch; see the module."""
+
+    @workflow.init
+    def __init__(self, start: OutageStart) -> None:
+        """The signal may come before `run`."""
+        self.start = start
+        self.recovered = False
+
+    @workflow.run
+    async def run(self, start: OutageStart) -> float:
+        """Wait out the threshold; then tell, remind, and tell that it is over."""
+        self.show("It is told when it lasts longer than the pair's threshold.")
+        threshold = start.since + timedelta(seconds=start.pace.outage_alert) - workflow.now()
+        if await self.recovers_within(threshold, "Threshold of the alert"):
+            return self.length().total_seconds()
+        await self.tell(AlertKind.OUTAGE, f"HIGH: {self.name()} does not answer", await self.standing())
+        while not await self.recovers_within(timedelta(seconds=start.pace.outage_reminder), "Next reminder"):
+            await self.tell(AlertKind.OUTAGE_REMINDER, f"{self.name()} still does not answer", await self.standing())
+        await self.tell(
+            AlertKind.ALL_CLEAR, f"{self.name()} answers again", f"It was out for {in_words(self.length())}."
+        )
+        return self.length().total_seconds()
+
+    @workflow.signal(name="recovered", description="The system answers again")
+    def end(self) -> None:
+        """Sent by a gate; repeats change nothing."""
+        self.recovered = True
+
+    async def recovers_within(self, wait: timedelta, what: str) -> bool:
+        """Whether the signal comes within a time."""
+        if wait > timedelta(0):
+            try:
+                await workflow.wait_condition(lambda: self.recovered, timeout=wait, timeout_summary=what)
+            except TimeoutError:
+                return False
+        return self.recovered
+
+    async def standing(self) -> str:
+        """Since when, what is affected, how many orders wait; shown in the Web UI, too."""
+        waiting = await workflow.execute_activity_method(
+            OutageActivities.count_waiting_orders,
+            WaitingOrders(pair=self.start.pair),
+            start_to_close_timeout=retry.TEMPORAL_CALL,
+            retry_policy=retry.ALERT,
+            summary="How many orders wait",
+        )
+        text = (
+            f"Out since {self.start.since:%Y-%m-%d %H:%M:%S} UTC ({in_words(self.length())}): "
+            f"{AFFECTED[self.start.system]}. {waiting} order(s) wait; nothing is lost, and they go on by themselves. "
+            f"Last error: {self.start.why}"
+        )
+        self.show(text)
+        return text
+
+    async def tell(self, kind: AlertKind, title: str, text: str) -> None:
+        """One alert."""
+        await workflow.execute_activity_method(
+            OrderActivities.raise_alert,
+            Alert(pair=self.start.pair, kind=kind, workflow_id=workflow.info().workflow_id, title=title, text=text),
+            start_to_close_timeout=retry.TEMPORAL_CALL,
+            retry_policy=retry.ALERT,
+            summary=title,
+        )
+
+    def length(self) -> timedelta:
+        """Of the outage, until now."""
+        return workflow.now() - self.start.since
+
+    def name(self) -> str:
+        """The system, for people."""
+        return f"{self.start.system.value} of pair {self.start.pair}"
+
+    def show(self, text: str) -> None:
+        """In the Web UI's details."""
+        workflow.set_current_details(f"## {self.name()} does not answer\n\n{text}\n\nEnds by itself.")
+
+
+def in_words(length: timedelta) -> str:
+    """`2 h 5 min`, `40 s`."""
+    seconds = round(length.total_seconds())
+    hours, minutes = seconds // 3600, seconds % 3600 // 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"

@@ -13,6 +13,7 @@ import pytest
 import schemathesis
 import schemathesis.checks as server
 import schemathesis.specs.openapi.checks as described
+from schemathesis.core.result import Ok
 from temporalio.testing import WorkflowEnvironment
 
 from api.app import PairEdge
@@ -35,6 +36,7 @@ def try_everything(address: str, reader: str, headers: dict[str, str]) -> set[in
     ]
     seen: set[int] = set()
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok)
         operation = result.ok()
 
         @hypothesis.settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))

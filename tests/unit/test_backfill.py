@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +27,14 @@ from workers.settings import SettingsError
 
 PAIR = load_pair(ROOT / "mappings/pairs/demo.yaml")
 NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's own moment: collecting a large suite may be minutes ago."""
+    monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(UTC))
+
+
 PACE = Pace(backfill_overlap=900, webhook_grace=300)
 
 

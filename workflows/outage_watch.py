@@ -9,11 +9,11 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from activities.orders import OrderActivities
 from activities.outages import OutageActivities
 from contracts import retry
 from contracts.messages import Alert, AlertKind
 from contracts.outages import AFFECTED, OutageStart, WaitingOrders
+from workflows.telling import raise_alert
 
 
 @workflow.defn(name="OutageWatchWorkflow")
@@ -74,13 +74,8 @@ class OutageWatchWorkflow:
 
     async def tell(self, kind: AlertKind, title: str, text: str) -> None:
         """One alert."""
-        await workflow.execute_activity_method(
-            OrderActivities.raise_alert,
-            Alert(pair=self.start.pair, kind=kind, workflow_id=workflow.info().workflow_id, title=title, text=text),
-            start_to_close_timeout=retry.TEMPORAL_CALL,
-            retry_policy=retry.ALERT,
-            summary=title,
-        )
+        alert = Alert(pair=self.start.pair, kind=kind, workflow_id=workflow.info().workflow_id, title=title, text=text)
+        await raise_alert(alert, title)
 
     def length(self) -> timedelta:
         """Of the outage, until now."""

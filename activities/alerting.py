@@ -39,10 +39,8 @@ def log_alert(alert: Alert) -> None:
     """One line of the logger `alerts`, where every log shipper can pick it up."""
     alerts.log(
         LEVELS[alert.kind.severity],
-        "%s | %s | %s",
-        alert.title,
-        alert.text,
-        alert.workflow_id,
+        "%s",
+        " | ".join(part for part in (alert.title, alert.text, alert.workflow_id) if part),
         extra={"pair": alert.pair, "kind": alert.kind.value, "workflow_id": alert.workflow_id},
     )
 

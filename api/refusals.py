@@ -18,7 +18,6 @@ from typing import Final
 from temporalio.client import Client
 
 from activities.alerting import try_alert
-from contracts import ids
 from contracts.messages import Alert, AlertKind
 from mappings.pair import Pair
 
@@ -72,7 +71,7 @@ class Refusals:
         alert = Alert(
             pair=pair.name,
             kind=AlertKind.WEBHOOK_REFUSED,
-            workflow_id=ids.alert_workflow_id(pair.name),
+            workflow_id="",
             title=f"Webhooks of pair {pair.name}",
             text=f"{number} refused: {WORDS[refusal]}",
             occurrence=f"{refusal.value}:{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}",

@@ -222,7 +222,10 @@ class GatedQueue:
             if is_outage(error):
                 self.gate.why = str(error)
                 return False
+            self.gate.signed_out = str(error) if isinstance(error, SignedOut) else ""
             log.info("The probe of %s got an answer: %s", self.name, type(error).__name__)
+        else:
+            self.gate.signed_out = ""
         return True
 
     async def _watch_outage(self) -> None:
@@ -268,7 +271,7 @@ class GatedQueue:
         alert = Alert(
             pair=self.pair.name,
             kind=AlertKind.SIGNED_OUT,
-            workflow_id=ids.alert_workflow_id(self.pair.name),
+            workflow_id="",
             title=self.name,
             text=f"{self.gate.signed_out}. {AFFECTED[self.system]} until then; nothing is lost",
             occurrence=f"{datetime.now(UTC):%Y-%m-%dT%H:%M}",

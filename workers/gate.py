@@ -8,7 +8,6 @@ Refused credentials are an answer, and an alert, repeated every `pace.outage_rem
 """
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
@@ -155,8 +154,9 @@ class GatedQueue:
         """People were told of refused credentials, and are told again only then."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`. Looks first whether the system answers: a restart in an outage must not hammer."""
-        if not await self._answers():
+        """Until `stop`. Looks first whether the system answers: a restart in an outage must not hammer. Not in a
+        window, in which nobody calls."""
+        if not self._in_window() and not await self._answers():
             log.warning("The gate of %s stays closed: %s", self.name, self.gate.why)
             self.gate.close("start")
         while not stop.is_set():
@@ -189,7 +189,11 @@ class GatedQueue:
     async def _wait_out_window(self, stop: asyncio.Event) -> None:
         log.info("The gate of %s closes: maintenance window", self.name)
         self.gate.close("maintenance")
+        # An outage that began before is not counted on: nobody is alarmed within the window.
+        owed = True
         while self._in_window() and not stop.is_set():
+            if owed:
+                owed = not await self._tell_watch("window_began")
             await _first_of(stop.wait(), seconds=WINDOW_CHECK_SECONDS)
         # What comes now is no maintenance any more: its length counts from here.
         self.out_since = None
@@ -237,7 +241,7 @@ class GatedQueue:
             why=self.gate.why,
             pace=self.pair.pace,
         )
-        with self._temporal_may_be_down():
+        try:
             await self.client.start_workflow(
                 "OutageWatchWorkflow",
                 start,
@@ -248,17 +252,24 @@ class GatedQueue:
                 static_summary=f"Outage of {self.name}",
                 rpc_timeout=RPC_LIMIT,
             )
+        except RPCError as error:
+            self._cannot_be_told(error)
 
     async def _tell_recovered(self) -> None:
         """End the watch, if one runs."""
-        with self._temporal_may_be_down():
-            try:
-                handle = self.client.get_workflow_handle(ids.outage_workflow_id(self.pair.name, self.system))
-                await handle.signal("recovered", rpc_timeout=RPC_LIMIT)
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
+        if await self._tell_watch("recovered"):
             self.recovery_owed, self.out_since = False, None
+
+    async def _tell_watch(self, signal: str) -> bool:
+        """Whether the watch took it, or none runs."""
+        handle = self.client.get_workflow_handle(ids.outage_workflow_id(self.pair.name, self.system))
+        try:
+            await handle.signal(signal, rpc_timeout=RPC_LIMIT)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                self._cannot_be_told(error)
+                return False
+        return True
 
     async def _tell_signed_out(self) -> None:
         """An alert while the credentials are refused; what Temporal does not take is said again a minute later."""
@@ -279,13 +290,9 @@ class GatedQueue:
         taken = await try_alert(self.client, alert, self.pair.pace)
         self.quiet_until = now + (self.pair.pace.outage_reminder if taken else UNTAKEN_PAUSE_SECONDS)
 
-    @contextlib.contextmanager
-    def _temporal_may_be_down(self) -> Any:
-        """What it did not take is said again at the next turn."""
-        try:
-            yield
-        except RPCError as error:
-            log.warning("The outage watch of %s cannot be told (%s); trying again", self.name, error.status.name)
+    def _cannot_be_told(self, error: RPCError) -> None:
+        """What Temporal did not take is said again at the next turn."""
+        log.warning("The outage watch of %s cannot be told (%s); trying again", self.name, error.status.name)
 
 
 async def _first_of(*waits: Awaitable[Any], seconds: float) -> None:

@@ -1,5 +1,6 @@
 """When the gate of a pair and system closes and opens, and what maintenance windows cover."""
 
+import asyncio
 from datetime import datetime
 from typing import Any, cast
 
@@ -133,6 +134,40 @@ async def test_refused_credentials_are_told_once_per_reminder_until_they_are_tak
     queue.gate.result(refused)
     assert await queue._answers()
     assert queue.gate.signed_out == ""
+
+
+async def test_a_process_that_starts_in_a_window_probes_nothing_and_ends_the_count_of_an_outage(pair: Pair) -> None:
+    signals: list[str] = []
+    down = [True]
+
+    class Temporal:
+        def get_workflow_handle(self, _: str) -> "Temporal":
+            return self
+
+        async def signal(self, name: str, **_: Any) -> None:
+            if down:
+                down.clear()
+                raise RPCError("no", RPCStatusCode.UNAVAILABLE, b"")
+            signals.append(name)
+            told.set()
+
+    async def probe() -> None:
+        raise AssertionError("nobody calls within a window")
+
+    def make(_: object) -> Any:
+        raise AssertionError("nothing is polled within a window")
+
+    always = [MaintenanceWindow(start="00:00", end="12:00"), MaintenanceWindow(start="12:00", end="00:00")]
+    told, stop = asyncio.Event(), asyncio.Event()
+    queue = GatedQueue(cast(Client, Temporal()), pair, OutsideSystem.SAGE, always, make, probe)
+    running = asyncio.create_task(queue.run(stop))
+    # Told again when Temporal did not take it.
+    await asyncio.wait({running, waiting := asyncio.create_task(told.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    assert waiting.done()
+    stop.set()
+    await running
+    assert signals == ["window_began"]
+    assert queue.gate.closed.is_set()
 
 
 def test_windows_cover_hours_of_their_days_and_may_cross_midnight() -> None:

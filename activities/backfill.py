@@ -23,11 +23,21 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.alerting import try_alert
 from activities.intake import Intake, IntakeResult
 from connectors.clarity.client import ClarityClient
 from connectors.errors import NotFound
+from contracts import ids
 from contracts.failures import FailureType
-from contracts.messages import BackfillRequest, BackfillResult, BackfillStart, BackfillTally, EventType
+from contracts.messages import (
+    Alert,
+    AlertKind,
+    BackfillRequest,
+    BackfillResult,
+    BackfillStart,
+    BackfillTally,
+    EventType,
+)
 from mappings.intake import created_at, last_change, order_id_of, pair_of_currency, payload_digest
 from mappings.pair import Pair
 from mappings.plain_json import plain
@@ -196,7 +206,7 @@ class _Run:
             self.seen[name] = version
             return
         if len(json.dumps(payload, default=str)) > BODY_LIMIT:
-            self.refuse(name, "it is larger than 1 MB")
+            await self.refuse(name, "it is larger than 1 MB")
             self.seen[name] = version
             return
         pair = pair_of_currency(payload, self.home._pair, self.home._pairs)
@@ -208,7 +218,7 @@ class _Run:
         except RPCError as error:
             if error.status is not RPCStatusCode.INVALID_ARGUMENT:
                 raise
-            self.refuse(name, "Temporal does not take it")
+            await self.refuse(name, "Temporal does not take it")
             result = None
         self.seen[name] = version
         if result is not None:
@@ -248,9 +258,18 @@ class _Run:
                 self.count(needs_force=1)
                 self.keep("needs_force_ids", name)
 
-    def refuse(self, name: str, why: str) -> None:
-        """An order that cannot be started at all: a person enters it by hand."""
-        log.error("ALERT order %s cannot be taken in: %s; it must be entered by hand", name[:64], why)
+    async def refuse(self, name: str, why: str) -> None:
+        """An order that cannot be started at all: a person enters it by hand. The next windows say so again, and
+        people are told once."""
+        alert = Alert(
+            pair=self.start.pair,
+            kind=AlertKind.ORDER_REFUSED,
+            workflow_id=ids.backfill_schedule_id(self.start.pair),
+            title=f"Order {name[:64]}",
+            text=f"{why}; enter it by hand",
+            occurrence=name[:64],
+        )
+        await try_alert(self.home._client, alert, self.start.pace)
         self.count(refused=1)
         self.keep("refused_ids", name)
 

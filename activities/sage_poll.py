@@ -25,18 +25,18 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.alerting import OwedAlerts
 from activities.stock_wake import StockWake
 from connectors.sage100.odbc import InvoiceHead, SageReader
 from contracts import ids
 from contracts import search_attributes as attributes
 from contracts.failures import FailureType
-from contracts.messages import PollCursor, PollShift
+from contracts.messages import Alert, AlertKind, PollCursor, PollShift
 from mappings.pair import Pace, Pair
 from mappings.readiness import ready
 from mappings.shipments import SalesOrderStanding, ShipmentInvoice, ShipmentSeen
 
 log = logging.getLogger(__name__)
-alerts = logging.getLogger("alerts")
 
 UNPOSTED_KEPT = 150
 """Our unposted invoices in the cursor, 16 bytes each (4 KB at most); those beyond are in memory, and after a
@@ -92,7 +92,6 @@ class Memory:
     rotation_size: int = 0
     rotation_began: float = -math.inf
     unresolved_tried: float = -math.inf
-    alerted: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -127,6 +126,7 @@ class SagePollActivities:
         self._now = now
         self._memory = Memory()
         self._stock = StockWake(pair, reader, client)
+        self._alerts = OwedAlerts(client)
 
     # ---- the shift ------------------------------------------------------------------------------------------------
 
@@ -180,6 +180,7 @@ class SagePollActivities:
         await self._try_unresolved(cursor, poll)
         await self._rotate(poll)
         await self._tell(poll)
+        await self._alerts.hand_over(pace)
         self._forget(poll)
         await self._stock.sweep(pace.stock_sweep)
         self._memory.tracked = sorted(set(poll.tracked))
@@ -395,15 +396,23 @@ class SagePollActivities:
         except (ValidationError, ValueError, ArithmeticError):
             poll.counts["unreadable"] += 1
             self._memory.done.add(invoice_no)
-            if invoice_no not in self._memory.alerted:
-                self._memory.alerted.add(invoice_no)
+            what = "it cannot be read and is not told to its order; look at its rows in Sage"
+            if self._alert(f"Invoice {invoice_no}", what):
                 log.exception("Invoice %s in Sage cannot be read; the poll goes on without it", invoice_no)
-                alerts.warning(
-                    "[%s] unreadable: invoice %s in Sage cannot be read; look at its rows in Sage",
-                    self._pair.name,
-                    invoice_no,
-                )
             return []
+
+    def _alert(self, title: str, text: str, workflow_id: str = "") -> bool:
+        """Something that only a person can mend: once by each process, handed over after the poll's own work."""
+        return self._alerts.add(
+            Alert(
+                pair=self._pair.name,
+                kind=AlertKind.UNREADABLE,
+                workflow_id=workflow_id or ids.poll_schedule_id(self._pair.name),
+                title=title,
+                text=text,
+                occurrence=title,
+            )
+        )
 
     def _is_ready(self, invoice: ShipmentInvoice, head: InvoiceHead, pace: Pace) -> bool:
         """Rules 2: settle time since this process saw it so; grace time since it was created, or first seen."""
@@ -469,9 +478,8 @@ class SagePollActivities:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 poll.counts["not_found"] += 1
                 log.warning("Order %s cannot be signalled (%s): it reads Sage once a day", order_id, error.status)
-                if order_id not in self._memory.alerted:
-                    self._memory.alerted.add(order_id)
-                    alerts.warning("[%s] unreadable: order %s cannot be signalled", self._pair.name, order_id)
+                text = f"it cannot be told of its shipments ({error.status.name}); it reads Sage once a day"
+                self._alert(f"Order {order_id}", text, handle.id)
                 return False
             # The order is complete, or was never ours to follow: recorded, and not asked again by this process.
             poll.counts["not_found"] += 1

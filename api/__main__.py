@@ -5,9 +5,11 @@ Settings come from the environment (see .env.example); the flags win over API_HO
 
 import argparse
 import asyncio
+import contextlib
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import uvicorn
 from temporalio.client import Client
@@ -16,6 +18,7 @@ from api.access import is_loopback
 from api.app import PairEdge, create_app
 from api.keys import KeyRing, KeysFileError, now
 from api.keys_command import add_keys_parser, run_keys
+from api.temporal_watch import TemporalWatch, look_at_temporal
 from connectors.clarity.webhooks import decode_secret
 from workers.plugin import integration_plugin
 from workers.settings import (
@@ -92,7 +95,18 @@ async def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=5,
         server_header=False,
     )
-    await uvicorn.Server(config).serve(sockets=[listener])
+    watch = TemporalWatch(
+        {name: edge.pair for name, edge in edges.items()},
+        partial(look_at_temporal, client),
+        lambda pair: load_pair_settings(pair).alert_targets(),
+    )
+    watching = asyncio.create_task(watch.run())
+    try:
+        await uvicorn.Server(config).serve(sockets=[listener])
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
 
 
 def build_parser() -> argparse.ArgumentParser:

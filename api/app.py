@@ -34,6 +34,7 @@ from api.access import AccessMiddleware, describe_access
 from api.keys import KeyRing
 from api.payload import DEPTH_LIMIT, NotJson, is_deeper_than, parse_payload
 from api.problem import BODY_LIMIT, RETRY_AFTER_SECONDS, TOO_LARGE, Problem
+from api.refusals import Refusal, Refusals
 from connectors.clarity.webhooks import BadSignature, signed_headers, verify
 from contracts import ids, queues
 from contracts import search_attributes as attributes
@@ -134,7 +135,7 @@ def create_app(edges: Mapping[str, PairEdge], client: Client, keys: KeyRing | No
     )
     add_error_answers(app)
     add_health(app, client)
-    add_webhooks(app, edges, client)
+    add_webhooks(app, edges, client, Refusals(client))
     add_orders(app, edges, client)
     describe_access(app)
     if keys is not None:
@@ -182,7 +183,7 @@ def add_health(app: FastAPI, client: Client) -> None:
         return {"status": "ready"}
 
 
-def add_webhooks(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> None:
+def add_webhooks(app: FastAPI, edges: Mapping[str, PairEdge], client: Client, refusals: Refusals) -> None:
     """Clarity's deliveries."""
 
     @app.post(
@@ -200,7 +201,12 @@ def add_webhooks(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) ->
     )
     async def clarity_webhook(pair: PairName, request: Request) -> WebhookAnswer:
         edge = edge_of(edges, pair)
-        body = await read_body(request)
+        try:
+            body = await read_body(request)
+        except EdgeError as error:
+            if error.status == 413:
+                refusals.count(edge.pair, Refusal.TOO_LARGE)
+            raise
         tolerance = timedelta(seconds=edge.pair.clarity.webhook_tolerance_seconds)
         webhook = edge.pair.clarity.webhook
         try:
@@ -213,6 +219,7 @@ def add_webhooks(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) ->
             payload = to_contract(parse_payload(body), Kind.EVENT, edge.pair.clarity)
         except NotJson as error:
             log.error("A signed webhook for pair %s is not JSON (%d bytes)", pair, len(body))
+            refusals.count(edge.pair, Refusal.NOT_JSON)
             packed = request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
             remedy = "Send the body uncompressed, without Content-Encoding." if packed else "Send one JSON object."
             raise EdgeError(400, str(error), remedy) from None
@@ -226,14 +233,14 @@ async def read_body(request: Request) -> bytes:
     """The raw body: at most 1 MB, within a time; what is announced as larger is not read at all."""
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced[:12]) > BODY_LIMIT:
-        raise too_large()
+        raise EdgeError(413, *TOO_LARGE)
     chunks, size = [], 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > BODY_LIMIT:
-                    raise too_large()
+                    raise EdgeError(413, *TOO_LARGE)
                 chunks.append(chunk)
     except TimeoutError:
         raise EdgeError(408, f"The body did not arrive within {BODY_SECONDS:g} s.", "Send it again.") from None
@@ -241,12 +248,6 @@ async def read_body(request: Request) -> bytes:
         # Nobody hears this answer; without it the log would hold a traceback.
         raise EdgeError(400, "The body is shorter than announced.", "Send it again.") from None
     return b"".join(chunks)
-
-
-def too_large() -> EdgeError:
-    """413, and somebody is told: the order will not come by itself."""
-    log.error("ALERT a webhook larger than 1 MB was refused (413); the order must be entered by hand")
-    return EdgeError(413, *TOO_LARGE)
 
 
 def edge_of(edges: Mapping[str, PairEdge], pair: str) -> PairEdge:

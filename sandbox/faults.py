@@ -6,6 +6,7 @@ calls; `seconds` limits or lengthens it. The outermost ASGI application of eithe
 """
 
 import asyncio
+import hashlib
 import json
 import random
 import time
@@ -148,7 +149,7 @@ class Faults:
         self.pending: list[Fault] = []
         self.calls: deque[str] = deque(maxlen=CALLS_KEPT)
         self.log: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
-        """Each call with its moment, and the fault and Retry-After that it met."""
+        """Each call with its moment, who called, and the fault and Retry-After that it met."""
         self.tasks: set[asyncio.Task[None]] = set()
 
     def add(self, fault: Fault) -> None:
@@ -179,6 +180,7 @@ class Faults:
         call = f"{scope['method']} {scope['path']}"
         self.calls.append(call)
         entry: dict[str, Any] = {"call": call, "at": time.time(), "fault": None, "retry_after": None}
+        entry["caller"] = _caller(scope)
         self.log.append(entry)
         if any(fault.contains for fault in self.pending):
             body = await _read(receive)
@@ -246,7 +248,10 @@ def add_fault_controls(app: FastAPI, faults: Faults) -> None:
 
     @app.get("/_control/log")
     async def log() -> JSONResponse:
-        """Calls with their moment (seconds since 1970), fault and Retry-After."""
+        """Calls with their moment (seconds since 1970), caller, fault and Retry-After.
+
+        The caller is a hash of the token or key: every process signs in for itself.
+        """
         return JSONResponse({"calls": list(faults.log)})
 
 
@@ -297,6 +302,12 @@ async def _read(receive: Receive) -> bytes:
         body += message.get("body", b"")
         more = message.get("more_body", False) and message["type"] == "http.request"
     return body
+
+
+def _caller(scope: Scope) -> str:
+    """The same for the same credentials, and nothing that could be used; empty without any."""
+    found = [value for name, value in scope["headers"] if name in (b"authorization", b"x-api-key")]
+    return hashlib.sha256(b" ".join(found)).hexdigest()[:12] if found else ""
 
 
 async def _swallow(message: Message) -> None:

@@ -4,11 +4,12 @@ In: what became of each activity, the pair's maintenance windows. Out: a worker 
 row that say "unavailable", or a window, close the gate: the worker is shut down gracefully, so that the backlog stays
 on the server in its order. Nothing is called within a window; otherwise a probe of one cheap call is made every
 `pace.probe_interval` until the system answers. An outage starts `OutageWatchWorkflow`, and the system's return ends it.
+Refused credentials are an answer, and an alert, repeated every `pace.outage_reminder` until they are taken.
 """
 
 import asyncio
-import contextlib
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,10 +23,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor, Worker
 
-from connectors.errors import ConnectorError, is_outage
+from activities.alerting import try_alert
+from connectors.errors import ConnectorError, Refused, SignedOut, is_outage
 from contracts import ids, queues
 from contracts import search_attributes as attributes
-from contracts.outages import OutageStart, OutsideSystem
+from contracts.messages import Alert, AlertKind
+from contracts.outages import AFFECTED, OutageStart, OutsideSystem
 from mappings.maintenance import MaintenanceWindow, in_maintenance
 from mappings.pair import Pair
 
@@ -33,6 +36,7 @@ log = logging.getLogger(__name__)
 
 UNAVAILABLE_IN_A_ROW: Final = 3
 WINDOW_CHECK_SECONDS: Final = 1.0
+UNTAKEN_PAUSE_SECONDS: Final = 60.0
 CALM_PROBES: Final = 2
 """An outage is over when an activity gets an answer, or nothing fails for so many probe intervals."""
 RPC_LIMIT: Final = timedelta(seconds=5)
@@ -53,6 +57,8 @@ class Gate:
     answered_since_open: bool = False
     why: str = ""
     """The last error of an outage."""
+    signed_out: str = ""
+    """The last words of a system that refuses the credentials; empty once it takes them."""
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     opened_at: float = 0.0
     transitions: Counter[str] = field(default_factory=Counter)
@@ -65,6 +71,11 @@ class Gate:
             # An exception of our own, a cancellation: it says nothing about the system.
             return
         if cause is None or not is_outage(cause):
+            # A 429 or a record in use says nothing of the credentials; a success or a refusal needed them.
+            if isinstance(cause, SignedOut):
+                self.signed_out = str(cause)
+            elif cause is None or isinstance(cause, Refused):
+                self.signed_out = ""
             self.in_a_row = 0
             self.failing_since = None
             self.answered_since_open = True
@@ -161,10 +172,13 @@ class GatedQueue:
         """Since when the system is out, as far as this process knows."""
         self.recovery_owed = True
         """A watch may run, also one of a process that was killed: it hears when the system is back."""
+        self.quiet_until = -math.inf
+        """People were told of refused credentials, and are told again only then."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`. Looks first whether the system answers: a restart in an outage must not hammer."""
-        if not await self._answers():
+        """Until `stop`. Looks first whether the system answers: a restart in an outage must not hammer. Not in a
+        window, in which nobody calls."""
+        if not self._in_window() and not await self._answers():
             log.warning("The gate of %s stays closed: %s", self.name, self.gate.why)
             self.gate.close("start")
         while not stop.is_set():
@@ -186,6 +200,7 @@ class GatedQueue:
                     await self._look_into()
                 if self.recovery_owed and self.gate.is_calm(self.pair.pace.probe_interval):
                     await self._tell_recovered()
+                await self._tell_signed_out()
         finally:
             if self.gate.closed.is_set():
                 self.out_since = self.out_since or datetime.now(UTC) - self.gate.failing_for()
@@ -198,7 +213,11 @@ class GatedQueue:
     async def _wait_out_window(self, stop: asyncio.Event) -> None:
         log.info("The gate of %s closes: maintenance window", self.name)
         self.gate.close("maintenance")
+        # An outage that began before is not counted on: nobody is alarmed within the window.
+        owed = True
         while self._in_window() and not stop.is_set():
+            if owed:
+                owed = not await self._tell_watch("window_began")
             await _first_of(stop.wait(), seconds=WINDOW_CHECK_SECONDS)
         # What comes now is no maintenance any more: its length counts from here.
         self.out_since = None
@@ -242,7 +261,10 @@ class GatedQueue:
             if is_outage(error):
                 self.gate.why = str(error)
                 return error
+            self.gate.signed_out = str(error) if isinstance(error, SignedOut) else ""
             log.info("The probe of %s got an answer: %s", self.name, type(error).__name__)
+        else:
+            self.gate.signed_out = ""
         return None
 
     async def _watch_outage(self) -> None:
@@ -254,7 +276,7 @@ class GatedQueue:
             why=self.gate.why,
             pace=self.pair.pace,
         )
-        with self._temporal_may_be_down():
+        try:
             await self.client.start_workflow(
                 "OutageWatchWorkflow",
                 start,
@@ -265,25 +287,47 @@ class GatedQueue:
                 static_summary=f"Outage of {self.name}",
                 rpc_timeout=RPC_LIMIT,
             )
+        except RPCError as error:
+            self._cannot_be_told(error)
 
     async def _tell_recovered(self) -> None:
         """End the watch, if one runs."""
-        with self._temporal_may_be_down():
-            try:
-                handle = self.client.get_workflow_handle(ids.outage_workflow_id(self.pair.name, self.system))
-                await handle.signal("recovered", rpc_timeout=RPC_LIMIT)
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
+        if await self._tell_watch("recovered"):
             self.recovery_owed, self.out_since = False, None
 
-    @contextlib.contextmanager
-    def _temporal_may_be_down(self) -> Any:
-        """What it did not take is said again at the next turn."""
+    async def _tell_watch(self, signal: str) -> bool:
+        """Whether the watch took it, or none runs."""
+        handle = self.client.get_workflow_handle(ids.outage_workflow_id(self.pair.name, self.system))
         try:
-            yield
+            await handle.signal(signal, rpc_timeout=RPC_LIMIT)
         except RPCError as error:
-            log.warning("The outage watch of %s cannot be told (%s); trying again", self.name, error.status.name)
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                self._cannot_be_told(error)
+                return False
+        return True
+
+    async def _tell_signed_out(self) -> None:
+        """An alert while the credentials are refused; what Temporal does not take is said again a minute later."""
+        if not self.gate.signed_out:
+            self.quiet_until = -math.inf
+            return
+        now = self.gate.clock()
+        if now < self.quiet_until:
+            return
+        alert = Alert(
+            pair=self.pair.name,
+            kind=AlertKind.SIGNED_OUT,
+            workflow_id="",
+            title=self.name,
+            text=f"{self.gate.signed_out}. {AFFECTED[self.system]} until then; nothing is lost",
+            occurrence=f"{datetime.now(UTC):%Y-%m-%dT%H:%M}",
+        )
+        taken = await try_alert(self.client, alert, self.pair.pace)
+        self.quiet_until = now + (self.pair.pace.outage_reminder if taken else UNTAKEN_PAUSE_SECONDS)
+
+    def _cannot_be_told(self, error: RPCError) -> None:
+        """What Temporal did not take is said again at the next turn."""
+        log.warning("The outage watch of %s cannot be told (%s); trying again", self.name, error.status.name)
 
 
 async def _first_of(*waits: Awaitable[Any], seconds: float) -> None:

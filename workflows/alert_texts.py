@@ -25,6 +25,12 @@ HEADINGS = {
     AlertKind.ORDER_ENDED: ("order ended without being completed", "orders ended without being completed"),
     AlertKind.TASKS_FAILING: ("workflow stands still: its code fails", "workflows stand still: their code fails"),
     AlertKind.DEAD_LETTER: ("event of Clarity that became nothing", "events of Clarity that became nothing"),
+    AlertKind.SIGNED_OUT: ("system refuses the credentials", "systems refuse the credentials"),
+    AlertKind.WEBHOOK_REFUSED: ("kind of webhook is refused", "kinds of webhooks are refused"),
+    AlertKind.ORDER_REFUSED: (
+        "order cannot be taken in: enter it by hand",
+        "orders cannot be taken in: enter them by hand",
+    ),
     AlertKind.GAP: ("gap: orders whose webhook never came", "gaps: orders whose webhook never came"),
     AlertKind.OUTAGE: ("outage", "outages"),
     AlertKind.OUTAGE_REMINDER: ("outage that lasts", "outages that last"),

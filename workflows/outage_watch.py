@@ -2,7 +2,7 @@
 
 In: `OutageStart`, from the gate that closed. Out: the outage's length in seconds. Longer than the pair's threshold: one
 alert with what is affected and how many orders wait, reminders while it lasts, one all-clear with its length. A gate
-ends it with the signal `recovered`.
+ends it with the signal `recovered`, or with `window_began`: an outage is not counted into a maintenance window.
 """
 
 from datetime import timedelta
@@ -25,6 +25,8 @@ class OutageWatchWorkflow:
         """The signal may come before `run`."""
         self.start = start
         self.recovered = False
+        self.window = False
+        """A maintenance window began; what is out after it is an outage of its own."""
 
     @workflow.run
     async def run(self, start: OutageStart) -> float:
@@ -36,15 +38,24 @@ class OutageWatchWorkflow:
         await self.tell(AlertKind.OUTAGE, f"HIGH: {self.name()} does not answer", await self.standing())
         while not await self.recovers_within(timedelta(seconds=start.pace.outage_reminder), "Next reminder"):
             await self.tell(AlertKind.OUTAGE_REMINDER, f"{self.name()} still does not answer", await self.standing())
-        await self.tell(
-            AlertKind.ALL_CLEAR, f"{self.name()} answers again", f"It was out for {in_words(self.length())}."
-        )
+        if self.window:
+            text = f"It was out for {in_words(self.length())} until then; what is out after the window is told anew."
+            await self.tell(AlertKind.ALL_CLEAR, f"{self.name()} is in its maintenance window", text)
+        else:
+            text = f"It was out for {in_words(self.length())}."
+            await self.tell(AlertKind.ALL_CLEAR, f"{self.name()} answers again", text)
         return self.length().total_seconds()
 
     @workflow.signal(name="recovered", description="The system answers again")
     def end(self) -> None:
         """Sent by a gate; repeats change nothing."""
         self.recovered = True
+
+    @workflow.signal(description="A maintenance window of the system began")
+    def window_began(self) -> None:
+        """Sent by a gate; nobody is alarmed within the window."""
+        if not self.recovered:
+            self.window = self.recovered = True
 
     async def recovers_within(self, wait: timedelta, what: str) -> bool:
         """Whether the signal comes within a time."""

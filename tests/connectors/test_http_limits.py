@@ -2,7 +2,10 @@
 
 import asyncio
 import gzip
+import heapq
 import json
+import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,7 +16,9 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
+from temporalio.exceptions import ApplicationError
 
+from activities.errors import translate
 from connectors.errors import (
     AlreadyExists,
     Ambiguous,
@@ -219,6 +224,62 @@ async def test_what_a_429_told_one_caller_counts_for_all() -> None:
     await api.call("POST", "/y", body={})
     assert calls == [1000.0, 1060.0]
     await api.close()
+
+
+async def test_through_two_hours_of_429s_no_call_is_made_before_the_moment_told() -> None:
+    """Thirty orders repeat as Temporal repeats them; the store's clock is seven minutes behind."""
+    draw, clock, orders = random.Random(429), Clock(), 30  # noqa: S311
+    began, ends, wall = clock.now, clock.now + 7_200, datetime(2026, 11, 26, 23, 0, tzinfo=UTC)
+    calls: list[tuple[float, float]] = []
+    """When, and until when the store then wanted silence."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        store_now = (wall + timedelta(seconds=clock.now - began)).replace(microsecond=0)
+        if clock.now >= ends:
+            calls.append((clock.now, 0.0))
+            return httpx.Response(200, json={})
+        seconds = draw.choice([1, 2, 30, 60, 900])
+        calls.append((clock.now, clock.now + seconds))
+        moment = format_datetime(store_now + timedelta(seconds=seconds), usegmt=True)
+        told = str(seconds) if draw.random() < 0.5 else moment
+        return httpx.Response(429, headers={"Retry-After": told, "Date": format_datetime(store_now, usegmt=True)})
+
+    api = api_of(answer, clock=clock)
+    due = [(began + number / 10, number) for number in range(orders)]
+    heapq.heapify(due)
+    repeats = Counter[int]()
+    while due:
+        clock.now, order = heapq.heappop(due)
+        try:
+            await api.call("POST", "/x", body={})
+        except TooManyRequests as error:
+            repeats[order] += 1
+            repeat = translate(error, repeats[order])
+            assert isinstance(repeat, ApplicationError)
+            assert repeat.next_retry_delay is not None
+            heapq.heappush(due, (clock.now + repeat.next_retry_delay.total_seconds(), order))
+    await api.close()
+    told = 0.0
+    for moment, until in calls:
+        assert moment >= told
+        told = max(told, until)
+    refused = [moment for moment, until in calls if until]
+    assert len(refused) > 20
+    assert refused[-1] > ends - 1_000
+    assert len(calls) - len(refused) == orders, "each is done once, at the end"
+    assert len(repeats) == orders
+
+
+async def test_a_429_to_a_sign_in_counts_for_every_call() -> None:
+    store = Store()
+    store.broken = httpx.Response(429, headers={"Retry-After": "30"})
+    assert {type(one) for one in await store.fifty()} == {TooManyRequests}
+    store.clock.now += 29
+    assert {type(one) for one in await store.fifty()} == {TooManyRequests}
+    assert store.sign_ins == 1
+    store.broken = None
+    store.clock.now += 1
+    assert await store.fifty() == [(200, {})] * 50
 
 
 # ---- signing in -----------------------------------------------------------------------------------------------------

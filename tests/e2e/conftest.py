@@ -84,6 +84,21 @@ def pairs_with_pace(folder: Path, **pace: float) -> Path:
     return folder
 
 
+def change_pair(folder: Path, section: str, **values: object) -> None:
+    """Set keys of a section of the demo's pair file in this folder; None removes one. Processes read it at start."""
+    file = folder / "demo.yaml"
+    content = yaml.safe_load(file.read_text("utf-8"))
+    merged = {**content.get(section, {}), **values}
+    content[section] = {key: value for key, value in merged.items() if value is not None}
+    file.write_text(yaml.safe_dump(content, allow_unicode=True), "utf-8")
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """What a process of the house was started with: another one of its kind needs the same."""
+    entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """The demo as `make run` starts it."""

@@ -1,5 +1,6 @@
 """Alerts with everything real: orders that are held, terminated and stuck, and a web hook that takes the messages."""
 
+import http.client
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -54,7 +55,20 @@ def alert_log(house: House) -> str:
     return (house.sandbox.var / "log" / "workers.log").read_text("utf-8")
 
 
+def send_too_much(house: House) -> int:
+    """Announce a body over 1 MB, unsigned; the status of the answer."""
+    connection = http.client.HTTPConnection(house.api_url.removeprefix("http://"), timeout=20)
+    try:
+        connection.putrequest("POST", "/webhooks/clarity/demo")
+        connection.putheader("Content-Length", "1048577")
+        connection.endheaders()
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def test_a_hundred_holds_are_one_message_although_another_target_is_broken(alerting: House, hook: WebHook) -> None:
+    assert {send_too_much(alerting) for _ in range(50)} == {413}
     orders = [PlacedOrder(alerting.sandbox, alerting.api_url, ("NO-SUCH-SKU", 1, "10.00")) for _ in range(100)]
     with ThreadPoolExecutor(8) as buyers:
         list(buyers.map(PlacedOrder.check_out, orders))
@@ -67,6 +81,11 @@ def test_a_hundred_holds_are_one_message_although_another_target_is_broken(alert
     assert "… and 95 more" in body
     assert "Gonzales" not in body
     assert "example.com" not in body
+    # Fifty bodies over 1 MB, from whomever, are one alert of this hour.
+    refused = "[demo] 1 kind of webhook is refused"
+    wait_until("the refused webhooks are told", lambda: came(hook, refused), 60)
+    assert came(hook, refused) == [refused]
+    assert "1 refused: larger than 1 MB" in body_of(hook, refused)
     # The broken one is told once through the one that works, and no order waited for it.
     down = "[demo] 1 target of alerts does not work"
     wait_until("the broken target is told", lambda: came(hook, down), 60)
@@ -101,7 +120,10 @@ def test_failing_workflow_tasks_are_told_within_a_minute(alerting: House, hook: 
     )
     title = "[demo] 1 workflow stands still: its code fails"
     wait_until("the message came", lambda: came(hook, title), 60)
-    assert "order-demo-stuck" in body_of(hook, title)
+    assert came(hook, title) == [title]
+    message = next(one for one in hook.messages if one["title"] == title)
+    assert message["type"] == "failure"
+    assert "order-demo-stuck" in message["message"]
     temporal(alerting, "workflow", "terminate", "-w", "order-demo-stuck", "--reason", "the test is over")
 
 

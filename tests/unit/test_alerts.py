@@ -12,10 +12,12 @@ import pytest
 from connectors.alerts import AlertTarget, TargetsUnreadable, masked, read_targets, send, shown
 from contracts.alerts import AlertGroup
 from contracts.messages import Alert, AlertKind, AlertSeverity
+from mappings.pair import Pace
 from mappings.problems import HoldReason
 from tests.support.processes import ROOT, free_ports
 from tests.support.web_hook import web_hook
 from workflows.alert_texts import add_to, message_of, most_urgent, short_key
+from workflows.alerts import HIGH_SHARE
 
 SECRET = b"a key of the tests"
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
@@ -93,6 +95,13 @@ def test_every_kind_has_a_severity_and_words() -> None:
         assert message.severity is kind.severity
         assert "_" not in message.title
     assert most_urgent(grouped(alert(1), alert(2, AlertKind.ORDER_ENDED))) is AlertSeverity.HIGH
+
+
+def test_failing_tasks_are_told_within_a_minute_at_the_default_pace() -> None:
+    pace = Pace()
+    # Seconds until the server marks the workflow, with the setting that docs/alerts.md names.
+    marked_after = 10
+    assert marked_after + pace.watch_interval + pace.alert_group / HIGH_SHARE <= 50
 
 
 # ---- targets --------------------------------------------------------------------------------------------------------

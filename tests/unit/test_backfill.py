@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 import activities.backfill as module
@@ -17,7 +18,7 @@ from activities.intake import IntakeResult
 from api.payload import parse_payload
 from connectors.clarity.client import OrderPage
 from connectors.errors import RetryLater
-from contracts.messages import BackfillRequest, BackfillResult, BackfillStart
+from contracts.messages import Alert, AlertKind, BackfillRequest, BackfillResult, BackfillStart
 from mappings.intake import payload_digest, reason_not_to_start_anew
 from mappings.pair import Pace, load_pair
 from mappings.plain_json import plain
@@ -67,7 +68,17 @@ class Store:
 
 
 class Temporal:
-    """Takes signals of progress."""
+    """Takes signals of progress, and alerts unless it is `mute`."""
+
+    def __init__(self) -> None:
+        self.alerts: list[Alert] = []
+        self.mute = False
+
+    async def start_workflow(self, name: str, *_: Any, start_signal_args: list[Alert], **__: Any) -> None:
+        assert name == "AlertWorkflow"
+        if self.mute:
+            raise RPCError("no", RPCStatusCode.RESOURCE_EXHAUSTED, b"")
+        self.alerts += start_signal_args
 
     def get_workflow_handle(self, *_: Any, **__: Any) -> "Temporal":
         return self
@@ -170,6 +181,22 @@ async def test_of_a_range_only_what_was_created_or_changed_in_it_is_taken_in() -
     result = await run(store, since=NOW - timedelta(hours=2), until=NOW - timedelta(hours=1))
     assert Intake.taken == ["a", "b"]
     assert result.tally.outside == 1
+
+
+@pytest.mark.parametrize("mute", [False, True])
+async def test_an_order_that_cannot_be_taken_in_is_told_and_stops_nothing(
+    mute: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, temporal = Store(order("big", notes="x" * 1024 * 1024), order("2")), Temporal()
+    temporal.mute = mute
+    for _ in range(2):
+        result = await run(store, BackfillActivities(PAIR, {}, store, temporal))  # type: ignore[arg-type]
+        assert (result.tally.refused, result.tally.refused_ids) == (1, ["big"])
+    assert set(Intake.taken) == {"2"}
+    assert "Order big | it is larger than 1 MB; enter it by hand" in caplog.text
+    # Windows overlap and say it again; `AlertWorkflow` knows it by its key.
+    assert len({alert.key for alert in temporal.alerts}) == (0 if mute else 1)
+    assert {alert.kind for alert in temporal.alerts} <= {AlertKind.ORDER_REFUSED}
 
 
 # ---- numbers, versions ----------------------------------------------------------------------------------------------

@@ -1,15 +1,22 @@
 """When the gate of a pair and system closes and opens, and what maintenance windows cover."""
 
+import asyncio
 from datetime import datetime, timedelta
+from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
+from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.errors import translate
 from connectors.errors import Ambiguous, NotFound, RecordInUse, Refused, RetryLater, SignedOut, TooManyRequests
+from contracts.messages import Alert, AlertKind
+from contracts.outages import OutsideSystem
 from mappings.maintenance import MaintenanceWindow, in_maintenance
-from workers.gate import Gate
+from mappings.pair import Pair
+from workers.gate import Gate, GatedQueue
 
 DOWN = RetryLater("Sage gateway", "POST x", "503 busy")
 LOST = Ambiguous("Sage gateway", "POST x", "no complete answer")
@@ -108,6 +115,89 @@ def test_it_is_calm_after_an_answer_or_when_nothing_fails_for_a_while() -> None:
     assert not gate.is_calm(15)
     now[0] = 62
     assert gate.is_calm(15), "nobody called: nothing failed"
+
+
+async def test_refused_credentials_are_told_once_per_reminder_until_they_are_taken(pair: Pair) -> None:
+    raised: list[Alert] = []
+    down: list[bool] = []
+
+    class Temporal:
+        async def start_workflow(self, *_: Any, start_signal_args: list[Alert], **__: Any) -> None:
+            if down:
+                raise RPCError("no", RPCStatusCode.UNAVAILABLE, b"")
+            raised.extend(start_signal_args)
+
+    refused, now = SignedOut("Clarity", "sign in", "the credentials are refused (401)"), [0.0]
+    answers: list[Exception | None] = [refused]
+
+    async def probe() -> None:
+        if answers[0] is not None:
+            raise answers[0]
+
+    def make(_: object) -> Any:
+        raise AssertionError("nothing is polled here")
+
+    queue = GatedQueue(cast(Client, Temporal()), pair, OutsideSystem.CLARITY, [], make, probe)
+    queue.gate.clock = lambda: now[0]
+    assert await queue._answers(), "a refusal is an answer"
+    for _ in range(3):
+        await queue._tell_signed_out()
+        now[0] += 1
+    assert [(alert.kind, alert.title) for alert in raised] == [(AlertKind.SIGNED_OUT, "clarity of pair demo")]
+    assert "check" not in raised[0].text
+    assert "the credentials are refused (401). Clarity is not told" in raised[0].text
+    now[0] += pair.pace.outage_reminder
+    down.append(True)
+    await queue._tell_signed_out()
+    down.clear()
+    await queue._tell_signed_out()
+    assert len(raised) == 1, "what Temporal did not take is not said again at once"
+    now[0] += 60
+    queue.gate.result(TooManyRequests("Clarity", "x", "429"))
+    await queue._tell_signed_out()
+    assert len(raised) == 2
+    queue.gate.result(None)
+    now[0] += 10 * pair.pace.outage_reminder
+    await queue._tell_signed_out()
+    assert len(raised) == 2
+    answers[0] = None
+    queue.gate.result(refused)
+    assert await queue._answers()
+    assert queue.gate.signed_out == ""
+
+
+async def test_a_process_that_starts_in_a_window_probes_nothing_and_ends_the_count_of_an_outage(pair: Pair) -> None:
+    signals: list[str] = []
+    down = [True]
+
+    class Temporal:
+        def get_workflow_handle(self, _: str) -> "Temporal":
+            return self
+
+        async def signal(self, name: str, **_: Any) -> None:
+            if down:
+                down.clear()
+                raise RPCError("no", RPCStatusCode.UNAVAILABLE, b"")
+            signals.append(name)
+            told.set()
+
+    async def probe() -> None:
+        raise AssertionError("nobody calls within a window")
+
+    def make(_: object) -> Any:
+        raise AssertionError("nothing is polled within a window")
+
+    always = [MaintenanceWindow(start="00:00", end="12:00"), MaintenanceWindow(start="12:00", end="00:00")]
+    told, stop = asyncio.Event(), asyncio.Event()
+    queue = GatedQueue(cast(Client, Temporal()), pair, OutsideSystem.SAGE, always, make, probe)
+    running = asyncio.create_task(queue.run(stop))
+    # Told again when Temporal did not take it.
+    await asyncio.wait({running, waiting := asyncio.create_task(told.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    assert waiting.done()
+    stop.set()
+    await running
+    assert signals == ["window_began"]
+    assert queue.gate.closed.is_set()
 
 
 def test_windows_cover_hours_of_their_days_and_may_cross_midnight() -> None:

@@ -10,9 +10,10 @@ import pytest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.alerting import HANDED_AT_ONCE
 from activities.sage_poll import SagePollActivities
 from connectors.sage100.odbc import InvoiceHead, SageReader
-from contracts.messages import PollCursor
+from contracts.messages import Alert, AlertKind, PollCursor
 from mappings.items import ItemFacts
 from mappings.pair import Pace, Pair
 from mappings.shipments import InvoicedLine, SalesOrderStanding, ShipmentInvoice, ShipmentSeen
@@ -87,9 +88,11 @@ class Sage:
 
 
 class Temporal:
-    """Takes signals; `listed` maps SalesOrderNo → order id; `refuse` says how signals fail."""
+    """Takes signals; `listed` maps SalesOrderNo → order id; `refuse` says how signals fail, `mute` how alerts do."""
 
     def __init__(self) -> None:
+        self.alerts: list[Alert] = []
+        self.mute: RPCStatusCode | None = None
         self.signals: list[tuple[str, Any]] = []
         self.listed: dict[str, str] = {}
         self.refuse: RPCStatusCode | None = None
@@ -109,6 +112,12 @@ class Temporal:
 
         def get(self, _: object) -> str:
             return self.number
+
+    async def start_workflow(self, name: str, *_: Any, start_signal_args: list[Alert], **__: Any) -> None:
+        assert name == "AlertWorkflow"
+        if self.mute is not None:
+            raise RPCError("no", self.mute, b"")
+        self.alerts += start_signal_args
 
     def get_workflow_handle(self, id_: str) -> "Temporal.Handle":
         return Temporal.Handle(self, id_)
@@ -264,6 +273,26 @@ async def test_an_unreadable_row_is_counted_alerted_and_stops_nothing(
     assert [seen.invoice.InvoiceNo for _, seen in await poller.poll(3)] == ["2"]
     assert poller.cursor.unreadable == 3
     assert sum(record.name == "alerts" for record in caplog.records) == 1
+    ((kind, title),) = [(alert.kind, alert.title) for alert in poller.temporal.alerts]
+    assert (kind, title) == (AlertKind.UNREADABLE, "Invoice 1")
+    # Another process says the same words: `AlertWorkflow` knows them again.
+    poller.forget()
+    await poller.poll()
+    assert len({alert.key for alert in poller.temporal.alerts}) == 1
+
+
+async def test_alerts_that_temporal_does_not_take_wait_and_stop_no_poll(poller: Poller) -> None:
+    poller.sage.unposted = {str(number): invoice(str(number)) for number in range(1, 71)}
+    poller.sage.broken = set(poller.sage.unposted) - {"70"}
+    poller.temporal.mute = RPCStatusCode.RESOURCE_EXHAUSTED
+    assert [seen.invoice.InvoiceNo for _, seen in await poller.poll(2)] == ["70"]
+    assert poller.temporal.alerts == []
+    poller.temporal.mute = None
+    # So many in one poll, which has other work to do; the rest with the next.
+    await poller.poll()
+    assert len(poller.temporal.alerts) == HANDED_AT_ONCE
+    await poller.poll(3)
+    assert len({alert.title for alert in poller.temporal.alerts}) == len(poller.temporal.alerts) == 69
 
 
 @pytest.mark.parametrize(
@@ -274,6 +303,8 @@ async def test_an_order_that_takes_no_signal_stops_nothing(poller: Poller, statu
     poller.temporal.refuse = status
     await poller.poll()
     assert poller.cursor.not_found == 1
+    told = [(alert.title, alert.workflow_id) for alert in poller.temporal.alerts]
+    assert told == ([("Order 10042", "order-demo-10042")] if again else [])
     poller.temporal.refuse = None
     assert bool(await poller.poll()) is again
 

@@ -106,6 +106,22 @@ async def test_a_recovery_that_comes_before_the_watch_runs_counts(watch: Watch) 
     assert watch.alerts == []
 
 
+async def test_a_maintenance_window_ends_the_watch(watch: Watch, env: WorkflowEnvironment) -> None:
+    handle = await watch.start()
+    await env.fast_forward(handle, timedelta(seconds=590))
+    await handle.signal("window_began")
+    await handle.result()
+    assert watch.alerts == []
+    handle = await watch.start()
+    await env.fast_forward(handle, timedelta(seconds=610))
+    await watch.until(lambda: watch.kinds == [AlertKind.OUTAGE])
+    await handle.signal("window_began")
+    await handle.signal("recovered")
+    await handle.result()
+    assert watch.kinds == [AlertKind.OUTAGE, AlertKind.ALL_CLEAR]
+    assert watch.alerts[-1].title == "sage of pair demo is in its maintenance window"
+
+
 async def test_lengths_in_words() -> None:
     lengths = {40: "40 s", 125: "2 min 5 s", 7505: "2 h 5 min"}
     assert {seconds: in_words(timedelta(seconds=seconds)) for seconds in lengths} == lengths

@@ -1,6 +1,7 @@
 """One ODBC connection with a thread of its own: limits, cancelling, connecting again.
 
-In: readings, functions that call `rows` and `connection`. Out: what they return. Raises RetryLater. A reading that
+In: readings, functions that call `rows` and `connection`. Out: what they return. Raises RetryLater, and UnreadableRow
+where the trouble is in a row and not in the server. A reading that
 takes too long is cancelled (SQLCancel); one that does not listen, because the driver hangs, is left behind with its
 thread and connection, and the next reading gets new ones.
 """
@@ -19,12 +20,18 @@ from connectors.sage100.driver import OdbcDriverMissing
 SYSTEM = "Sage ODBC"
 LISTEN_SECONDS = 2.0
 """A cancelled reading that does not end within this hangs."""
+DATA_EXCEPTION = "22"
+"""Class of the SQLSTATEs that blame a value (ISO 9075): out of range, no date, no number."""
 MOST_LEFT_BEHIND = 4
 """Threads that may hang at the same time; with more, readings fail at once until one comes back."""
 
 Row = Sequence[Any]
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+
+class UnreadableRow(ValueError):
+    """A row holds what its column cannot, such as a date without a day; the server is well."""
 
 
 class Cancelled(Exception):
@@ -135,6 +142,8 @@ class OdbcSource:
         except Exception as error:
             if type(error).__module__ != "pyodbc":
                 raise
+            if str(error.args[0] if error.args else "").startswith(DATA_EXCEPTION):
+                raise UnreadableRow(quoted(str(error))) from None
             # A lost server, a lock, a cancelled statement: the next reading connects afresh.
             session.disconnect()
             raise RetryLater(SYSTEM, reading.name, quoted(str(error))) from None

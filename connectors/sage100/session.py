@@ -89,6 +89,8 @@ class OdbcSource:
         self._here = threading.local()
         """In a reading's thread: its session."""
         self._left_behind: set[Session] = set()
+        self._stopping: set[asyncio.Task[None]] = set()
+        """Readings whose callers were cancelled, on their way out."""
 
     async def close(self) -> None:
         """Close the connection and its thread; one that hangs is left behind."""
@@ -110,8 +112,15 @@ class OdbcSource:
             await self._stop(session, reading, future)
             raise RetryLater(SYSTEM, name, f"no answer within {self._query_seconds:g} s; it was cancelled") from None
         except asyncio.CancelledError:
-            if not future.cancel():
-                asyncio.get_running_loop().run_in_executor(None, reading.cancel)
+            task = asyncio.current_task()
+            if future.cancelled() and not (task and task.cancelling()):
+                raise RetryLater(
+                    SYSTEM, name, "an earlier reading hangs in the driver; a new connection is made"
+                ) from None
+            # Nobody waits for it any more: were it to hang, everybody behind it would wait in vain.
+            stopping = asyncio.create_task(self._stop(session, reading, future))
+            self._stopping.add(stopping)
+            stopping.add_done_callback(self._stopping.discard)
             raise
 
     async def _stop(self, session: Session, reading: Reading, future: "Future[T]") -> None:
@@ -127,7 +136,7 @@ class OdbcSource:
         self._left_behind.add(session)
         future.add_done_callback(lambda _: self._left_behind.discard(session))
         self._session = Session()
-        # Those that wait behind it are answered by their own limits; it ends by itself when the driver comes back.
+        # Those that wait behind it are told to come again; it ends by itself when the driver comes back.
         session.executor.shutdown(wait=False, cancel_futures=True)
 
     def _guarded(self, session: Session, reading: Reading, read: Callable[[], T]) -> T:

@@ -6,7 +6,7 @@ In: `WatchShift`. Out: one alert for each, and the cursor. Listings lag, so clos
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final
 
@@ -16,6 +16,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.alerting import log_alert, signal_alert
+from activities.shifts import server_clock
 from contracts import ids
 from contracts.alerts import WatchCursor, WatchShift
 from contracts.failures import FailureType
@@ -43,15 +44,17 @@ class WatchActivities:
         """Look until the shift ends; on the way out of this worker, hand over to the next one by heartbeat."""
         details = activity.info().heartbeat_details
         cursor = WatchCursor.model_validate(details[0]) if details else (shift.cursor or WatchCursor())
+        # Closing times are the server's: by a clock of this machine that is fast, orders would end unseen.
+        now = server_clock()
         while True:
             activity.heartbeat(cursor)
             try:
-                cursor = await self.look(shift.pair, cursor, shift.pace)
+                cursor = await self.look(shift.pair, cursor, shift.pace, now())
             except RPCError as error:
                 # Nothing is forgotten: the cursor stays, and what was raised already is known again by its key.
                 log.warning("The watch of pair %s could not look (%s); it looks again", shift.pair, error.status)
             activity.heartbeat(cursor)
-            if datetime.now(UTC) >= shift.until:
+            if now() >= shift.until:
                 return cursor
             await self._rest(cursor, shift.pace)
 
@@ -73,9 +76,8 @@ class WatchActivities:
         finally:
             shutdown.cancel()
 
-    async def look(self, pair: str, cursor: WatchCursor, pace: Pace) -> WatchCursor:
-        """One look; returns the cursor after it."""
-        now = datetime.now(UTC)
+    async def look(self, pair: str, cursor: WatchCursor, pace: Pace, now: datetime) -> WatchCursor:
+        """One look, at this moment of the server; returns the cursor after it."""
         since = (cursor.closed_since or now - COLD_START) - OVERLAP
         told = set(cursor.ended)
         ended: list[str] = []
@@ -92,14 +94,23 @@ class WatchActivities:
                 await self._raise(ended_alert(pair, run), pace)
                 raised += 1
         failing: list[str] = []
+        news: list[WorkflowExecution] = []
+        known = set(cursor.failing)
         query = f"Pair='{pair}' AND TemporalReportedProblems IS NOT NULL AND ExecutionStatus='Running'"
         async for run in self._client.list_workflows(query):
             activity.heartbeat(cursor)
+            if short(run.run_id) in known:
+                failing.append(short(run.run_id))
+            elif len(news) < TOLD_KEPT:
+                news.append(run)
+        # Only what the cursor can keep is told: those beyond would be told anew with every look. The message of the
+        # first ones lists them all.
+        for run in news[: TOLD_KEPT - len(failing)]:
+            activity.heartbeat(cursor)
+            await self._raise(failing_alert(pair, run, now), pace)
             failing.append(short(run.run_id))
-            if short(run.run_id) not in cursor.failing:
-                await self._raise(failing_alert(pair, run, now), pace)
-                raised += 1
-        return WatchCursor(closed_since=now, ended=ended[:TOLD_KEPT], failing=failing[:TOLD_KEPT], raised=raised)
+            raised += 1
+        return WatchCursor(closed_since=now, ended=ended[:TOLD_KEPT], failing=failing, raised=raised)
 
     async def _is_the_last_run(self, run: WorkflowExecution) -> bool:
         """Not when the order was started again, or reset: then somebody follows it."""

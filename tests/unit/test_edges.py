@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.errors import translate
 from api.payload import NotJson, parse_payload
@@ -249,6 +250,12 @@ def test_every_error_of_the_outside_systems_becomes_one_that_temporal_understand
     assert isinstance(slow, ApplicationError)
     assert slow.next_retry_delay is not None
     assert slow.next_retry_delay >= timedelta(seconds=60)
+    away = translate(RPCError("connection refused", RPCStatusCode.UNAVAILABLE, b""), 50)
+    assert isinstance(away, ApplicationError)
+    assert (away.type, away.non_retryable) == (FailureType.UNAVAILABLE, False)
+    ours = translate(RPCError("bad query", RPCStatusCode.INVALID_ARGUMENT, b""), 5)
+    assert isinstance(ours, ApplicationError)
+    assert (ours.type, ours.non_retryable) == (FailureType.INTERNAL_ERROR, True)
     attempts = [translate(KeyError("x"), attempt) for attempt in (1, 4, 5)]
     assert [isinstance(one, ApplicationError) and one.non_retryable for one in attempts] == [False, False, True]
 

@@ -8,16 +8,19 @@ import hmac
 import json
 import os
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
+from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.errors import translate
+from api.app import create_app
 from api.payload import NotJson, parse_payload
 from connectors.clarity.webhooks import BadSignature, decode_secret, sign, verify
 from connectors.errors import AlreadyExists, Ambiguous, Refused, RetryLater, SignedOut, quoted
@@ -258,6 +261,21 @@ def test_every_error_of_the_outside_systems_becomes_one_that_temporal_understand
     assert (ours.type, ours.non_retryable) == (FailureType.INTERNAL_ERROR, True)
     attempts = [translate(KeyError("x"), attempt) for attempt in (1, 4, 5)]
     assert [isinstance(one, ApplicationError) and one.non_retryable for one in attempts] == [False, False, True]
+
+
+async def test_an_error_that_nobody_foresaw_has_the_shape_of_every_error() -> None:
+    app = create_app({}, cast(Client, None))
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise KeyError("maria.gonzales@example.com")
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as caller:
+        answer = await caller.get("/bug")
+    assert answer.status_code == 500
+    assert set(answer.json()) == {"error", "remedy"}
+    assert "maria" not in answer.text
 
 
 def test_bodies_are_quoted_in_one_short_line() -> None:

@@ -432,6 +432,8 @@ class AlertKind(StrEnum):
     ALL_CLEAR = "all_clear"
     GAP = "gap"
     """Backfill started orders whose webhook never came."""
+    DEAD_LETTER = "dead_letter"
+    """A signed event became no order and no change of one: a person replays or discards it."""
     ORDER_ENDED = "order_ended"
     """An order's workflow was terminated, cancelled, failed or timed out: nobody follows the order any more."""
     TASKS_FAILING = "tasks_failing"

@@ -44,6 +44,12 @@ class Gate:
 
     clock: Callable[[], float] = time.monotonic
     in_a_row: int = 0
+    failing_since: float | None = None
+    """When the first of the failures in a row came."""
+    last_failure: float = 0.0
+    looked_into: bool = False
+    """Whether a probe got an answer since the last failure. It ends no row of failed steps: reading may work while
+    writing does not."""
     answered_since_open: bool = False
     why: str = ""
     """The last error of an outage."""
@@ -60,9 +66,14 @@ class Gate:
             return
         if cause is None or not is_outage(cause):
             self.in_a_row = 0
+            self.failing_since = None
             self.answered_since_open = True
             return
         self.in_a_row += 1
+        self.last_failure = self.clock()
+        self.looked_into = False
+        if self.failing_since is None:
+            self.failing_since = self.last_failure
         self.why = str(cause)
         if self.in_a_row >= UNAVAILABLE_IN_A_ROW and not self.closed.is_set():
             self.close("outage")
@@ -76,9 +87,20 @@ class Gate:
         """Poll again; whether the outage is over, the next results tell."""
         self.transitions["open"] += 1
         self.in_a_row = 0
+        self.failing_since = None
         self.answered_since_open = False
         self.opened_at = self.clock()
         self.closed.clear()
+
+    def is_doubtful(self, probe_interval: float) -> bool:
+        """Whether something failed and nobody has called since: on a quiet night a single order, which was told to
+        come again much later, would let an outage go unseen."""
+        quiet = self.clock() - self.last_failure >= probe_interval
+        return bool(self.in_a_row) and quiet and not (self.looked_into or self.closed.is_set())
+
+    def failing_for(self) -> timedelta:
+        """Since the first of the failures in a row."""
+        return timedelta(seconds=0.0 if self.failing_since is None else self.clock() - self.failing_since)
 
     def is_calm(self, probe_interval: float) -> bool:
         """Whether the system really is back: an activity got an answer, or nothing failed for a while."""
@@ -160,11 +182,13 @@ class GatedQueue:
         try:
             while not (stop.is_set() or self.gate.closed.is_set() or self._in_window() or running.done()):
                 await _first_of(running, stop.wait(), self.gate.closed.wait(), seconds=WINDOW_CHECK_SECONDS)
+                if self.gate.is_doubtful(self.pair.pace.probe_interval):
+                    await self._look_into()
                 if self.recovery_owed and self.gate.is_calm(self.pair.pace.probe_interval):
                     await self._tell_recovered()
         finally:
             if self.gate.closed.is_set():
-                self.out_since = self.out_since or datetime.now(UTC)
+                self.out_since = self.out_since or datetime.now(UTC) - self.gate.failing_for()
                 log.warning("The gate of %s closes, the queue is not polled: %s", self.name, self.gate.why)
             # Activities in flight finish, or fail by themselves.
             if not running.done():
@@ -201,14 +225,25 @@ class GatedQueue:
 
     async def _answers(self) -> bool:
         """One probe. A refusal is an answer; so is an exception of ours, which the activities will show."""
+        return await self._failure_of_probe() is None
+
+    async def _look_into(self) -> None:
+        """One probe; its failure counts as that of a step."""
+        failure = await self._failure_of_probe()
+        if failure is None:
+            self.gate.looked_into = True
+        else:
+            self.gate.result(failure)
+
+    async def _failure_of_probe(self) -> Exception | None:
         try:
             await self.probe()
         except Exception as error:
             if is_outage(error):
                 self.gate.why = str(error)
-                return False
+                return error
             log.info("The probe of %s got an answer: %s", self.name, type(error).__name__)
-        return True
+        return None
 
     async def _watch_outage(self) -> None:
         """Start the watch, or leave the one that runs."""

@@ -6,6 +6,7 @@ Their pause state and note are left as they are found. `python -m workers schedu
 import logging
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import TypedDict
 
 from temporalio.client import (
     Client,
@@ -36,49 +37,56 @@ CATCH_UP = timedelta(minutes=1)
 
 def poll_schedule(pair: Pair) -> Schedule:
     """Back-to-back shifts. BUFFER_ONE, because SKIP would lose every other one (temporal.md, schedules)."""
-    return Schedule(
-        action=ScheduleActionStartWorkflow(
-            SagePollWorkflow.run,
-            PollStart(pair=pair.name, pace=pair.pace),
-            id=ids.poll_schedule_id(pair.name),
-            task_queue=queues.ORDERS,
-            typed_search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, pair.name)]),
-            static_summary=f"Sage poller of pair {pair.name}: one shift",
-        ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=pair.pace.shift_length))]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=CATCH_UP),
+    action = ScheduleActionStartWorkflow(
+        SagePollWorkflow.run,
+        PollStart(pair=pair.name, pace=pair.pace),
+        **_of(pair, ids.poll_schedule_id(pair.name), "Sage poller", "one shift"),
     )
+    return _every(pair.pace.shift_length, ScheduleOverlapPolicy.BUFFER_ONE, action)
 
 
 def backfill_schedule(pair: Pair) -> Schedule:
     """Overlapping windows. SKIP loses nothing here: each run goes on where the last one that succeeded ended."""
-    return Schedule(
-        action=ScheduleActionStartWorkflow(
-            OrderBackfillWorkflow.run,
-            BackfillStart(pair=pair.name, pace=pair.pace),
-            id=ids.backfill_schedule_id(pair.name),
-            task_queue=queues.ORDERS,
-            typed_search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, pair.name)]),
-            static_summary=f"Backfill of pair {pair.name}: what no webhook told",
-        ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=pair.pace.backfill_interval))]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
+    action = ScheduleActionStartWorkflow(
+        OrderBackfillWorkflow.run,
+        BackfillStart(pair=pair.name, pace=pair.pace),
+        **_of(pair, ids.backfill_schedule_id(pair.name), "Backfill", "what no webhook told"),
     )
+    return _every(pair.pace.backfill_interval, ScheduleOverlapPolicy.SKIP, action)
 
 
 def watch_schedule(pair: Pair) -> Schedule:
     """Shifts of the watch, back to back as the poller's."""
+    action = ScheduleActionStartWorkflow(
+        WatchWorkflow.run,
+        WatchStart(pair=pair.name, pace=pair.pace),
+        **_of(pair, ids.watch_schedule_id(pair.name), "Watch", "failing workflow tasks, ended orders"),
+    )
+    return _every(pair.pace.shift_length, ScheduleOverlapPolicy.BUFFER_ONE, action)
+
+
+class _Start(TypedDict):
+    id: str
+    task_queue: str
+    typed_search_attributes: TypedSearchAttributes
+    static_summary: str
+
+
+def _of(pair: Pair, id_: str, what: str, does: str) -> _Start:
+    """What the Web UI shows of a run that a Schedule starts, and where it runs."""
+    return _Start(
+        id=id_,
+        task_queue=queues.ORDERS,
+        typed_search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, pair.name)]),
+        static_summary=f"{what} of pair {pair.name}: {does}",
+    )
+
+
+def _every(seconds: float, overlap: ScheduleOverlapPolicy, action: ScheduleActionStartWorkflow) -> Schedule:
     return Schedule(
-        action=ScheduleActionStartWorkflow(
-            WatchWorkflow.run,
-            WatchStart(pair=pair.name, pace=pair.pace),
-            id=ids.watch_schedule_id(pair.name),
-            task_queue=queues.ORDERS,
-            typed_search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, pair.name)]),
-            static_summary=f"Watch of pair {pair.name}: failing workflow tasks, ended orders",
-        ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=pair.pace.shift_length))]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=CATCH_UP),
+        action=action,
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=seconds))]),
+        policy=SchedulePolicy(overlap=overlap, catchup_window=CATCH_UP),
     )
 
 

@@ -24,6 +24,7 @@ HEADINGS = {
     AlertKind.UNREADABLE: ("thing in Sage cannot be read", "things in Sage cannot be read"),
     AlertKind.ORDER_ENDED: ("order ended without being completed", "orders ended without being completed"),
     AlertKind.TASKS_FAILING: ("workflow stands still: its code fails", "workflows stand still: their code fails"),
+    AlertKind.DEAD_LETTER: ("event of Clarity that became nothing", "events of Clarity that became nothing"),
     AlertKind.GAP: ("gap: orders whose webhook never came", "gaps: orders whose webhook never came"),
     AlertKind.OUTAGE: ("outage", "outages"),
     AlertKind.OUTAGE_REMINDER: ("outage that lasts", "outages that last"),
@@ -75,6 +76,8 @@ def query_of(pair: str, group: AlertGroup) -> str:
     if group.kind in {AlertKind.HOLD, AlertKind.REMINDER}:
         held = f"HoldReason='{group.reason.value}'" if group.reason else "OrderState='held'"
         return f"{held} AND ExecutionStatus='Running' AND Pair='{pair}'"
+    if group.kind is AlertKind.DEAD_LETTER:
+        return f"WorkflowType='DeadLetterWorkflow' AND ExecutionStatus='Running' AND Pair='{pair}'"
     if group.kind is AlertKind.ORDER_ENDED:
         ended = "ExecutionStatus IN ('Terminated', 'Failed', 'TimedOut', 'Canceled')"
         return f"WorkflowType='OrderFulfillmentWorkflow' AND {ended} AND Pair='{pair}'"

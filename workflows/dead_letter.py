@@ -13,9 +13,10 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.replay import ReplayActivities
 from contracts import queues, retry
-from contracts.messages import DeadLetter, DeadLetterReason, Discard, Replay, Replayed, ReplayEvent
+from contracts.messages import Alert, AlertKind, DeadLetter, DeadLetterReason, Discard, Replay, Replayed, ReplayEvent
 from mappings.card_numbers import mask_card_numbers
 from mappings.correction import merge_patch
+from workflows.telling import raise_alert
 
 DISCARD = '{"by": "your name", "why": "…"}'
 REPLAY = '{"by": "your name"}'
@@ -41,9 +42,23 @@ class DeadLetterWorkflow:
     async def run(self, letter: DeadLetter) -> str:
         """Returns who dealt with it and how."""
         self.show()
+        await self.tell()
         await workflow.wait_condition(lambda: bool(self.outcome))
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self.outcome
+
+    async def tell(self) -> None:
+        """One alert; whoever is quicker may deal with the letter meanwhile."""
+        info = workflow.info()
+        alert = Alert(
+            pair=self.letter.pair,
+            kind=AlertKind.DEAD_LETTER,
+            workflow_id=info.workflow_id,
+            title=f"Dead letter: {self.letter.reason.value}",
+            text=f"{self.letter.explanation} Its details page has the commands to replay or discard it.",
+            occurrence=info.run_id,
+        )
+        await raise_alert(alert, "Tell people")
 
     # ---- discard --------------------------------------------------------------------------------------------------
 
@@ -167,7 +182,7 @@ class DeadLetterWorkflow:
 
 def command(workflow_id: str, name: str, argument: str) -> str:
     """An update as one types it."""
-    return f"temporal workflow update execute --workflow-id {workflow_id} --name {name} \\\n  --input '{argument}'"
+    return f"temporal workflow update execute \\\n  -w {workflow_id} \\\n  --name {name} --input '{argument}'"
 
 
 def refusal(why: str) -> ApplicationError:

@@ -10,12 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 from activities.backfill import BackfillActivities
-from activities.orders import OrderActivities
 from contracts import queues, retry
 from contracts.messages import Alert, AlertKind, BackfillRequest, BackfillResult, BackfillStart, BackfillTally
+from workflows.telling import raise_alert
 
 LONGEST_RUN = timedelta(days=7)
 """Start-to-close of a backfill: a range of years takes hours, and an outage of Clarity is waited out by retries."""
@@ -79,17 +78,7 @@ class OrderBackfillWorkflow:
             text=f"Backfill started {orders} whose webhook never came: {', '.join(tally.gap_ids)}{more}. "
             "Look at Clarity's webhook settings and at what stands between Clarity and the API.",
         )
-        try:
-            await workflow.execute_activity_method(
-                OrderActivities.raise_alert,
-                alert,
-                task_queue=queues.ORDERS,
-                start_to_close_timeout=retry.TEMPORAL_CALL,
-                retry_policy=retry.ALERT,
-                summary=f"Alert: {orders} whose webhook never came",
-            )
-        except ActivityError:
-            workflow.logger.exception("The alert channel stayed down")
+        await raise_alert(alert, f"Alert: {orders} whose webhook never came")
 
     @workflow.signal(description="From the activity: how far it is")
     def progressed(self, tally: Any = None) -> None:

@@ -96,6 +96,7 @@ from mappings.shipments import (
 )
 from workflows import details
 from workflows.releases import Checked, ReleaseRefused, check_release, decided, parse_release
+from workflows.telling import raise_alert
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
@@ -1337,16 +1338,7 @@ class OrderFulfillmentWorkflow:
             reason=self.held.reason if self.held and kind in {AlertKind.HOLD, AlertKind.REMINDER} else None,
             occurrence=f"{info.first_execution_run_id}:{self.alerts_raised}",
         )
-        try:
-            await workflow.execute_activity_method(
-                OrderActivities.raise_alert,
-                alert,
-                start_to_close_timeout=retry.TEMPORAL_CALL,
-                retry_policy=retry.ALERT,
-                summary=f"Alert: {text}"[:190],
-            )
-        except ActivityError:
-            workflow.logger.exception("The alert channel stayed down")
+        await raise_alert(alert, f"Alert: {text}")
 
     def keep(self, work: Awaitable[None]) -> None:
         """Hold a reference to work that runs beside the process, until it ends."""

@@ -10,11 +10,11 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from activities.orders import OrderActivities
 from activities.outages import OutageActivities
 from contracts import retry
 from contracts.messages import Alert, AlertKind
 from contracts.outages import AFFECTED, OutageStart, WaitingOrders
+from workflows.telling import raise_alert
 
 COUNT_LIMIT = timedelta(minutes=1)
 """For counting the orders that wait, its repeats included."""
@@ -86,21 +86,16 @@ class OutageWatchWorkflow:
 
     async def tell(self, kind: AlertKind, title: str, text: str) -> None:
         """One alert."""
-        await workflow.execute_activity_method(
-            OrderActivities.raise_alert,
-            Alert(
-                pair=self.start.pair,
-                kind=kind,
-                workflow_id=workflow.info().workflow_id,
-                title=title,
-                text=text,
-                # Another outage may last equally long: its all-clear is no repeat of this one's.
-                occurrence=workflow.info().run_id,
-            ),
-            start_to_close_timeout=retry.TEMPORAL_CALL,
-            retry_policy=retry.ALERT,
-            summary=title,
+        alert = Alert(
+            pair=self.start.pair,
+            kind=kind,
+            workflow_id=workflow.info().workflow_id,
+            title=title,
+            text=text,
+            # Another outage may last equally long: its all-clear is no repeat of this one's.
+            occurrence=workflow.info().run_id,
         )
+        await raise_alert(alert, title)
 
     def length(self) -> timedelta:
         """Of the outage, until now."""

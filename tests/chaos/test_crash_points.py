@@ -1,6 +1,6 @@
 """One order, and its worker dies at every single boundary in turn: each time the same comes out.
 
-`make test` dies at every fourth boundary, `make test-all` at each. How the points are counted: `crash_worker`.
+`make test` dies at every eighth boundary, `make test-all` at each. How the points are counted: `crash_worker`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tests.chaos.orders import Sent, generate
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.support.processes import wait_until
 
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "large" else 4
+EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "large" else 8
 MOST = 80
 """No plain order has as many boundaries."""
 

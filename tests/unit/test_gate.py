@@ -1,6 +1,6 @@
 """When the gate of a pair and system closes and opens, and what maintenance windows cover."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from pydantic import ValidationError
@@ -59,6 +59,36 @@ def test_translated_errors_count_as_what_they_were() -> None:
         except ApplicationError as error:
             told.append(error)
     assert after(*told).closed.is_set()
+
+
+def test_a_failure_that_nobody_repeats_is_looked_into() -> None:
+    now = [0.0]
+    gate = Gate(clock=lambda: now[0])
+    assert not gate.is_doubtful(15)
+    gate.result(DOWN)
+    assert not gate.is_doubtful(15), "just now"
+    now[0] = 15
+    assert gate.is_doubtful(15)
+    gate.result(DOWN)
+    assert not gate.is_doubtful(15), "the probe failed just now"
+    now[0] = 30
+    assert gate.is_doubtful(15)
+    gate.result(LOST)
+    assert gate.closed.is_set()
+    assert not gate.is_doubtful(15), "closed: it probes alone"
+    assert gate.failing_for() == timedelta(seconds=30), "the outage counts from the first failure"
+    gate.open()
+    gate.result(DOWN)
+    now[0] = 60
+    assert gate.is_doubtful(15)
+    gate.looked_into = True
+    assert not gate.is_doubtful(15), "the probe got an answer"
+    assert not gate.is_calm(15), "reading works, writing may not"
+    gate.result(DOWN)
+    gate.result(None)
+    now[0] = 90
+    assert not gate.is_doubtful(15)
+    assert gate.failing_for() == timedelta(0)
 
 
 def test_it_is_calm_after_an_answer_or_when_nothing_fails_for_a_while() -> None:

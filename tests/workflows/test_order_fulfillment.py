@@ -382,6 +382,9 @@ async def test_dead_letter_waits_until_somebody_discards_it(env: WorkflowEnviron
         await handle.execute_update("discard", {"by": "tester"})
     assert await handle.execute_update("discard", {"by": "tester", "why": "a test"}) == "discarded"
     assert "discarded by tester" in await asyncio.wait_for(handle.result(), 20)
+    (alert,) = [one for one in world.alerts if one.workflow_id == handle.id]
+    assert (alert.kind, alert.title) == (AlertKind.DEAD_LETTER, "Dead letter: unknown_type")
+    assert alert.text.startswith("a test")
 
 
 async def test_poll_shift_hands_its_cursor_over(env: WorkflowEnvironment, world: World) -> None:

@@ -602,7 +602,7 @@ class SagePollActivities:
         """What is long past is forgotten."""
         current = {tuple(entry.split("/", 1)) for entry in poll.tracked}
         self._memory.seen = {key: value for key, value in self._memory.seen.items() if key in current}
-        for known in (self._memory.sent, self._memory.standings, self._memory.done):
+        for known in (self._memory.sent, self._memory.standings, self._memory.done, self._memory.alerted):
             if len(known) > OWNERS_KEPT:
                 known.clear()
 

@@ -9,7 +9,9 @@ thread and connection, and the next reading gets new ones.
 import asyncio
 import contextlib
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -23,7 +25,10 @@ LISTEN_SECONDS = 2.0
 DATA_EXCEPTION = "22"
 """Class of the SQLSTATEs that blame a value (ISO 9075): out of range, no date, no number."""
 MOST_LEFT_BEHIND = 4
-"""Threads that may hang at the same time; with more, readings fail at once until one comes back."""
+"""With so many threads that hang, readings fail at once, until one comes back or some time has passed."""
+HUNG_PAUSE_SECONDS = 60.0
+"""Times the threads that hang: so long after the last one a reading is let through all the same. Some never come back
+(a server that was switched off says no goodbye), and a few over the weeks must not stop a process for good."""
 
 Row = Sequence[Any]
 T = TypeVar("T")
@@ -81,6 +86,7 @@ class OdbcSource:
         *,
         query_seconds: float,
         listen_seconds: float = LISTEN_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open = open_
         self._query_seconds = query_seconds
@@ -88,7 +94,10 @@ class OdbcSource:
         self._session = Session()
         self._here = threading.local()
         """In a reading's thread: its session."""
+        self._clock = clock
         self._left_behind: set[Session] = set()
+        self._left_at = -math.inf
+        """When the last one was left behind."""
         self._stopping: set[asyncio.Task[None]] = set()
         """Readings whose callers were cancelled, on their way out."""
 
@@ -102,8 +111,9 @@ class OdbcSource:
 
     async def run(self, name: str, read: Callable[[], T]) -> T:
         """The result of a reading, its wait for the thread included within the limit."""
-        if len(self._left_behind) >= MOST_LEFT_BEHIND:
-            raise RetryLater(SYSTEM, name, f"{MOST_LEFT_BEHIND} earlier readings hang in the driver; is the server up?")
+        hung = len(self._left_behind)
+        if hung >= MOST_LEFT_BEHIND and self._clock() - self._left_at < HUNG_PAUSE_SECONDS * hung:
+            raise RetryLater(SYSTEM, name, f"{hung} earlier readings hang in the driver; is the server up?")
         session, reading = self._session, Reading(name)
         future = session.executor.submit(self._guarded, session, reading, read)
         try:
@@ -134,6 +144,7 @@ class OdbcSource:
             return
         log.warning("The ODBC reading %s does not end; its connection is left behind, a new one is made", reading.name)
         self._left_behind.add(session)
+        self._left_at = self._clock()
         future.add_done_callback(lambda _: self._left_behind.discard(session))
         self._session = Session()
         # Those that wait behind it are told to come again; it ends by itself when the driver comes back.

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -83,8 +84,8 @@ class Cursor:
         """Nothing."""
 
 
-def source_of(driver: Driver, limit: float = LIMIT) -> OdbcSource:
-    return OdbcSource(driver.open, query_seconds=limit, listen_seconds=0.2)
+def source_of(driver: Driver, limit: float = LIMIT, clock: Callable[[], float] = time.monotonic) -> OdbcSource:
+    return OdbcSource(driver.open, query_seconds=limit, listen_seconds=0.2, clock=clock)
 
 
 def reading(source: OdbcSource, *statements: str) -> Callable[[], list[Any]]:
@@ -133,6 +134,22 @@ async def test_a_hung_reading_does_not_block_the_next(monkeypatch: pytest.Monkey
     driver.came_back.set()
     await until(lambda: not source._left_behind)
     assert await source.run("next", reading(source, "a")) == [[("a",)]]
+    await source.close()
+
+
+async def test_threads_that_never_come_back_do_not_stop_a_process_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "MOST_LEFT_BEHIND", 1)
+    driver, now = Driver(), [0.0]
+    source = source_of(driver, clock=lambda: now[0])
+    for hung in (1, 2):
+        with pytest.raises(RetryLater, match="no answer"):
+            await source.run("hung", reading(source, "hang"))
+        with pytest.raises(RetryLater, match=f"{hung} earlier readings hang"):
+            await source.run("next", reading(source, "a"))
+        now[0] += session.HUNG_PAUSE_SECONDS * hung
+    assert await source.run("next", reading(source, "a")) == [[("a",)]]
+    driver.came_back.set()
+    await until(lambda: not source._left_behind)
     await source.close()
 
 

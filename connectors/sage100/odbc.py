@@ -551,13 +551,22 @@ class SageReader:
         unposted = [
             invoice
             for head in self._unposted_heads()
-            if not head.deleted and (head.several_orders or head.SalesOrderNo == sales_order_no)
+            if not head.deleted and self._bills(head, sales_order_no)
             for invoice in self._unposted(head.InvoiceNo)
         ]
         posted = [invoice for number_ in self._posted_of(sales_order_no) for invoice in self._posted(number_)]
         moved = {invoice.InvoiceNo for invoice in posted}
         invoices = [*posted, *(invoice for invoice in unposted if invoice.InvoiceNo not in moved)]
         return [invoice for invoice in invoices if invoice.SalesOrderNo == sales_order_no]
+
+    def _bills(self, head: InvoiceHead, sales_order_no: str) -> bool:
+        """Whether an unposted invoice bills an order. Of one for several orders only the lines' orders are looked at:
+        what cannot be read in other people's invoices is no order's trouble."""
+        if head.SalesOrderNo == sales_order_no:
+            return True
+        return head.several_orders and any(
+            text(row[3]) == sales_order_no for row in self._rows(queries.UNPOSTED_LINES, head.InvoiceNo)
+        )
 
     def _unposted(self, invoice_no: str) -> list[ShipmentInvoice]:
         rows = self._rows(queries.UNPOSTED_INVOICE, invoice_no)

@@ -199,6 +199,16 @@ async def test_a_poisoned_row_costs_no_other_order_its_shipment(
     assert any(record.name == "alerts" for record in caplog.records) is not readable
 
 
+async def test_a_poisoned_invoice_of_other_people_spoils_no_order_s_own_reading(company: Company) -> None:
+    company.unposted("C1", "B000001", MultipleSalesOrdersApplied="Y", FreightAmt="twelve")
+    company.unposted("C2", "B000001", MultipleSalesOrdersApplied="Y")
+    company.rows.execute("UPDATE SO_InvoiceDetail SET AppliedSalesOrderNo = 'A000001' WHERE InvoiceNo = 'C2'")
+    company.unposted("C3", "A000001")
+    company.rows.commit()
+    reading = await company.reader.order_reading("A000001")
+    assert [invoice.InvoiceNo for invoice in reading.invoices] == ["C2", "C3"]
+
+
 @pytest.mark.parametrize(
     ("hours", "time"),
     [

@@ -110,7 +110,16 @@ def test_orders_that_start_nothing_have_a_reason(pair: Pair) -> None:
         assert "already" in reason_to_ignore(payload, pair)
     payload["data"] |= {"status": "Pending", "createdDate": "2025-12-31T23:00:00-06:00"}
     assert "go-live" in reason_to_ignore(payload, pair)
-    for junk in ({"createdDate": 5}, {"createdDate": "x"}, {"status": ["Shipped"]}):
+    # The last evening before, and the first morning, in the company's zone.
+    for instant, ignored in (("2026-01-01T05:59:00Z", True), ("2026-01-01T06:00:00Z", False)):
+        payload["data"]["createdDate"] = instant
+        assert ("go-live" in reason_to_ignore(payload, pair)) is ignored
+    for junk in (
+        {"createdDate": "0001-01-01T00:00:00+14:00"},
+        {"createdDate": 5},
+        {"createdDate": "x"},
+        {"status": ["Shipped"]},
+    ):
         assert reason_to_ignore({"data": junk}, pair) == ""
 
 

@@ -1,4 +1,5 @@
-"""The watch: workflows whose code fails, and orders that ended without being completed.
+"""The watch: workflows whose code fails, orders that ended without being completed, and shifts of the poller or
+backfills that failed.
 
 In: `WatchShift`. Out: one alert for each, and the cursor. Listings lag, so closed orders are looked at again for
 `OVERLAP`; what was told is kept in the cursor. A listing only finds: whether an order really ended is asked by its id.
@@ -93,6 +94,16 @@ class WatchActivities:
             if short(run.run_id) not in told and await self._is_the_last_run(run):
                 await self._raise(ended_alert(pair, run), pace)
                 raised += 1
+        query = (
+            f"Pair='{pair}' AND WorkflowType IN ('SagePollWorkflow', 'OrderBackfillWorkflow') "
+            f"AND ExecutionStatus IN ('Failed', 'TimedOut') AND CloseTime > '{since:%Y-%m-%dT%H:%M:%SZ}'"
+        )
+        async for run in self._client.list_workflows(query):
+            activity.heartbeat(cursor)
+            ended.append(short(run.run_id))
+            if short(run.run_id) not in told:
+                await self._raise(flow_alert(pair, run, now), pace)
+                raised += 1
         failing: list[str] = []
         news: list[WorkflowExecution] = []
         known = set(cursor.failing)
@@ -139,6 +150,19 @@ def ended_alert(pair: str, run: WorkflowExecution) -> Alert:
         title=f"Order {order_id}",
         text=f"{status}, not completed; start it again: POST /orders/{pair}/{order_id}/restart",
         occurrence=run.run_id,
+    )
+
+
+def flow_alert(pair: str, run: WorkflowExecution, now: datetime) -> Alert:
+    """Once per flow and day: the next shifts probably fail, too."""
+    return Alert(
+        pair=pair,
+        kind=AlertKind.FLOW_FAILED,
+        workflow_id=run.workflow_type,
+        title=run.workflow_type,
+        text=f"a run of pair {pair} failed; its failure says why: look at it in the Web UI. The next run of its "
+        "Schedule goes on where the last one that succeeded ended",
+        occurrence=f"{now:%Y-%m-%d}",
     )
 
 

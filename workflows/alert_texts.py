@@ -25,6 +25,7 @@ HEADINGS = {
     AlertKind.ORDER_ENDED: ("order ended without being completed", "orders ended without being completed"),
     AlertKind.TASKS_FAILING: ("workflow stands still: its code fails", "workflows stand still: their code fails"),
     AlertKind.DEAD_LETTER: ("event of Clarity that became nothing", "events of Clarity that became nothing"),
+    AlertKind.FLOW_FAILED: ("poller or backfill failed", "runs of poller or backfill failed"),
     AlertKind.GAP: ("gap: orders whose webhook never came", "gaps: orders whose webhook never came"),
     AlertKind.OUTAGE: ("outage", "outages"),
     AlertKind.OUTAGE_REMINDER: ("outage that lasts", "outages that last"),
@@ -81,6 +82,9 @@ def query_of(pair: str, group: AlertGroup) -> str:
     if group.kind is AlertKind.ORDER_ENDED:
         ended = "ExecutionStatus IN ('Terminated', 'Failed', 'TimedOut', 'Canceled')"
         return f"WorkflowType='OrderFulfillmentWorkflow' AND {ended} AND Pair='{pair}'"
+    if group.kind is AlertKind.FLOW_FAILED:
+        flows = "WorkflowType IN ('SagePollWorkflow', 'OrderBackfillWorkflow')"
+        return f"{flows} AND ExecutionStatus IN ('Failed', 'TimedOut') AND Pair='{pair}'"
     if group.kind is AlertKind.TASKS_FAILING:
         return f"TemporalReportedProblems IS NOT NULL AND ExecutionStatus='Running' AND Pair='{pair}'"
     return ""

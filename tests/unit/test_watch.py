@@ -16,6 +16,7 @@ from activities.watch import WatchActivities
 from contracts.alerts import WatchCursor, WatchShift
 from contracts.messages import AlertKind
 from mappings.pair import Pace
+from workflows.alert_texts import add_to, query_of
 
 
 class Temporal:
@@ -24,6 +25,7 @@ class Temporal:
     def __init__(self) -> None:
         self.ended: list[Any] = []
         self.failing: list[Any] = []
+        self.flows: list[Any] = []
         self.latest: dict[str, Any] = {}
         self.raised: list[Any] = []
         self.queries: list[str] = []
@@ -31,6 +33,8 @@ class Temporal:
     def list_workflows(self, query: str) -> AsyncIterator[Any]:
         self.queries.append(query)
         found = self.failing if "TemporalReportedProblems" in query else self.ended
+        if "SagePollWorkflow" in query:
+            found = self.flows
 
         async def answer() -> AsyncIterator[Any]:
             for run in found:
@@ -113,8 +117,22 @@ async def test_without_a_cursor_it_looks_a_week_back_and_then_two_minutes(tempor
     cursor = await look(temporal)
     assert cursor.closed_since is not None
     await look(temporal, cursor)
-    week, minutes = (query.split("CloseTime > ")[1] for query in temporal.queries if "CloseTime" in query)
+    week, minutes = (query.split("CloseTime > ")[1] for query in temporal.queries if "OrderFulfillment" in query)
     assert week < minutes
+
+
+async def test_a_poller_that_fails_shift_after_shift_is_told_once_a_day(temporal: Temporal) -> None:
+    cursor = None
+    for number in range(3):
+        shift = run("x", f"run-{number:08d}", WorkflowExecutionStatus.FAILED)
+        shift.id, shift.workflow_type = f"sage-poll-demo-{number}", "SagePollWorkflow"
+        temporal.flows = [shift]
+        cursor = await look(temporal, cursor)
+        cursor = await look(temporal, cursor)
+    assert len(temporal.raised) == 3
+    assert len({alert.key for alert in temporal.raised}) == 1, "AlertWorkflow tells the same alert once"
+    assert temporal.raised[0].kind is AlertKind.FLOW_FAILED
+    assert "WorkflowType IN ('SagePollWorkflow'" in query_of("demo", add_to([], temporal.raised[0])[0])
 
 
 async def test_a_watch_looks_by_the_servers_clock_and_ends_by_it(temporal: Temporal) -> None:

@@ -14,7 +14,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.alerting import try_alert
 from activities.intake import Intake, IntakeResult
+from activities.shifts import server_clock
 from connectors.clarity.client import ClarityClient
 from connectors.errors import NotFound
 from contracts import ids
@@ -51,7 +52,11 @@ BODY_LIMIT: Final = 1024 * 1024
 """As for a webhook: a larger order is entered by hand."""
 SHOW_EVERY_SECONDS: Final = 5.0
 """Between two signals of progress to the workflow; a run of one page sends none."""
+SHOW_SHARE: Final = 0.02
+"""The longer a run lasts the rarer they are, so that its history stays short: a run of a week sends some hundred."""
 SIGNAL_LIMIT: Final = timedelta(seconds=5)
+RUNS_KEPT: Final = 10
+"""Runs whose orders this worker remembers; those beyond went on elsewhere, or were ended."""
 
 
 class BackfillActivities:
@@ -67,7 +72,10 @@ class BackfillActivities:
 
     def seen_by(self, run_id: str) -> dict[str, str]:
         """What a run has taken in on this worker."""
-        return self._seen.setdefault(run_id, {})
+        seen = self._seen.setdefault(run_id, {})
+        for other in [one for one in self._seen if one != run_id][: max(len(self._seen) - RUNS_KEPT, 0)]:
+            del self._seen[other]
+        return seen
 
     @activity.defn
     async def backfill_orders(self, request: BackfillRequest) -> BackfillResult:
@@ -109,7 +117,10 @@ class _Run:
         self.tally = tally
         self.run_id = activity.info().workflow_run_id or ""
         self.seen = home.seen_by(self.run_id)
-        self.shown = monotonic() - SHOW_EVERY_SECONDS
+        self.began = monotonic()
+        self.shown = self.began - SHOW_EVERY_SECONDS
+        self.now = server_clock()
+        """By a clock of this machine that is slow, every change would be too young for too long."""
 
     @asynccontextmanager
     async def heartbeats(self, every: float) -> AsyncIterator[None]:
@@ -167,7 +178,7 @@ class _Run:
 
     async def show(self) -> None:
         """Tell the workflow how far it is: for the query `progress` and the details page."""
-        if monotonic() - self.shown < SHOW_EVERY_SECONDS:
+        if monotonic() - self.shown < max(SHOW_EVERY_SECONDS, (self.shown - self.began) * SHOW_SHARE):
             return
         self.shown = monotonic()
         info = activity.info()
@@ -200,7 +211,7 @@ class _Run:
             self.count(outside=1)
             self.seen[name] = version
             return
-        age = None if changed is None else datetime.now(UTC) - changed
+        age = None if changed is None else self.now() - changed
         if not self.by_hand and age is not None and age < self.grace:
             self.count(young=1)
             self.seen[name] = version

@@ -13,6 +13,7 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError, FailureError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from connectors.errors import Ambiguous, ConnectorError, Refused, RetryLater, SignedOut
@@ -23,6 +24,17 @@ from mappings.problems import Problem
 SIGNED_OUT_RETRY = timedelta(minutes=5)
 """Refused credentials are tried slowly: a person must change something, and accounts lock."""
 
+
+TEMPORAL_AWAY = frozenset(
+    {
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.ABORTED,
+    }
+)
+"""Temporal itself did not answer an activity's call, or wants fewer of them."""
 
 SPREAD_SHARE, SPREAD_LIMIT = 0.1, timedelta(seconds=30)
 """Calls that were told the same moment come up to a tenth of the wait later, each at its own moment; never sooner."""
@@ -49,6 +61,13 @@ def translate(error: Exception, attempt: int) -> BaseException:
     if isinstance(error, Ambiguous | ConnectorError):
         # An activity that writes reads back on its next attempt and decides (rules 4).
         return ApplicationError(str(error), type=FailureType.UNAVAILABLE)
+    if isinstance(error, RPCError) and error.status in TEMPORAL_AWAY:
+        # No exception of ours: however many attempts other outages have used up, this one passes, too.
+        return ApplicationError(
+            f"Temporal did not answer a call of this activity: {error.status.name}",
+            type=FailureType.UNAVAILABLE,
+            category=ApplicationErrorCategory.BENIGN,
+        )
     return ApplicationError(
         f"{type(error).__name__} in {_place(error)}: {error}",
         [Problem(field=_place(error), message=f"{type(error).__name__}: {error}"[:500]).model_dump()],

@@ -5,7 +5,8 @@ key, each of ours that left them; by the InvoiceDate key, what was posted today 
 a share of our open orders in rotation. Cost grows with unposted invoices and our open orders, not with history.
 
 What was already sent is remembered in memory only: after a restart signals repeat, and orders ignore repeats. One
-unreadable row or one order that cannot be signalled is counted, alerted, and never stops the poll.
+unreadable row or one order that cannot be signalled is counted, alerted, and never stops the poll. A poll that fails
+changes neither the cursor nor what counts as looked into: the next one looks at the same again.
 """
 
 import asyncio
@@ -16,8 +17,9 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from temporalio import activity
@@ -26,6 +28,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.alerting import OwedAlerts
+from activities.shifts import heartbeats, server_clock
 from activities.stock_wake import StockWake
 from connectors.sage100.odbc import InvoiceHead, SageReader
 from contracts import ids
@@ -56,11 +59,18 @@ SIGNALS_AT_ONCE = 50
 """Measured: more at once gains nothing (temporal.md, schedules and pollers)."""
 NEW_PER_POLL = 200
 """Posted invoices that are looked into for the first time in one poll; the rest of a long day waits for the next."""
+NUMBERS_AT_ONCE = 1_000
+"""InvoiceNos of one reading of history; a day that holds more is read page by page."""
 OWNERS_KEPT = 50_000
 
 OUTAGES = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 
+UNREADABLE = (ValidationError, ValueError, ArithmeticError)
+"""What a reading raises when a row holds what its column should not."""
+
 NOT_OURS: Final = ""
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -83,6 +93,8 @@ class Memory:
     """Posted InvoiceNos that were looked into; changes after that come by rotation."""
     days: deque[date] = field(default_factory=deque)
     """Invoice dates still to be read in this round."""
+    day_reached: str = ""
+    """Up to this InvoiceNo the first of these days was looked into."""
     round_began: date | None = None
     rounds: int = 0
     """Complete rounds; the first one reads a day with each poll, the later ones share the time of a rotation."""
@@ -92,6 +104,8 @@ class Memory:
     rotation_size: int = 0
     rotation_began: float = -math.inf
     unresolved_tried: float = -math.inf
+    last_poll: float = -math.inf
+    """When the last poll that succeeded began (monotonic seconds)."""
 
 
 @dataclass
@@ -108,12 +122,29 @@ class Poll:
     """SalesOrderNo → unposted invoices that are in neither place any more."""
     tracked: list[str] = field(default_factory=list)
     """Our unposted invoices, as entries of the cursor."""
-    unresolved: list[str] = field(default_factory=list)
+    unresolved: dict[str, str] = field(default_factory=dict)
+    """Posted invoices that map to no order yet: the entry of the cursor, without and with its time."""
+    looked_into: set[str] = field(default_factory=set)
+    """Posted InvoiceNos that need no second look, once their orders were told."""
+    unread: set[str] = field(default_factory=set)
+    """InvoiceNos that are there and cannot be read: not gone."""
+    untold: set[tuple[str, str]] = field(default_factory=set)
+    """(InvoiceNo, SalesOrderNo) of which the order could not be told."""
+    day_reached: str | None = ""
+    """How far the earlier day was read; None to its end."""
+    day_read: bool = False
+    rotated: int = 0
+    """So many orders of the rotation were read."""
 
     def add(self, invoices: Iterable[ShipmentInvoice]) -> None:
         """These are to be told."""
         for invoice in invoices:
             self.news.setdefault(invoice.SalesOrderNo, []).append(invoice)
+
+    def wait_for_owner(self, invoice_no: str, sales_order_no: str) -> None:
+        """This posted invoice maps to no order yet."""
+        place = f"{invoice_no}/{sales_order_no}"
+        self.unresolved.setdefault(place, f"{place}@{int(datetime.now(UTC).timestamp())}")
 
 
 class SagePollActivities:
@@ -127,6 +158,8 @@ class SagePollActivities:
         self._memory = Memory()
         self._stock = StockWake(pair, reader, client)
         self._alerts = OwedAlerts(client)
+        self._turn = asyncio.Lock()
+        """One poll after the other: an attempt that the server has given up may still be at work beside the next."""
 
     # ---- the shift ------------------------------------------------------------------------------------------------
 
@@ -135,11 +168,18 @@ class SagePollActivities:
         """Poll until the shift ends; on the way out of this worker, hand over to the next one by heartbeat."""
         details = activity.info().heartbeat_details
         cursor = PollCursor.model_validate(details[0]) if details else (shift.cursor or PollCursor())
+        now = server_clock()
         while True:
+            try:
+                # A poll may take longer than the heartbeat's time-out: many shipments at once, a slow Sage.
+                async with heartbeats(cursor, shift.pace.poll_heartbeat_timeout / 3):
+                    cursor = await self.poll_once(cursor, shift.pace)
+            except RPCError as error:
+                if error.status not in OUTAGES:
+                    raise
+                log.warning("Temporal did not answer a poll of %s (%s): polls the same again", shift.pair, error.status)
             activity.heartbeat(cursor)
-            cursor = await self.poll_once(cursor, shift.pace)
-            activity.heartbeat(cursor)
-            if datetime.now(UTC) >= shift.until:
+            if now() >= shift.until:
                 return cursor
             await self._rest(cursor, shift.pace)
 
@@ -173,22 +213,26 @@ class SagePollActivities:
 
     async def poll_once(self, cursor: PollCursor, pace: Pace) -> PollCursor:
         """One poll: what is new in Sage becomes signals; returns the cursor after it."""
-        poll = Poll(pace)
-        await self._look_at_unposted(cursor, poll)
-        await self._look_for_those_that_left(cursor, poll)
-        polled_on = await self._look_at_posted(cursor, poll)
-        await self._try_unresolved(cursor, poll)
-        await self._rotate(poll)
-        await self._tell(poll)
-        await self._alerts.hand_over(pace)
-        self._forget(poll)
-        await self._stock.sweep(pace.stock_sweep)
-        self._memory.tracked = sorted(set(poll.tracked))
+        async with self._turn:
+            began, poll = monotonic(), Poll(pace)
+            await self._look_at_unposted(cursor, poll)
+            await self._look_for_those_that_left(cursor, poll)
+            await self._look_at_posted(cursor, poll)
+            await self._try_unresolved(cursor, poll)
+            await self._rotate(poll)
+            await self._tell(poll)
+            polled_on = self._remember(cursor, poll)
+            self._memory.last_poll = began
+            await self._alerts.hand_over(pace)
+            await self._wake_held(pace)
         counts = poll.counts
+        unresolved = list(poll.unresolved.values())
+        # Those that give way are tried no more.
+        counts["not_ours"] += max(len(unresolved) - UNRESOLVED_KEPT, 0)
         return PollCursor(
             polled_on=polled_on,
             unposted=self._memory.tracked[:UNPOSTED_KEPT],
-            unresolved=poll.unresolved[-UNRESOLVED_KEPT:],
+            unresolved=unresolved[-UNRESOLVED_KEPT:],
             polls=cursor.polls + 1,
             signals=cursor.signals + counts["signals"],
             not_ours=cursor.not_ours + counts["not_ours"],
@@ -196,10 +240,17 @@ class SagePollActivities:
             unreadable=cursor.unreadable + counts["unreadable"],
         )
 
+    async def _wake_held(self, pace: Pace) -> None:
+        """Orders held for stock; a hint that could not be given is no reason to stop polling."""
+        try:
+            await self._stock.sweep(pace.stock_sweep)
+        except UNREADABLE:
+            log.exception("The stock of held orders cannot be read; the next sweep looks again")
+
     async def _look_at_unposted(self, cursor: PollCursor, poll: Poll) -> None:
         """All unposted invoices; lines and tracking only of those that are, or may be, ours."""
         for head in await self._reader.unposted_invoices():
-            if not head.several_orders and await self._owner(head.SalesOrderNo) in (NOT_OURS, None):
+            if not head.several_orders and await self._owner(head.SalesOrderNo, poll) in (NOT_OURS, None):
                 continue
             if head.deleted:
                 # The row stays with InvoiceType XD: no need to wait for it.
@@ -208,7 +259,7 @@ class SagePollActivities:
                         self._memory.missing[entry] = (MISSING_POLLS, monotonic())
                 continue
             for invoice in await self._read(self._reader.unposted_invoice(head.InvoiceNo), head.InvoiceNo, poll):
-                if await self._owner(invoice.SalesOrderNo) in (NOT_OURS, None):
+                if await self._owner(invoice.SalesOrderNo, poll) in (NOT_OURS, None):
                     continue
                 poll.tracked.append(entry_of(invoice))
                 self._memory.missing.pop(entry_of(invoice), None)
@@ -226,7 +277,12 @@ class SagePollActivities:
             if entry in tracked:
                 continue
             invoice_no, _, sales_order_no = entry.partition("/")
-            read = await self._read(self._reader.posted_invoice(invoice_no), invoice_no, poll)
+            if invoice_no not in poll.unread:
+                read = await self._read(self._reader.posted_invoice(invoice_no), invoice_no, poll)
+            if invoice_no in poll.unread:
+                # It is there, unposted or posted, and somebody has to mend it: no shipment is void for that.
+                poll.tracked.append(entry)
+                continue
             posted = [invoice for invoice in read if invoice.SalesOrderNo == sales_order_no]
             if posted:
                 poll.add(posted)
@@ -242,26 +298,67 @@ class SagePollActivities:
             else:
                 del self._memory.missing[entry]
 
-    async def _look_at_posted(self, cursor: PollCursor, poll: Poll) -> str:
-        """What was posted between two polls: today's invoice dates each time, one earlier day in turn.
-
-        Returns the day when the last complete round began: after an interruption the next one starts there.
-        """
+    async def _look_at_posted(self, cursor: PollCursor, poll: Poll) -> None:
+        """What was posted between two polls: today's invoice dates each time, one earlier day in turn."""
         memory, today = self._memory, self._now().date()
         if memory.round_began is None:
             memory.round_began = today
             memory.days.extend(days_between(self._posted_from(cursor, today), today))
-        room = await self._look_into(await self._reader.posted_on(today, and_later=True), poll, NEW_PER_POLL)
+        while memory.days and memory.days[0] > today:
+            # The clock was ahead when the round began.
+            memory.days.popleft()
+            memory.day_reached = ""
+        room, _ = await self._look_into_day(today, "", poll, NEW_PER_POLL)
+        for invoice_no in await self._reader.posted_after(today, NUMBERS_AT_ONCE):
+            if room > 0 and self._is_new(invoice_no, poll):
+                room -= 1
+                await self._look_into(invoice_no, poll)
         if memory.days and room > 0 and monotonic() >= memory.next_day:
-            room = await self._look_into(await self._reader.posted_on(memory.days[0]), poll, room)
-            if room > 0:
-                memory.days.popleft()
+            poll.day_read = True
+            _, poll.day_reached = await self._look_into_day(memory.days[0], memory.day_reached, poll, room)
+
+    async def _look_into_day(self, day: date, after: str, poll: Poll, room: int) -> tuple[int, str | None]:
+        """The invoices of one date, behind `after`, that this process has not looked into yet: at most `room`.
+
+        Returns the room that is left, and the InvoiceNo up to which the day was read; None to its end.
+        """
+        while numbers := await self._reader.posted_on(day, after, NUMBERS_AT_ONCE):
+            for invoice_no in numbers:
+                if self._is_new(invoice_no, poll):
+                    if room <= 0:
+                        return 0, after
+                    room -= 1
+                    await self._look_into(invoice_no, poll)
+                after = invoice_no
+        return room, None
+
+    def _is_new(self, invoice_no: str, poll: Poll) -> bool:
+        return invoice_no not in self._memory.done and invoice_no not in poll.looked_into
+
+    def _remember(self, cursor: PollCursor, poll: Poll) -> str:
+        """Everybody was told: what was looked into is done.
+
+        Returns the day when the last complete round began: after an interruption the next one starts there.
+        """
+        memory, today = self._memory, self._now().date()
+        told = {invoice.InvoiceNo for invoices in poll.news.values() for invoice in invoices if invoice.posted}
+        memory.done |= (poll.looked_into | told) - {invoice_no for invoice_no, _ in poll.untold}
+        memory.tracked = sorted(set(poll.tracked))
+        for _ in range(poll.rotated):
+            memory.rotation.popleft()
+        self._forget(poll)
+        if poll.day_read:
+            memory.day_reached = poll.day_reached or ""
+            if poll.day_reached is None:
                 if memory.rounds:
-                    memory.next_day = monotonic() + poll.pace.rotation / self._pair.polling.history_days
-        if memory.days:
+                    share = max(self._pair.polling.history_days, len(memory.days))
+                    memory.next_day = monotonic() + poll.pace.rotation / share
+                memory.days.popleft()
+        if memory.days or memory.round_began is None:
             return cursor.polled_on
         memory.rounds += 1
-        began, memory.round_began = memory.round_began, today
+        # The clock may have been ahead when the round began.
+        began, memory.round_began = min(memory.round_began, today), today
         first = min(began, today - timedelta(days=self._pair.polling.history_days))
         memory.days.extend(days_between(first, today))
         return began.isoformat()
@@ -270,57 +367,42 @@ class SagePollActivities:
         """The invoice date from which history is read: some days back, further when the poller was down for longer.
 
         Without a cursor (first start, recreated Schedule) `cold_start_days` back: never "from now", never everything.
+        So, too, with one from the future: when the last round really began is not known.
         """
-        if not cursor.polled_on:
+        if not cursor.polled_on or date.fromisoformat(cursor.polled_on) > today + timedelta(days=1):
             return today - timedelta(days=self._pair.polling.cold_start_days)
         earliest = date.fromisoformat(cursor.polled_on) - timedelta(days=1)
         return min(earliest, today - timedelta(days=self._pair.polling.history_days))
 
-    async def _look_into(self, numbers: list[str], poll: Poll, room: int) -> int:
-        """Posted invoices that this process has not looked into yet; returns the room that is left."""
-        for invoice_no in numbers:
-            if invoice_no in self._memory.done:
-                continue
-            if room <= 0:
-                break
-            room -= 1
-            if await self._may_be_ours(invoice_no, poll):
-                poll.add(await self._read(self._reader.posted_invoice(invoice_no), invoice_no, poll))
-            else:
-                self._memory.done.add(invoice_no)
-        return room
-
-    async def _may_be_ours(self, invoice_no: str, poll: Poll) -> bool:
-        """By its header; one that maps to no order yet is kept to be tried again."""
-        for head in await self._reader.posted_heads(invoice_no):
-            owner = NOT_OURS if head.several_orders else await self._owner(head.SalesOrderNo)
-            if owner or head.several_orders:
-                return True
-            if owner is None:
-                since = int(datetime.now(UTC).timestamp())
-                poll.unresolved.append(f"{invoice_no}/{head.SalesOrderNo}@{since}")
+    async def _look_into(self, invoice_no: str, poll: Poll) -> None:
+        """A posted invoice for the first time: read when one of its orders may be ours, kept while it maps to none."""
+        poll.looked_into.add(invoice_no)
+        may_be_ours = False
+        for head in await self._read(self._reader.posted_heads(invoice_no), invoice_no, poll):
+            owner = None if head.several_orders else await self._owner(head.SalesOrderNo, poll)
+            may_be_ours |= bool(owner) or head.several_orders
+            if owner is None and not head.several_orders:
+                poll.wait_for_owner(invoice_no, head.SalesOrderNo)
             poll.counts["not_ours"] += owner == NOT_OURS
-        return False
+        if may_be_ours:
+            poll.add(await self._read(self._reader.posted_invoice(invoice_no), invoice_no, poll))
 
     async def _try_unresolved(self, cursor: PollCursor, poll: Poll) -> None:
         """Invoices that map to no order are tried again for a day: listings lag, orders may come later."""
-        known = {entry.partition("@")[0] for entry in poll.unresolved}
-        kept = [entry for entry in cursor.unresolved if entry.partition("@")[0] not in known]
+        kept = {entry.partition("@")[0]: entry for entry in cursor.unresolved}
+        # Found anew after a restart: it has waited since the first time.
+        poll.unresolved = {**kept, **{place: kept.get(place, entry) for place, entry in poll.unresolved.items()}}
         if monotonic() - self._memory.unresolved_tried < UNRESOLVED_RETRY_SECONDS:
-            poll.unresolved = [*kept, *poll.unresolved]
             return
         self._memory.unresolved_tried = monotonic()
-        waiting = []
-        for entry in kept:
-            place, _, since = entry.partition("@")
+        for place, entry in kept.items():
             invoice_no, _, sales_order_no = place.partition("/")
-            if await self._owner(sales_order_no):
+            if await self._owner(sales_order_no, poll):
+                del poll.unresolved[place]
                 poll.add(await self._read(self._reader.posted_invoice(invoice_no), invoice_no, poll))
-            elif datetime.now(UTC).timestamp() - float(since) < UNRESOLVED_LIMIT.total_seconds():
-                waiting.append(entry)
-            else:
+            elif datetime.now(UTC).timestamp() - float(entry.partition("@")[2]) >= UNRESOLVED_LIMIT.total_seconds():
+                del poll.unresolved[place]
                 poll.counts["not_ours"] += 1
-        poll.unresolved = [*waiting, *poll.unresolved]
 
     async def _rotate(self, poll: Poll) -> None:
         """A share of our open orders, so that each is read once per `rotation`: what no invoice date would show."""
@@ -330,14 +412,21 @@ class SagePollActivities:
             memory.rotation.extend(await self._our_open_orders())
             memory.rotation_size = len(memory.rotation)
         share = math.ceil(memory.rotation_size * max(pace.poll_interval, pace.quiet_interval) / pace.rotation)
-        for _ in range(min(max(share, 1), len(memory.rotation))):
-            sales_order_no = memory.rotation.popleft()
-            for invoice_no in await self._reader.posted_of(sales_order_no):
-                read = await self._read(self._reader.posted_invoice(invoice_no), invoice_no, poll)
-                poll.add(invoice for invoice in read if invoice.SalesOrderNo == sales_order_no)
-            if sales_order_no not in memory.standings and await self._reader.is_as_created(sales_order_no):
-                memory.standings[sales_order_no] = digest_of(await self._reader.standing(sales_order_no))
-            poll.looked_at.add(sales_order_no)
+        poll.rotated = min(max(share, 1), len(memory.rotation))
+        for sales_order_no in list(islice(memory.rotation, poll.rotated)):
+            try:
+                await self._read_in_turn(sales_order_no, poll)
+            except UNREADABLE:
+                self._unreadable(f"sales order {sales_order_no}", poll)
+
+    async def _read_in_turn(self, sales_order_no: str, poll: Poll) -> None:
+        memory = self._memory
+        for invoice_no in await self._reader.posted_of(sales_order_no):
+            read = await self._read(self._reader.posted_invoice(invoice_no), invoice_no, poll)
+            poll.add(invoice for invoice in read if invoice.SalesOrderNo == sales_order_no)
+        if sales_order_no not in memory.standings and await self._reader.is_as_created(sales_order_no):
+            memory.standings[sales_order_no] = digest_of(await self._reader.standing(sales_order_no))
+        poll.looked_at.add(sales_order_no)
 
     async def _our_open_orders(self) -> list[str]:
         """SalesOrderNos of our running orders, by listing: a listing may lag, it only decides who is looked at."""
@@ -356,7 +445,7 @@ class SagePollActivities:
 
     # ---- whose is it ----------------------------------------------------------------------------------------------
 
-    async def _owner(self, sales_order_no: str) -> str | None:
+    async def _owner(self, sales_order_no: str, poll: Poll) -> str | None:
         """Clarity's order id of a sales order; `NOT_OURS`; None when nothing tells (yet).
 
         By the header's UDF, live then history, then by visibility.
@@ -365,7 +454,13 @@ class SagePollActivities:
         known = memory.owners.get(sales_order_no)
         if known is not None:
             return known
-        owner = await self._reader.web_order_id(sales_order_no) if sales_order_no else NOT_OURS
+        owner: str | None = NOT_OURS
+        if sales_order_no:
+            try:
+                owner = await self._reader.web_order_id(sales_order_no)
+            except UNREADABLE:
+                self._unreadable(f"sales order {sales_order_no}", poll)
+                owner = None
         if owner is None:
             owner = await self._owner_by_visibility(sales_order_no)
             if owner is None:
@@ -387,19 +482,21 @@ class SagePollActivities:
 
     # ---- reading and telling --------------------------------------------------------------------------------------
 
-    async def _read(
-        self, reading: Awaitable[list[ShipmentInvoice]], invoice_no: str, poll: Poll
-    ) -> list[ShipmentInvoice]:
+    async def _read(self, reading: Awaitable[list[T]], invoice_no: str, poll: Poll) -> list[T]:
         """One invoice's reading; a row that cannot be understood is counted and alerted, an outage ends the poll."""
         try:
             return await reading
-        except (ValidationError, ValueError, ArithmeticError):
-            poll.counts["unreadable"] += 1
-            self._memory.done.add(invoice_no)
-            what = "it cannot be read and is not told to its order; look at its rows in Sage"
-            if self._alert(f"Invoice {invoice_no}", what):
-                log.exception("Invoice %s in Sage cannot be read; the poll goes on without it", invoice_no)
+        except UNREADABLE:
+            poll.unread.add(invoice_no)
+            self._unreadable(f"invoice {invoice_no}", poll)
             return []
+
+    def _unreadable(self, what: str, poll: Poll) -> None:
+        """Within an except block: something in Sage cannot be read; people are told once, and the poll goes on."""
+        poll.counts["unreadable"] += 1
+        words = "it cannot be read and its orders are not told of it; look at its rows in Sage"
+        if self._alert(what.capitalize(), words):
+            log.exception("%s in Sage cannot be read; the poll goes on without it", what.capitalize())
 
     def _alert(self, title: str, text: str, workflow_id: str = "") -> bool:
         """Something that only a person can mend: once by each process, handed over after the poll's own work."""
@@ -426,10 +523,17 @@ class SagePollActivities:
         return ready(invoice, timedelta(seconds=now - unchanged_since), timedelta(seconds=now - first_seen), pace)
 
     def _age(self, head: InvoiceHead) -> float:
-        """Seconds since the invoice was created, by Sage's stamp: the grace time outlasts a restart of the worker."""
+        """Seconds since the invoice was created, by Sage's stamp: the grace time outlasts a restart of the worker.
+
+        What was not there at the last poll is no older than that, whatever Sage's clock says.
+        """
         if head.created is None:
             return 0.0
-        return max((self._now().replace(tzinfo=None) - head.created).total_seconds(), 0.0)
+        # In UTC: local times across a clock change are not that far apart. Of an hour that comes twice the second one
+        # counts, so that nothing seems older than it is.
+        created = head.created.replace(tzinfo=self._pair.company.zone, fold=1).astimezone(UTC)
+        age = (self._now().astimezone(UTC) - created).total_seconds()
+        return max(min(age, monotonic() - self._memory.last_poll), 0.0)
 
     async def _tell(self, poll: Poll) -> None:
         """Signal the orders for which something is new, a few at once."""
@@ -439,32 +543,48 @@ class SagePollActivities:
             async with semaphore:
                 await self._tell_order(sales_order_no, poll)
 
-        await asyncio.gather(*(one(number) for number in sorted(poll.looked_at | set(poll.news))))
+        telling = [asyncio.create_task(one(number)) for number in sorted(poll.looked_at | set(poll.news))]
+        try:
+            await asyncio.gather(*telling)
+        finally:
+            # After an outage the others do not go on by themselves, beside the next poll.
+            for task in telling:
+                task.cancel()
+            await asyncio.gather(*telling, return_exceptions=True)
 
     async def _tell_order(self, sales_order_no: str, poll: Poll) -> None:
         """Each invoice that the order was not told so before; without one, where the order stands if that changed."""
-        owner = await self._owner(sales_order_no)
+        news = poll.news.get(sales_order_no, [])
+        owner = await self._owner(sales_order_no, poll)
         if not owner:
-            poll.counts["not_ours"] += 1
+            poll.counts["not_ours"] += len(news) if owner == NOT_OURS else 0
+            for invoice in news if owner is None else ():
+                if invoice.posted:
+                    poll.wait_for_owner(invoice.InvoiceNo, sales_order_no)
             return
-        standing = await self._reader.standing(sales_order_no)
+        untold = {(invoice.InvoiceNo, sales_order_no) for invoice in news}
+        poll.untold |= untold
+        try:
+            standing = await self._reader.standing(sales_order_no)
+        except UNREADABLE:
+            self._unreadable(f"sales order {sales_order_no}", poll)
+            return
         if sales_order_no in poll.gone:
             standing = standing.model_copy(update={"missing_invoices": sorted(poll.gone[sales_order_no])})
         told = False
-        for invoice in poll.news.get(sales_order_no, []):
+        for invoice in news:
             key, digest = (invoice.InvoiceNo, sales_order_no), digest_of(invoice)
             if self._memory.sent.get(key) != digest:
                 seen = ShipmentSeen(invoice=invoice, standing=standing)
                 if not await self._signal(owner, "shipment", seen, poll):
                     return
                 self._memory.sent[key], told = digest, True
-            if invoice.posted:
-                self._memory.done.add(invoice.InvoiceNo)
         digest = digest_of(standing)
         known = told or self._memory.standings.get(sales_order_no) == digest
         if not known and not await self._signal(owner, "sales_order_changed", standing, poll):
             return
         self._memory.standings[sales_order_no] = digest
+        poll.untold -= untold
 
     async def _signal(self, order_id: str, name: str, argument: ShipmentSeen | SalesOrderStanding, poll: Poll) -> bool:
         """Send one signal. False when it is to be tried again; an order that does not run takes none and is done."""

@@ -1,4 +1,5 @@
-"""The watch: workflows whose code fails, and orders that ended without being completed.
+"""The watch: workflows whose code fails, orders that ended without being completed, and shifts of the poller or
+backfills that failed.
 
 In: `WatchShift`. Out: one alert for each, and the cursor. Listings lag, so closed orders are looked at again for
 `OVERLAP`; what was told is kept in the cursor. A listing only finds: whether an order really ended is asked by its id.
@@ -6,7 +7,7 @@ In: `WatchShift`. Out: one alert for each, and the cursor. Listings lag, so clos
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final
 
@@ -16,6 +17,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.alerting import log_alert, signal_alert
+from activities.shifts import server_clock
 from contracts import ids
 from contracts.alerts import WatchCursor, WatchShift
 from contracts.failures import FailureType
@@ -43,15 +45,17 @@ class WatchActivities:
         """Look until the shift ends; on the way out of this worker, hand over to the next one by heartbeat."""
         details = activity.info().heartbeat_details
         cursor = WatchCursor.model_validate(details[0]) if details else (shift.cursor or WatchCursor())
+        # Closing times are the server's: by a clock of this machine that is fast, orders would end unseen.
+        now = server_clock()
         while True:
             activity.heartbeat(cursor)
             try:
-                cursor = await self.look(shift.pair, cursor, shift.pace)
+                cursor = await self.look(shift.pair, cursor, shift.pace, now())
             except RPCError as error:
                 # Nothing is forgotten: the cursor stays, and what was raised already is known again by its key.
                 log.warning("The watch of pair %s could not look (%s); it looks again", shift.pair, error.status)
             activity.heartbeat(cursor)
-            if datetime.now(UTC) >= shift.until:
+            if now() >= shift.until:
                 return cursor
             await self._rest(cursor, shift.pace)
 
@@ -73,9 +77,8 @@ class WatchActivities:
         finally:
             shutdown.cancel()
 
-    async def look(self, pair: str, cursor: WatchCursor, pace: Pace) -> WatchCursor:
-        """One look; returns the cursor after it."""
-        now = datetime.now(UTC)
+    async def look(self, pair: str, cursor: WatchCursor, pace: Pace, now: datetime) -> WatchCursor:
+        """One look, at this moment of the server; returns the cursor after it."""
         since = (cursor.closed_since or now - COLD_START) - OVERLAP
         told = set(cursor.ended)
         ended: list[str] = []
@@ -91,15 +94,34 @@ class WatchActivities:
             if short(run.run_id) not in told and await self._is_the_last_run(run):
                 await self._raise(ended_alert(pair, run), pace)
                 raised += 1
+        query = (
+            f"Pair='{pair}' AND WorkflowType IN ('SagePollWorkflow', 'OrderBackfillWorkflow') "
+            f"AND ExecutionStatus IN ('Failed', 'TimedOut') AND CloseTime > '{since:%Y-%m-%dT%H:%M:%SZ}'"
+        )
+        async for run in self._client.list_workflows(query):
+            activity.heartbeat(cursor)
+            ended.append(short(run.run_id))
+            if short(run.run_id) not in told:
+                await self._raise(flow_alert(pair, run, now), pace)
+                raised += 1
         failing: list[str] = []
+        news: list[WorkflowExecution] = []
+        known = set(cursor.failing)
         query = f"Pair='{pair}' AND TemporalReportedProblems IS NOT NULL AND ExecutionStatus='Running'"
         async for run in self._client.list_workflows(query):
             activity.heartbeat(cursor)
+            if short(run.run_id) in known:
+                failing.append(short(run.run_id))
+            elif len(news) < TOLD_KEPT:
+                news.append(run)
+        # Only what the cursor can keep is told: those beyond would be told anew with every look. The message of the
+        # first ones lists them all.
+        for run in news[: TOLD_KEPT - len(failing)]:
+            activity.heartbeat(cursor)
+            await self._raise(failing_alert(pair, run, now), pace)
             failing.append(short(run.run_id))
-            if short(run.run_id) not in cursor.failing:
-                await self._raise(failing_alert(pair, run, now), pace)
-                raised += 1
-        return WatchCursor(closed_since=now, ended=ended[:TOLD_KEPT], failing=failing[:TOLD_KEPT], raised=raised)
+            raised += 1
+        return WatchCursor(closed_since=now, ended=ended[:TOLD_KEPT], failing=failing, raised=raised)
 
     async def _is_the_last_run(self, run: WorkflowExecution) -> bool:
         """Not when the order was started again, or reset: then somebody follows it."""
@@ -128,6 +150,19 @@ def ended_alert(pair: str, run: WorkflowExecution) -> Alert:
         title=f"Order {order_id}",
         text=f"{status}, not completed; start it again: POST /orders/{pair}/{order_id}/restart",
         occurrence=run.run_id,
+    )
+
+
+def flow_alert(pair: str, run: WorkflowExecution, now: datetime) -> Alert:
+    """Once per flow and day: the next shifts probably fail, too."""
+    return Alert(
+        pair=pair,
+        kind=AlertKind.FLOW_FAILED,
+        workflow_id=run.workflow_type,
+        title=run.workflow_type,
+        text=f"a run of pair {pair} failed; its failure says why: look at it in the Web UI. The next run of its "
+        "Schedule goes on where the last one that succeeded ended",
+        occurrence=f"{now:%Y-%m-%d}",
     )
 
 

@@ -160,6 +160,16 @@ def add_error_answers(app: FastAPI) -> None:
         where = ".".join(str(part) for part in first["loc"])
         return JSONResponse(Problem(error=f"{where}: {first['msg']}").model_dump(), 422)
 
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        # It is logged with its traceback by the server; what was sent is in neither.
+        log.error("%s ended with %s", request.method, type(error).__name__)
+        body = Problem(
+            error="Something went wrong here that nobody foresaw.",
+            remedy="The log of the API says where. Sending the same again is safe.",
+        )
+        return JSONResponse(body.model_dump(), 500)
+
     @app.exception_handler(RPCError)
     @app.exception_handler(RuntimeError)
     @app.exception_handler(TimeoutError)

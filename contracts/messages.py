@@ -444,6 +444,8 @@ class AlertKind(StrEnum):
     """An order's workflow was terminated, cancelled, failed or timed out: nobody follows the order any more."""
     TASKS_FAILING = "tasks_failing"
     """A workflow stands still because its code raises: mend the code, it goes on by itself."""
+    FLOW_FAILED = "flow_failed"
+    """A shift of the poller, or a backfill, failed: until one succeeds nobody polls, or catches up webhooks."""
     CHANNEL_DOWN = "channel_down"
     """A target of alerts cannot be reached; told through the others."""
 
@@ -456,6 +458,7 @@ class AlertKind(StrEnum):
 SEVERITIES: Final = {
     AlertKind.ORDER_ENDED: AlertSeverity.HIGH,
     AlertKind.TASKS_FAILING: AlertSeverity.HIGH,
+    AlertKind.FLOW_FAILED: AlertSeverity.HIGH,
     AlertKind.CHANNEL_DOWN: AlertSeverity.HIGH,
     AlertKind.OUTAGE: AlertSeverity.HIGH,
     AlertKind.OUTAGE_REMINDER: AlertSeverity.HIGH,

@@ -107,8 +107,10 @@ def reason_to_ignore(payload: Mapping[str, Any], pair: Pair) -> str:
     created = body.get("createdDate")
     if isinstance(created, str):
         try:
-            day = datetime.fromisoformat(created).date()
-        except ValueError:
+            moment = datetime.fromisoformat(created)
+            # The company's day: shops send UTC, where an evening is the next day already.
+            day = (moment.astimezone(pair.company.zone) if moment.tzinfo else moment).date()
+        except (ValueError, OverflowError):
             return ""
         if day < pair.go_live:
             return f"it was created before the pair's go-live ({pair.go_live.isoformat()})"

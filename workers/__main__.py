@@ -12,7 +12,7 @@ from workers.connect import connect
 from workers.demo import add_demo_options, run_demo
 from workers.plugin import integration_plugin
 from workers.roles import Fleet, Role, check_settings
-from workers.schedules import ensure_schedules
+from workers.schedules import ensure_schedules, left_over
 from workers.settings import Settings, SettingsError, load_pair_files, load_settings
 from workers.signals import stop_on_signals
 from workers.telemetry import leave, set_up_logging, set_up_tracing
@@ -51,9 +51,15 @@ async def run_workers(settings: Settings, roles: Sequence[Role]) -> None:
 
 
 async def make_schedules(settings: Settings) -> None:
-    """Create or update all schedules."""
+    """Create or update all schedules; name those whose pair has no file."""
     pairs = load_pair_files(settings)
-    await ensure_schedules(await connect(settings, integration_plugin()), pairs.values())
+    client = await connect(settings, integration_plugin())
+    await ensure_schedules(client, pairs.values())
+    for id_ in await left_over(client, pairs.values()):
+        print(
+            f"Schedule {id_} belongs to no pair in PAIRS_DIR, and goes on. If its pair is gone for good: "
+            f"temporal schedule delete --schedule-id {id_}"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ Their pause state and note are left as they are found. `python -m workers schedu
 """
 
 import logging
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import TypedDict
@@ -33,6 +34,8 @@ from workflows.watch import WatchStart, WatchWorkflow
 log = logging.getLogger(__name__)
 
 CATCH_UP = timedelta(minutes=1)
+OURS = re.compile(r"(sage-poll|backfill|watch)-[a-z][a-z0-9]{1,15}")
+"""Ids of Schedules that this project makes, whatever the pair."""
 
 
 def poll_schedule(pair: Pair) -> Schedule:
@@ -97,6 +100,16 @@ def schedules_of(pair: Pair) -> dict[str, Schedule]:
         ids.backfill_schedule_id(pair.name): backfill_schedule(pair),
         ids.watch_schedule_id(pair.name): watch_schedule(pair),
     }
+
+
+async def left_over(client: Client, pairs: Iterable[Pair]) -> list[str]:
+    """Schedules of pairs that have no file here (any more): they go on, and nobody works on their queues.
+
+    They may be another deployment's, so nothing is done about them.
+    """
+    known = {id_ for pair in pairs for id_ in schedules_of(pair)}
+    found = [one.id async for one in await client.list_schedules() if OURS.fullmatch(one.id)]
+    return sorted(set(found) - known)
 
 
 async def ensure_schedules(client: Client, pairs: Iterable[Pair]) -> None:

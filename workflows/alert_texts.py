@@ -31,6 +31,7 @@ HEADINGS = {
         "order cannot be taken in: enter it by hand",
         "orders cannot be taken in: enter them by hand",
     ),
+    AlertKind.FLOW_FAILED: ("poller or backfill failed", "runs of poller or backfill failed"),
     AlertKind.GAP: ("gap: orders whose webhook never came", "gaps: orders whose webhook never came"),
     AlertKind.OUTAGE: ("outage", "outages"),
     AlertKind.OUTAGE_REMINDER: ("outage that lasts", "outages that last"),
@@ -87,6 +88,9 @@ def query_of(pair: str, group: AlertGroup) -> str:
     if group.kind is AlertKind.ORDER_ENDED:
         ended = "ExecutionStatus IN ('Terminated', 'Failed', 'TimedOut', 'Canceled')"
         return f"WorkflowType='OrderFulfillmentWorkflow' AND {ended} AND Pair='{pair}'"
+    if group.kind is AlertKind.FLOW_FAILED:
+        flows = "WorkflowType IN ('SagePollWorkflow', 'OrderBackfillWorkflow')"
+        return f"{flows} AND ExecutionStatus IN ('Failed', 'TimedOut') AND Pair='{pair}'"
     if group.kind is AlertKind.TASKS_FAILING:
         return f"TemporalReportedProblems IS NOT NULL AND ExecutionStatus='Running' AND Pair='{pair}'"
     return ""

@@ -111,9 +111,12 @@ class AlertWorkflow:
         """
         targets = await self.targets()
         if targets is None:
-            await workflow.sleep(
-                timedelta(seconds=self.pace.retry_maximum), summary="The targets of alerts cannot be read: tries again"
-            )
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self.signals >= SIGNALS_PER_RUN,
+                    timeout=timedelta(seconds=self.pace.retry_maximum),
+                    timeout_summary="The targets of alerts cannot be read: tries again",
+                )
             return
         groups, self.groups = self.groups, []
         for message in (message_of(self.pair, group) for group in groups):
@@ -130,6 +133,8 @@ class AlertWorkflow:
                 TargetsWanted(pair=self.pair),
                 task_queue=queues.ALERTS,
                 start_to_close_timeout=retry.TEMPORAL_CALL,
+                # Not waited for without end: signals go on, and a run takes only so many.
+                schedule_to_close_timeout=retry.ALERT_DELIVERY_WITH_WAIT,
                 retry_policy=retry.outside_system(self.pace),
                 summary="Read the targets of alerts",
             )

@@ -8,12 +8,16 @@ ends it with the signal `recovered`, or with `window_began`: an outage is not co
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 from activities.outages import OutageActivities
 from contracts import retry
 from contracts.messages import Alert, AlertKind
 from contracts.outages import AFFECTED, OutageStart, WaitingOrders
 from workflows.telling import raise_alert
+
+COUNT_LIMIT = timedelta(minutes=1)
+"""For counting the orders that wait, its repeats included."""
 
 
 @workflow.defn(name="OutageWatchWorkflow")
@@ -68,24 +72,40 @@ class OutageWatchWorkflow:
 
     async def standing(self) -> str:
         """Since when, what is affected, how many orders wait; shown in the Web UI, too."""
-        waiting = await workflow.execute_activity_method(
-            OutageActivities.count_waiting_orders,
-            WaitingOrders(pair=self.start.pair),
-            start_to_close_timeout=retry.TEMPORAL_CALL,
-            retry_policy=retry.ALERT,
-            summary="How many orders wait",
-        )
         text = (
             f"Out since {self.start.since:%Y-%m-%d %H:%M:%S} UTC ({in_words(self.length())}): "
-            f"{AFFECTED[self.start.system]}. {waiting} order(s) wait; nothing is lost, and they go on by themselves. "
+            f"{AFFECTED[self.start.system]}. {await self.waiting()}; nothing is lost, and they go on by themselves. "
             f"Last error: {self.start.why}"
         )
         self.show(text)
         return text
 
+    async def waiting(self) -> str:
+        """How many orders wait. The number is nice to have; the alert does not depend on it."""
+        try:
+            number = await workflow.execute_activity_method(
+                OutageActivities.count_waiting_orders,
+                WaitingOrders(pair=self.start.pair),
+                start_to_close_timeout=retry.TEMPORAL_CALL,
+                schedule_to_close_timeout=COUNT_LIMIT,
+                retry_policy=retry.ALERT,
+                summary="How many orders wait",
+            )
+        except ActivityError:
+            return "An unknown number of orders wait"
+        return f"{number} order(s) wait"
+
     async def tell(self, kind: AlertKind, title: str, text: str) -> None:
         """One alert."""
-        alert = Alert(pair=self.start.pair, kind=kind, workflow_id=workflow.info().workflow_id, title=title, text=text)
+        alert = Alert(
+            pair=self.start.pair,
+            kind=kind,
+            workflow_id=workflow.info().workflow_id,
+            title=title,
+            text=text,
+            # Another outage may last equally long: its all-clear is no repeat of this one's.
+            occurrence=workflow.info().run_id,
+        )
         await raise_alert(alert, title)
 
     def length(self) -> timedelta:

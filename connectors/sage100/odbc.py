@@ -7,6 +7,7 @@ without trailing spaces, amounts as Decimal, empty instead of NULL.
 """
 
 import contextlib
+import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
@@ -39,6 +40,8 @@ from mappings.shipments import (
     ShipmentInvoice,
     ShipsOn,
 )
+
+log = logging.getLogger(__name__)
 
 LOGIN_SECONDS = 10
 QUERY_SECONDS = 20.0
@@ -469,8 +472,14 @@ class SageReader:
         return await self._run("unposted_invoices", self._unposted_heads)
 
     def _unposted_heads(self) -> list[InvoiceHead]:
+        try:
+            rows = self._rows(queries.UNPOSTED_INVOICES)
+        except ValueError:
+            # One impossible date (a typo may reach the year 99999) spoils the whole answer; text cannot be wrong.
+            log.warning("A DateCreated in SO_InvoiceHeader is no date: ages count from when an invoice is first seen")
+            rows = [(*row, None, "") for row in self._rows(queries.UNPOSTED_INVOICES_WITHOUT_STAMPS)]
         heads = []
-        for row in self._rows(queries.UNPOSTED_INVOICES):
+        for row in rows:
             deleted = text(row[1]) == DELETED_TYPE or text(row[3]) == DELETED_STATUS
             if deleted or is_shipment(text(row[1]), text(row[2]), ship_status=text(row[3])):
                 heads.append(
@@ -492,14 +501,23 @@ class SageReader:
         """One posted invoice, per sales order that it bills; empty when it is not there or no shipment."""
         return await self._run("posted_invoice", lambda: self._posted(invoice_no))
 
-    async def posted_on(self, invoice_date: date, *, and_later: bool = False) -> list[str]:
-        """InvoiceNos in history with this InvoiceDate, or from it on (that is a key; the stamps are not)."""
+    async def posted_on(self, invoice_date: date, after: str, limit: int) -> list[str]:
+        """A page of the InvoiceNos in history with this InvoiceDate (that is a key; the stamps are not), in order."""
 
         def read() -> list[str]:
-            statement = queries.POSTED_SINCE if and_later else queries.POSTED_ON
-            return list(dict.fromkeys(text(row[0]) for row in self._rows(statement, invoice_date.isoformat())))
+            rows = self._rows(queries.POSTED_ON, invoice_date.isoformat(), after, limit=limit)
+            return list(dict.fromkeys(text(row[0]) for row in rows))
 
         return await self._run("posted_on", read)
+
+    async def posted_after(self, invoice_date: date, limit: int) -> list[str]:
+        """InvoiceNos in history with a later InvoiceDate; the first ones, should there be so many."""
+
+        def read() -> list[str]:
+            rows = self._rows(queries.POSTED_AFTER, invoice_date.isoformat(), limit=limit)
+            return list(dict.fromkeys(text(row[0]) for row in rows))
+
+        return await self._run("posted_after", read)
 
     async def posted_heads(self, invoice_no: str) -> list[InvoiceHead]:
         """The headers of a posted invoice that are shipments; more than one when the number was used again."""
@@ -533,13 +551,22 @@ class SageReader:
         unposted = [
             invoice
             for head in self._unposted_heads()
-            if not head.deleted and (head.several_orders or head.SalesOrderNo == sales_order_no)
+            if not head.deleted and self._bills(head, sales_order_no)
             for invoice in self._unposted(head.InvoiceNo)
         ]
         posted = [invoice for number_ in self._posted_of(sales_order_no) for invoice in self._posted(number_)]
         moved = {invoice.InvoiceNo for invoice in posted}
         invoices = [*posted, *(invoice for invoice in unposted if invoice.InvoiceNo not in moved)]
         return [invoice for invoice in invoices if invoice.SalesOrderNo == sales_order_no]
+
+    def _bills(self, head: InvoiceHead, sales_order_no: str) -> bool:
+        """Whether an unposted invoice bills an order. Of one for several orders only the lines' orders are looked at:
+        what cannot be read in other people's invoices is no order's trouble."""
+        if head.SalesOrderNo == sales_order_no:
+            return True
+        return head.several_orders and any(
+            text(row[3]) == sales_order_no for row in self._rows(queries.UNPOSTED_LINES, head.InvoiceNo)
+        )
 
     def _unposted(self, invoice_no: str) -> list[ShipmentInvoice]:
         rows = self._rows(queries.UNPOSTED_INVOICE, invoice_no)
@@ -719,9 +746,10 @@ def stamp(date_: object, hours: object) -> datetime | None:
     date_part = day(date_)
     try:
         seconds = number(hours) * 3600
+        if date_part is None or not 0 <= seconds < 86_400:
+            return None
     except ArithmeticError:
-        return None
-    if date_part is None or not 0 <= seconds < 86_400:
+        # No number, or NaN, which is not even comparable.
         return None
     return datetime.combine(date_part, time()) + timedelta(seconds=float(seconds))
 

@@ -144,6 +144,12 @@ UNPOSTED_INVOICES = _statement(
        TimeCreated FROM SO_InvoiceHeader""",
     sweep=True,
 )
+UNPOSTED_INVOICES_WITHOUT_STAMPS = _statement(
+    "unposted_invoices_without_stamps",
+    """SELECT InvoiceNo, InvoiceType, OrderType, ShipStatus, SalesOrderNo, MultipleSalesOrdersApplied
+       FROM SO_InvoiceHeader""",
+    sweep=True,
+)
 UNPOSTED_INVOICE = _statement(
     "unposted_invoice",
     """SELECT InvoiceNo, InvoiceType, OrderType, ShipStatus, SalesOrderNo, InvoiceDate, ShipDate, ShipVia, TaxableAmt,
@@ -163,8 +169,12 @@ UNPOSTED_PACKAGE_ITEMS = _statement(
     "unposted_package_items",
     "SELECT PackageNo, ItemCode, Quantity FROM SO_PackageTrackingByItem WHERE InvoiceNo = ?",
 )
-POSTED_SINCE = _statement("posted_since", "SELECT InvoiceNo FROM AR_InvoiceHistoryHeader WHERE InvoiceDate >= ?")
-POSTED_ON = _statement("posted_on", "SELECT InvoiceNo FROM AR_InvoiceHistoryHeader WHERE InvoiceDate = ?")
+POSTED_AFTER = _statement("posted_after", "SELECT InvoiceNo FROM AR_InvoiceHistoryHeader WHERE InvoiceDate > ?")
+POSTED_ON = _statement(
+    "posted_on",
+    """SELECT InvoiceNo FROM AR_InvoiceHistoryHeader WHERE InvoiceDate = ? AND InvoiceNo > ?
+       ORDER BY InvoiceDate, InvoiceNo""",
+)
 APPLIED_TO_ORDER = _statement(
     "applied_to_order", "SELECT InvoiceNo FROM AR_InvoiceHistoryDetail WHERE AppliedSalesOrderNo = ?"
 )

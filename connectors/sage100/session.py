@@ -1,6 +1,7 @@
 """One ODBC connection with a thread of its own: limits, cancelling, connecting again.
 
-In: readings, functions that call `rows` and `connection`. Out: what they return. Raises RetryLater. A reading that
+In: readings, functions that call `rows` and `connection`. Out: what they return. Raises RetryLater, and UnreadableRow
+where the trouble is in a row and not in the server. A reading that
 takes too long is cancelled (SQLCancel); one that does not listen, because the driver hangs, is left behind with its
 thread and connection, and the next reading gets new ones.
 """
@@ -8,7 +9,9 @@ thread and connection, and the next reading gets new ones.
 import asyncio
 import contextlib
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -19,12 +22,21 @@ from connectors.sage100.driver import OdbcDriverMissing
 SYSTEM = "Sage ODBC"
 LISTEN_SECONDS = 2.0
 """A cancelled reading that does not end within this hangs."""
+DATA_EXCEPTION = "22"
+"""Class of the SQLSTATEs that blame a value (ISO 9075): out of range, no date, no number."""
 MOST_LEFT_BEHIND = 4
-"""Threads that may hang at the same time; with more, readings fail at once until one comes back."""
+"""With so many threads that hang, readings fail at once, until one comes back or some time has passed."""
+HUNG_PAUSE_SECONDS = 60.0
+"""Times the threads that hang: so long after the last one a reading is let through all the same. Some never come back
+(a server that was switched off says no goodbye), and a few over the weeks must not stop a process for good."""
 
 Row = Sequence[Any]
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+
+class UnreadableRow(ValueError):
+    """A row holds what its column cannot, such as a date without a day; the server is well."""
 
 
 class Cancelled(Exception):
@@ -74,6 +86,7 @@ class OdbcSource:
         *,
         query_seconds: float,
         listen_seconds: float = LISTEN_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open = open_
         self._query_seconds = query_seconds
@@ -81,7 +94,12 @@ class OdbcSource:
         self._session = Session()
         self._here = threading.local()
         """In a reading's thread: its session."""
+        self._clock = clock
         self._left_behind: set[Session] = set()
+        self._left_at = -math.inf
+        """When the last one was left behind."""
+        self._stopping: set[asyncio.Task[None]] = set()
+        """Readings whose callers were cancelled, on their way out."""
 
     async def close(self) -> None:
         """Close the connection and its thread; one that hangs is left behind."""
@@ -93,8 +111,9 @@ class OdbcSource:
 
     async def run(self, name: str, read: Callable[[], T]) -> T:
         """The result of a reading, its wait for the thread included within the limit."""
-        if len(self._left_behind) >= MOST_LEFT_BEHIND:
-            raise RetryLater(SYSTEM, name, f"{MOST_LEFT_BEHIND} earlier readings hang in the driver; is the server up?")
+        hung = len(self._left_behind)
+        if hung >= MOST_LEFT_BEHIND and self._clock() - self._left_at < HUNG_PAUSE_SECONDS * hung:
+            raise RetryLater(SYSTEM, name, f"{hung} earlier readings hang in the driver; is the server up?")
         session, reading = self._session, Reading(name)
         future = session.executor.submit(self._guarded, session, reading, read)
         try:
@@ -103,8 +122,15 @@ class OdbcSource:
             await self._stop(session, reading, future)
             raise RetryLater(SYSTEM, name, f"no answer within {self._query_seconds:g} s; it was cancelled") from None
         except asyncio.CancelledError:
-            if not future.cancel():
-                asyncio.get_running_loop().run_in_executor(None, reading.cancel)
+            task = asyncio.current_task()
+            if future.cancelled() and not (task and task.cancelling()):
+                raise RetryLater(
+                    SYSTEM, name, "an earlier reading hangs in the driver; a new connection is made"
+                ) from None
+            # Nobody waits for it any more: were it to hang, everybody behind it would wait in vain.
+            stopping = asyncio.create_task(self._stop(session, reading, future))
+            self._stopping.add(stopping)
+            stopping.add_done_callback(self._stopping.discard)
             raise
 
     async def _stop(self, session: Session, reading: Reading, future: "Future[T]") -> None:
@@ -118,9 +144,10 @@ class OdbcSource:
             return
         log.warning("The ODBC reading %s does not end; its connection is left behind, a new one is made", reading.name)
         self._left_behind.add(session)
+        self._left_at = self._clock()
         future.add_done_callback(lambda _: self._left_behind.discard(session))
         self._session = Session()
-        # Those that wait behind it are answered by their own limits; it ends by itself when the driver comes back.
+        # Those that wait behind it are told to come again; it ends by itself when the driver comes back.
         session.executor.shutdown(wait=False, cancel_futures=True)
 
     def _guarded(self, session: Session, reading: Reading, read: Callable[[], T]) -> T:
@@ -135,6 +162,8 @@ class OdbcSource:
         except Exception as error:
             if type(error).__module__ != "pyodbc":
                 raise
+            if str(error.args[0] if error.args else "").startswith(DATA_EXCEPTION):
+                raise UnreadableRow(quoted(str(error))) from None
             # A lost server, a lock, a cancelled statement: the next reading connects afresh.
             session.disconnect()
             raise RetryLater(SYSTEM, reading.name, quoted(str(error))) from None

@@ -317,8 +317,9 @@ async def test_shipment_is_read_the_same_before_and_after_posting(
     assert after.Total == created.total
     assert await reader.invoices_of(number) == [after]
     today = datetime.now(ZoneInfo("America/Chicago")).date()
-    for found in (await reader.posted_on(today), await reader.posted_on(today - timedelta(days=2), and_later=True)):
-        assert invoice_no in found
+    assert invoice_no in await reader.posted_on(today, "", 1_000)
+    assert invoice_no not in await reader.posted_on(today, invoice_no, 1_000)
+    assert invoice_no in await reader.posted_after(today - timedelta(days=2), 1_000)
     assert [(head.InvoiceNo, head.SalesOrderNo) for head in await reader.posted_heads(invoice_no)] == [
         (invoice_no, number)
     ]

@@ -1,7 +1,9 @@
 """The ODBC connection on bad days: limits, cancelling, hanging drivers, lost servers."""
 
 import asyncio
+import contextlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -82,8 +84,8 @@ class Cursor:
         """Nothing."""
 
 
-def source_of(driver: Driver, limit: float = LIMIT) -> OdbcSource:
-    return OdbcSource(driver.open, query_seconds=limit, listen_seconds=0.2)
+def source_of(driver: Driver, limit: float = LIMIT, clock: Callable[[], float] = time.monotonic) -> OdbcSource:
+    return OdbcSource(driver.open, query_seconds=limit, listen_seconds=0.2, clock=clock)
 
 
 def reading(source: OdbcSource, *statements: str) -> Callable[[], list[Any]]:
@@ -135,6 +137,22 @@ async def test_a_hung_reading_does_not_block_the_next(monkeypatch: pytest.Monkey
     await source.close()
 
 
+async def test_threads_that_never_come_back_do_not_stop_a_process_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "MOST_LEFT_BEHIND", 1)
+    driver, now = Driver(), [0.0]
+    source = source_of(driver, clock=lambda: now[0])
+    for hung in (1, 2):
+        with pytest.raises(RetryLater, match="no answer"):
+            await source.run("hung", reading(source, "hang"))
+        with pytest.raises(RetryLater, match=f"{hung} earlier readings hang"):
+            await source.run("next", reading(source, "a"))
+        now[0] += session.HUNG_PAUSE_SECONDS * hung
+    assert await source.run("next", reading(source, "a")) == [[("a",)]]
+    driver.came_back.set()
+    await until(lambda: not source._left_behind)
+    await source.close()
+
+
 async def test_who_only_waits_for_the_thread_cancels_nobody_else() -> None:
     driver = Driver()
     source = source_of(driver, limit=DEADLINE)
@@ -152,6 +170,42 @@ async def test_who_only_waits_for_the_thread_cancels_nobody_else() -> None:
     assert await source.run("next", reading(source, "a")) == [[("a",)]]
     assert driver.cancelled == ["sleep"]
     assert "never" not in driver.executed
+    await source.close()
+
+
+async def test_a_reading_that_hangs_after_its_caller_was_cancelled_does_not_block_the_next() -> None:
+    """Nobody waits for it any more, so nobody's limit would ever end it."""
+    driver = Driver()
+    source = source_of(driver)
+    given_up = asyncio.create_task(source.run("given up", reading(source, "hang")))
+    await until(lambda: bool(driver.executed))
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    async with asyncio.timeout(DEADLINE / 2):
+        while True:
+            with contextlib.suppress(RetryLater):
+                assert await source.run("next", reading(source, "a")) == [[("a",)]]
+                break
+    assert driver.connections == 2
+    driver.came_back.set()
+    await until(lambda: not source._left_behind)
+    await source.close()
+
+
+async def test_who_waits_behind_a_reading_that_hangs_is_told_to_come_again() -> None:
+    driver = Driver()
+    source = source_of(driver, limit=DEADLINE)
+    hung = asyncio.create_task(source.run("hung", reading(source, "hang")))
+    await until(lambda: bool(driver.executed))
+    behind = asyncio.create_task(source.run("behind", reading(source, "a")))
+    await asyncio.sleep(0)
+    hung.cancel()
+    with pytest.raises(RetryLater, match="an earlier reading hangs"):
+        await behind
+    assert await source.run("next", reading(source, "a")) == [[("a",)]]
+    driver.came_back.set()
+    await until(lambda: not source._left_behind)
     await source.close()
 
 

@@ -1,9 +1,11 @@
 """Backfill's own rules: a list that moves while it is read, ranges, exact numbers, and who starts only with force."""
 
 import argparse
+import asyncio
 import copy
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -111,8 +113,15 @@ async def run(store: Store, home: BackfillActivities | None = None, **start: Any
     request = BackfillRequest(
         start=BackfillStart(pair="demo", pace=PACE, **start), since=NOW - timedelta(hours=2), now=NOW
     )
-    result: BackfillResult = await ActivityEnvironment().run(home.backfill_orders, request)
+    result: BackfillResult = await environment_at(NOW).run(home.backfill_orders, request)
     return result
+
+
+def environment_at(moment: datetime) -> ActivityEnvironment:
+    """The server hands the activity out at this moment."""
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, started_time=moment)
+    return environment
 
 
 def move_first_to_the_end(store: Store) -> None:
@@ -143,11 +152,58 @@ async def test_the_next_window_begins_before_this_one_ended() -> None:
     assert result.next_since == NOW - timedelta(seconds=1200)
 
 
+@pytest.mark.parametrize("wrong", [timedelta(hours=-3), timedelta(hours=3)])
+async def test_a_wrong_clock_of_this_machine_makes_no_change_too_young_or_too_old(
+    monkeypatch: pytest.MonkeyPatch, wrong: timedelta
+) -> None:
+    class WrongClock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + wrong
+
+    monkeypatch.setattr(module, "datetime", WrongClock)
+    result = await run(Store(order("old", minutes_ago=10), order("young", minutes_ago=1)))
+    assert Intake.taken == ["old"]
+    assert (result.tally.gaps, result.tally.young) == (1, 1)
+
+
+async def test_a_run_of_a_week_tells_its_progress_some_hundred_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server takes 10,000 signals in a run, and each is some events of its history."""
+    clock = [0.0]
+    monkeypatch.setattr(module, "monotonic", lambda: clock[0])
+    told = 0
+
+    class Counting(Temporal):
+        async def signal(self, name: str, *_: Any, **__: Any) -> None:
+            nonlocal told
+            told += 1
+
+    class Slow(Store):
+        """A page takes a minute."""
+
+        async def list_orders(self, since: datetime, page: int = 0) -> OrderPage:
+            clock[0] += 60
+            return OrderPage(items=[{}, {}] if page < 7 * 24 * 60 else [], totalCount=0)
+
+    home = BackfillActivities(PAIR, {}, Slow(), Counting())  # type: ignore[arg-type]
+    monkeypatch.setattr(module._Run, "take", lambda *_: asyncio.sleep(0))
+    await run(Slow(), home)
+    assert 100 < told < 1_000
+
+
+async def test_runs_that_went_on_elsewhere_are_forgotten() -> None:
+    home = BackfillActivities(PAIR, {}, Store(), Temporal())  # type: ignore[arg-type]
+    for number in range(100):
+        home.seen_by(f"run-{number}")["1"] = "version"
+    assert len(home._seen) <= module.RUNS_KEPT
+    assert home.seen_by("run-99") == {"1": "version"}
+
+
 async def test_without_a_memory_it_looks_back_some_days() -> None:
     store = Store()
     home = BackfillActivities(PAIR, {}, store, Temporal())  # type: ignore[arg-type]
     request = BackfillRequest(start=BackfillStart(pair="demo", pace=PACE), since=None, now=NOW)
-    await ActivityEnvironment().run(home.backfill_orders, request)
+    await environment_at(NOW).run(home.backfill_orders, request)
     assert store.asked[0][0] == NOW - timedelta(days=7)
 
 

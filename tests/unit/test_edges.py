@@ -8,15 +8,19 @@ import hmac
 import json
 import os
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
+from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.errors import translate
+from api.app import create_app
 from api.payload import NotJson, parse_payload
 from connectors.clarity.webhooks import BadSignature, decode_secret, sign, verify
 from connectors.errors import AlreadyExists, Ambiguous, Refused, RetryLater, SignedOut, quoted
@@ -106,7 +110,16 @@ def test_orders_that_start_nothing_have_a_reason(pair: Pair) -> None:
         assert "already" in reason_to_ignore(payload, pair)
     payload["data"] |= {"status": "Pending", "createdDate": "2025-12-31T23:00:00-06:00"}
     assert "go-live" in reason_to_ignore(payload, pair)
-    for junk in ({"createdDate": 5}, {"createdDate": "x"}, {"status": ["Shipped"]}):
+    # The last evening before, and the first morning, in the company's zone.
+    for instant, ignored in (("2026-01-01T05:59:00Z", True), ("2026-01-01T06:00:00Z", False)):
+        payload["data"]["createdDate"] = instant
+        assert ("go-live" in reason_to_ignore(payload, pair)) is ignored
+    for junk in (
+        {"createdDate": "0001-01-01T00:00:00+14:00"},
+        {"createdDate": 5},
+        {"createdDate": "x"},
+        {"status": ["Shipped"]},
+    ):
         assert reason_to_ignore({"data": junk}, pair) == ""
 
 
@@ -249,8 +262,29 @@ def test_every_error_of_the_outside_systems_becomes_one_that_temporal_understand
     assert isinstance(slow, ApplicationError)
     assert slow.next_retry_delay is not None
     assert slow.next_retry_delay >= timedelta(seconds=60)
+    away = translate(RPCError("connection refused", RPCStatusCode.UNAVAILABLE, b""), 50)
+    assert isinstance(away, ApplicationError)
+    assert (away.type, away.non_retryable) == (FailureType.UNAVAILABLE, False)
+    ours = translate(RPCError("bad query", RPCStatusCode.INVALID_ARGUMENT, b""), 5)
+    assert isinstance(ours, ApplicationError)
+    assert (ours.type, ours.non_retryable) == (FailureType.INTERNAL_ERROR, True)
     attempts = [translate(KeyError("x"), attempt) for attempt in (1, 4, 5)]
     assert [isinstance(one, ApplicationError) and one.non_retryable for one in attempts] == [False, False, True]
+
+
+async def test_an_error_that_nobody_foresaw_has_the_shape_of_every_error() -> None:
+    app = create_app({}, cast(Client, None))
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise KeyError("maria.gonzales@example.com")
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as caller:
+        answer = await caller.get("/bug")
+    assert answer.status_code == 500
+    assert set(answer.json()) == {"error", "remedy"}
+    assert "maria" not in answer.text
 
 
 def test_bodies_are_quoted_in_one_short_line() -> None:

@@ -1,7 +1,8 @@
 """The poller against a stand-in Sage and Temporal: what is read, whom it tells, what survives trouble."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -9,11 +10,13 @@ from typing import Any, cast
 import pytest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import ActivityEnvironment
 
+from activities import sage_poll
 from activities.alerting import HANDED_AT_ONCE
 from activities.sage_poll import SagePollActivities
 from connectors.sage100.odbc import InvoiceHead, SageReader
-from contracts.messages import Alert, AlertKind, PollCursor
+from contracts.messages import Alert, AlertKind, PollCursor, PollShift
 from mappings.items import ItemFacts
 from mappings.pair import Pace, Pair
 from mappings.shipments import InvoicedLine, SalesOrderStanding, ShipmentInvoice, ShipmentSeen
@@ -35,18 +38,23 @@ class Sage:
     posted: dict[str, ShipmentInvoice] = field(default_factory=dict)
     dates: dict[str, date] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
+    several: set[str] = field(default_factory=set)
+    """Invoices that bill several orders."""
     owners: dict[str, str | None] = field(default_factory=lambda: {OURS: "10042", THEIRS: ""})
     live: bool = True
     created: datetime | None = None
     broken: set[str] = field(default_factory=set)
     lines_read: list[str] = field(default_factory=list)
     days_read: list[date] = field(default_factory=list)
+    pause: asyncio.Event | None = None
+    """Readings of days wait for it."""
 
     async def unposted_invoices(self) -> list[InvoiceHead]:
         return [
             InvoiceHead(
                 InvoiceNo=number,
                 SalesOrderNo=one.SalesOrderNo,
+                several_orders=number in self.several,
                 deleted=number in self.deleted,
                 created=self.created,
             )
@@ -61,29 +69,46 @@ class Sage:
 
     async def posted_invoice(self, number: str) -> list[ShipmentInvoice]:
         self.lines_read.append(number)
+        if number in self.broken:
+            raise ValueError("a quantity that is no number")
         return [self.posted[number]] if number in self.posted else []
 
     async def posted_heads(self, number: str) -> list[InvoiceHead]:
-        return [InvoiceHead(InvoiceNo=number, SalesOrderNo=self.posted[number].SalesOrderNo)]
+        if f"head {number}" in self.broken:
+            raise ValueError("a date that is none")
+        several = number in self.several
+        return [InvoiceHead(InvoiceNo=number, SalesOrderNo=self.posted[number].SalesOrderNo, several_orders=several)]
 
-    async def posted_on(self, day: date, *, and_later: bool = False) -> list[str]:
-        if not and_later:
-            self.days_read.append(day)
-        return [number for number, at in self.dates.items() if at == day or (and_later and at > day)]
+    async def posted_on(self, day: date, after: str, limit: int) -> list[str]:
+        self.days_read.append(day)
+        if self.pause is not None:
+            await self.pause.wait()
+        return sorted(number for number, at in self.dates.items() if at == day and number > after)[:limit]
+
+    async def posted_after(self, day: date, limit: int) -> list[str]:
+        return [number for number, at in self.dates.items() if at > day][:limit]
 
     async def posted_of(self, order: str) -> list[str]:
         return [number for number, one in self.posted.items() if one.SalesOrderNo == order]
 
     async def web_order_id(self, order: str) -> str | None:
+        if f"header {order}" in self.broken:
+            raise ValueError("a date that is none")
         return self.owners.get(order)
 
     async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
+        if "items" in self.broken:
+            raise ArithmeticError("a quantity that is no number")
         return {}
 
     async def standing(self, order: str) -> SalesOrderStanding:
+        if order in self.broken:
+            raise ValueError("an ItemType that nobody knows")
         return SalesOrderStanding(SalesOrderNo=order, live=self.live, live_lines={"000001": Decimal(1)})
 
     async def is_as_created(self, order: str) -> bool:
+        if f"lines {order}" in self.broken:
+            raise ArithmeticError("a quantity that is no number")
         return self.live and not self.unposted and not self.posted
 
 
@@ -96,6 +121,10 @@ class Temporal:
         self.signals: list[tuple[str, Any]] = []
         self.listed: dict[str, str] = {}
         self.refuse: RPCStatusCode | None = None
+        self.pause: asyncio.Event | None = None
+        """Other signals wait for it."""
+        self.refused: set[str] = set()
+        """Orders whose signals fail so; empty: all."""
 
     async def list_workflows(
         self, query: str, page_size: int = 0, limit: int | None = None
@@ -127,9 +156,11 @@ class Temporal:
             self.temporal, self.id = temporal, id_
 
         async def signal(self, name: str, argument: object, **_: object) -> None:
-            if self.temporal.refuse is not None:
+            if self.temporal.refuse is not None and (not self.temporal.refused or self.id in self.temporal.refused):
                 raise RPCError("no", self.temporal.refuse, b"")
-            assert self.id == "order-demo-10042"
+            if self.temporal.pause is not None:
+                await self.temporal.pause.wait()
+            assert self.id.startswith("order-demo-1004")
             self.temporal.signals.append((name, argument))
 
 
@@ -350,3 +381,393 @@ async def test_quick_while_something_is_unposted_in_business_hours(poller: Polle
 
 def test_a_signal_carries_the_invoice_and_where_the_order_stands() -> None:
     assert set(ShipmentSeen.model_fields) == {"invoice", "standing"}
+
+
+# ---- rows that nobody can read --------------------------------------------------------------------------------------
+
+OTHER = "0001043"
+"""Another order of ours."""
+
+
+@pytest.fixture
+def two_orders(poller: Poller) -> Poller:
+    """Both of ours have a posted invoice of today."""
+    poller.sage.owners[OTHER] = "10043"
+    for number, order in (("1", OURS), ("2", OTHER)):
+        poller.sage.posted[number], poller.sage.dates[number] = invoice(number, order, posted=True), poller.now.date()
+    return poller
+
+
+def told_by(signals: list[tuple[str, Any]]) -> set[str]:
+    return {seen.invoice.InvoiceNo for name, seen in signals if name == "shipment"}
+
+
+@pytest.mark.parametrize("broken", [OURS, f"lines {OURS}", f"header {OURS}", "1", "head 1"])
+async def test_one_unreadable_row_anywhere_stops_no_other_order(two_orders: Poller, broken: str) -> None:
+    two_orders.sage.broken = {broken}
+    if broken in (OURS, f"lines {OURS}"):
+        # In the rotation, too.
+        two_orders.temporal.listed = {OURS: "10042", OTHER: "10043"}
+    readable = {"1"} if broken.startswith("lines") else set()
+    assert told_by(await two_orders.poll(3)) == {"2"} | readable
+    assert two_orders.cursor.unreadable >= 1
+
+
+async def test_an_order_that_was_mended_is_told(two_orders: Poller, caplog: pytest.LogCaptureFixture) -> None:
+    two_orders.sage.broken = {OURS}
+    assert told_by(await two_orders.poll(3)) == {"2"}
+    assert sum(record.name == "alerts" for record in caplog.records) == 1
+    two_orders.sage.broken = set()
+    assert told_by(await two_orders.poll()) == {"1"}
+
+
+@pytest.mark.parametrize("posted", [False, True])
+async def test_what_cannot_be_read_is_not_gone(poller: Poller, posted: bool) -> None:
+    poller.sage.unposted["1"] = invoice("1")
+    await poller.poll()
+    if posted:
+        poller.sage.posted["1"] = invoice("1", posted=True)
+        del poller.sage.unposted["1"]
+    poller.sage.broken = {"1"}
+    assert await poller.poll(5) == []
+    assert poller.cursor.unposted == [f"1/{OURS}"]
+    poller.sage.broken = set()
+    assert len(await poller.poll()) == posted
+
+
+async def test_unreadable_stock_of_held_orders_does_not_stop_the_poll(poller: Poller) -> None:
+    poller.sage.broken = {"items"}
+    poller.sage.unposted["1"] = invoice("1")
+    assert told_by(await poller.poll()) == {"1"}
+    assert poller.cursor.polls == 1
+
+
+# ---- failing in the middle ------------------------------------------------------------------------------------------
+
+
+async def test_a_day_counts_as_read_when_its_orders_were_told(two_orders: Poller) -> None:
+    for number in ("1", "2"):
+        two_orders.sage.dates[number] = two_orders.now.date() - timedelta(days=30)
+    two_orders.cursor = PollCursor(polled_on=two_orders.sage.dates["1"].isoformat())
+    before = two_orders.cursor
+    two_orders.temporal.refuse = RPCStatusCode.UNAVAILABLE
+    two_orders.temporal.refused = {"order-demo-10043"}
+    for _ in range(3):
+        with pytest.raises(RPCError):
+            await two_orders.poll(5)
+    assert two_orders.cursor.polled_on == before.polled_on
+    two_orders.temporal.refuse = None
+    await two_orders.poll(2)
+    assert told_by(two_orders.temporal.signals) == {"1", "2"}
+
+
+async def test_a_poll_that_failed_tells_nobody_afterwards(two_orders: Poller) -> None:
+    two_orders.temporal.pause = asyncio.Event()
+    two_orders.temporal.refuse = RPCStatusCode.UNAVAILABLE
+    two_orders.temporal.refused = {"order-demo-10043"}
+    with pytest.raises(RPCError):
+        await two_orders.poll()
+    two_orders.temporal.pause.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert two_orders.temporal.signals == []
+
+
+async def test_an_invoice_without_order_is_not_forgotten_when_the_poll_fails(two_orders: Poller) -> None:
+    two_orders.sage.owners[OURS] = None
+    two_orders.temporal.refuse = RPCStatusCode.UNAVAILABLE
+    with pytest.raises(RPCError):
+        await two_orders.poll()
+    assert two_orders.cursor.unresolved == []
+    two_orders.temporal.refuse = None
+    await two_orders.poll()
+    assert [entry.partition("@")[0] for entry in two_orders.cursor.unresolved] == [f"1/{OURS}"]
+
+
+async def test_the_rotation_waits_for_a_poll_that_succeeds(poller: Poller) -> None:
+    poller.temporal.listed[OURS] = "10042"
+    poller.sage.posted["7"] = invoice("7", posted=True)
+    poller.temporal.refuse = RPCStatusCode.UNAVAILABLE
+    with pytest.raises(RPCError):
+        await poller.poll()
+    poller.temporal.refuse = None
+    assert told_by(await poller.poll()) == {"7"}
+
+
+async def test_one_invoice_of_two_orders_is_done_when_both_were_told(two_orders: Poller) -> None:
+    one, other = invoice("5", OURS, posted=True), invoice("5", OTHER, posted=True)
+    sage = two_orders.sage
+    sage.posted, sage.dates, sage.several = {"5": one}, {"5": two_orders.now.date()}, {"5"}
+
+    async def both(number: str) -> list[ShipmentInvoice]:
+        assert number == "5"
+        return [one, other]
+
+    sage.posted_invoice = both  # type: ignore[method-assign]
+    two_orders.temporal.refuse = RPCStatusCode.RESOURCE_EXHAUSTED
+    two_orders.temporal.refused = {"order-demo-10043"}
+    assert [seen.invoice.SalesOrderNo for _, seen in await two_orders.poll(2)] == [OURS]
+    two_orders.temporal.refuse = None
+    assert [seen.invoice.SalesOrderNo for _, seen in await two_orders.poll(2)] == [OTHER]
+
+
+def shift_of(poller: Poller, **changes: Any) -> tuple[ActivityEnvironment, PollShift]:
+    """An attempt that the server handed out at twelve, for ten minutes; one poll lasts as long as the shift."""
+    environment = ActivityEnvironment()
+    began = datetime(2026, 11, 23, 18, tzinfo=UTC)
+    environment.info = replace(environment.info, started_time=began, **changes)
+    pace = PACE.model_copy(update={"poll_interval": 0.01, "quiet_interval": 0.01})
+    return environment, PollShift(pair="demo", cursor=None, until=began + timedelta(minutes=10), pace=pace)
+
+
+async def test_with_temporal_down_the_shift_goes_on_from_the_same_cursor(poller: Poller) -> None:
+    environment, shift = shift_of(poller)
+    poller.sage.unposted["1"] = invoice("1")
+    poller.temporal.refuse = RPCStatusCode.UNAVAILABLE
+    beats: list[PollCursor] = []
+
+    def on_heartbeat(cursor: PollCursor) -> None:
+        beats.append(cursor)
+        if len(beats) > 8:
+            poller.temporal.refuse = None
+        if poller.temporal.signals:
+            environment.cancel()
+
+    environment.on_heartbeat = on_heartbeat
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(environment.run(poller.polls.poll, shift), 20)
+    assert {beat.polls for beat in beats[:8]} == {0}
+    assert beats[-1].unposted == [f"1/{OURS}"]
+    assert len(poller.temporal.signals) == 1
+
+
+async def test_a_poll_that_takes_longer_than_the_heartbeats_time_out_gives_signs_of_life(poller: Poller) -> None:
+    environment, shift = shift_of(poller)
+    shift = shift.model_copy(update={"pace": shift.pace.model_copy(update={"poll_heartbeat_timeout": 0.06})})
+    poller.sage.pause = asyncio.Event()
+    beats: list[PollCursor] = []
+
+    def on_heartbeat(cursor: PollCursor) -> None:
+        beats.append(cursor)
+        if len(beats) > 5:
+            environment.cancel()
+
+    environment.on_heartbeat = on_heartbeat
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(environment.run(poller.polls.poll, shift), 20)
+    assert [beat.polls for beat in beats] == [0] * len(beats)
+
+
+@pytest.mark.parametrize("wrong", [timedelta(days=-400), timedelta(days=400)])
+async def test_a_shift_ends_by_the_servers_clock(
+    poller: Poller, monkeypatch: pytest.MonkeyPatch, wrong: timedelta
+) -> None:
+    """This machine's clock is more than a year off; the shift has ten minutes left, then none."""
+
+    class WrongClock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + wrong
+
+    monkeypatch.setattr(sage_poll, "datetime", WrongClock)
+    environment, shift = shift_of(poller)
+
+    def on_heartbeat(cursor: PollCursor) -> None:
+        if cursor.polls >= 3:
+            environment.cancel()
+
+    environment.on_heartbeat = on_heartbeat
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(environment.run(poller.polls.poll, shift), 20)
+    environment, _ = shift_of(poller)
+    over = shift.model_copy(update={"until": environment.info.started_time})
+    cursor = await asyncio.wait_for(environment.run(poller.polls.poll, over), 20)
+    assert cursor.polls == 1
+
+
+async def test_lost_heartbeat_details_cost_a_look_back_and_no_shipment(poller: Poller) -> None:
+    before = poller.cursor = (await poller.polls.poll_once(poller.cursor, PACE)).model_copy(update={"unposted": []})
+    poller.sage.unposted["1"] = invoice("1", status="N")
+    await poller.poll()
+    poller.forget()
+    poller.cursor = before
+    poller.sage.posted["1"], poller.sage.dates["1"] = invoice("1", posted=True), poller.now.date() - timedelta(days=2)
+    del poller.sage.unposted["1"]
+    assert told_by(await poller.poll(10)) == {"1"}
+
+
+async def test_two_polls_at_once_in_one_process_take_turns(poller: Poller) -> None:
+    """The server gave up an attempt whose heartbeats it missed, and its worker has both."""
+    old = poller.now.date() - timedelta(days=3)
+    poller.sage.posted["1"], poller.sage.dates["1"] = invoice("1", posted=True), old
+    poller.sage.pause = asyncio.Event()
+    polls = [asyncio.create_task(poller.polls.poll_once(PollCursor(), PACE)) for _ in range(6)]
+    await asyncio.sleep(0)
+    poller.sage.pause.set()
+    await asyncio.gather(*polls)
+    assert told_by(poller.temporal.signals) == {"1"}
+    assert len(poller.temporal.signals) == 1
+    read = [day for day in poller.sage.days_read if day != poller.now.date()]
+    assert sorted(set(read)) == [poller.now.date() - timedelta(days=days) for days in (7, 6, 5, 4, 3, 2)]
+
+
+async def test_two_processes_at_once_repeat_and_lose_nothing(poller: Poller, pair: Pair) -> None:
+    poller.sage.unposted["1"] = invoice("1")
+    other = SagePollActivities(pair, cast(SageReader, poller.sage), cast(Client, poller.temporal), lambda: poller.now)
+    both = await asyncio.gather(other.poll_once(PollCursor(), PACE), poller.polls.poll_once(PollCursor(), PACE))
+    assert [cursor.unposted for cursor in both] == [[f"1/{OURS}"]] * 2
+    assert told_by(poller.temporal.signals) == {"1"}
+
+
+# ---- clocks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("created", "now", "minutes"),
+    [
+        ("2026-03-08T01:30:00", "2026-03-08T03:30:00-05:00", 60),
+        ("2026-11-01T00:30:00", "2026-11-01T01:30:00-06:00", 120),
+        # Sage does not say which of the two it was: the younger.
+        ("2026-11-01T01:30:00", "2026-11-01T01:40:00-06:00", 10),
+        ("2026-11-01T01:30:00", "2026-11-01T01:40:00-05:00", 0),
+        ("2026-03-08T02:30:00", "2026-03-08T03:30:00-05:00", 60),
+    ],
+    ids=["spring", "autumn", "the hour that comes twice", "its first time", "the hour that there is not"],
+)
+async def test_an_age_across_a_clock_change_is_the_time_that_passed(
+    poller: Poller, created: str, now: str, minutes: int
+) -> None:
+    poller.now = datetime.fromisoformat(now).astimezone(poller.pair.company.zone)
+    head = InvoiceHead(InvoiceNo="1", SalesOrderNo=OURS, created=datetime.fromisoformat(created))
+    assert poller.polls._age(head) == pytest.approx(minutes * 60)
+
+
+@pytest.mark.parametrize("hours", [-6, 6], ids=["behind", "ahead"])
+async def test_sages_clock_does_not_shorten_the_wait_for_tracking(poller: Poller, hours: int) -> None:
+    quick = PACE.model_copy(update={"settle_time": 0.0})
+    poller.cursor = await poller.polls.poll_once(poller.cursor, quick)
+    poller.sage.unposted["1"] = invoice("1", status="L")
+    poller.sage.created = (poller.now + timedelta(hours=hours)).replace(tzinfo=None)
+    for _ in range(2):
+        poller.cursor = await poller.polls.poll_once(poller.cursor, quick)
+    assert poller.temporal.signals == []
+
+
+async def test_a_cursor_from_the_future_counts_as_none(pair: Pair) -> None:
+    polling = pair.polling.model_copy(update={"cold_start_days": 20})
+    poller = Poller(pair.model_copy(update={"polling": polling}))
+    poller.cursor = PollCursor(polled_on="2031-05-01")
+    await poller.poll(30)
+    assert min(poller.sage.days_read) == poller.now.date() - timedelta(days=20)
+    assert poller.cursor.polled_on == poller.now.date().isoformat()
+
+
+@pytest.mark.parametrize("days", [-900, 900])
+async def test_after_a_clock_jump_and_back_everything_is_found_as_soon(poller: Poller, days: int) -> None:
+    async def polls(times: int) -> set[str]:
+        told: set[str] = set()
+        for _ in range(times):
+            poller.polls._memory.next_day = 0
+            told |= told_by(await poller.poll())
+        return told
+
+    await polls(12)
+    right = poller.now
+    poller.now = right + timedelta(days=days)
+    await polls(12)
+    poller.now = right
+    poller.sage.posted["1"], poller.sage.dates["1"] = invoice("1", posted=True), right.date()
+    assert await polls(1) == {"1"}
+    assert poller.cursor.polled_on <= right.date().isoformat()
+    # Backwards, it reads the days in between once more: safe, and one poll each.
+    await polls(10 if days > 0 else 920)
+    earlier = right.date() - timedelta(days=3)
+    poller.sage.posted["2"], poller.sage.dates["2"] = invoice("2", posted=True), earlier
+    assert await polls(20) == {"2"}
+    assert poller.cursor.polled_on == right.date().isoformat()
+
+
+async def test_a_date_is_the_companys_whatever_zone_the_machine_is_in(poller: Poller) -> None:
+    """It is Tuesday in Chicago and Wednesday in UTC: what is dated Tuesday is of today."""
+    poller.now = datetime(2026, 11, 25, 4, 30, tzinfo=UTC).astimezone(poller.pair.company.zone)
+    poller.sage.posted["1"], poller.sage.dates["1"] = invoice("1", posted=True), date(2026, 11, 24)
+    assert told_by(await poller.poll()) == {"1"}
+
+
+# ---- late, many, not ours -------------------------------------------------------------------------------------------
+
+
+async def test_a_row_that_becomes_visible_late_is_found_by_the_next_round(poller: Poller) -> None:
+    await poller.poll(9)
+    assert poller.cursor.polled_on == poller.now.date().isoformat()
+    poller.sage.posted["1"], poller.sage.dates["1"] = invoice("1", posted=True), poller.now.date() - timedelta(days=6)
+    told: set[str] = set()
+    for _ in range(8):
+        poller.polls._memory.next_day = 0
+        told |= told_by(await poller.poll())
+    assert told == {"1"}
+
+
+async def test_a_burst_is_looked_into_bit_by_bit_and_completely(
+    poller: Poller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sage_poll, "NEW_PER_POLL", 20)
+    monkeypatch.setattr(sage_poll, "NUMBERS_AT_ONCE", 7)
+    monkeypatch.setattr(sage_poll, "OWNERS_KEPT", 30)
+    day = poller.now.date() - timedelta(days=4)
+    for number in range(100):
+        name = f"{number:07d}"
+        poller.sage.posted[name] = invoice(name, OURS if number % 10 == 0 else THEIRS, posted=True)
+        poller.sage.dates[name] = day
+    for _ in range(15):
+        before = len(set(poller.sage.lines_read))
+        await poller.poll()
+        assert len(set(poller.sage.lines_read)) - before <= 20
+    assert told_by(poller.temporal.signals) == {f"{number:07d}" for number in range(0, 100, 10)}
+    assert poller.cursor.polled_on == poller.now.date().isoformat()
+
+
+async def test_other_peoples_consolidated_invoices_do_not_starve_ours(
+    poller: Poller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sage_poll, "NEW_PER_POLL", 5)
+    for number in range(12):
+        name = f"{number:07d}"
+        poller.sage.posted[name] = invoice(name, OURS if number == 11 else THEIRS, posted=True)
+        poller.sage.dates[name] = poller.now.date()
+    poller.sage.several = set(poller.sage.posted) - {"0000011"}
+    assert told_by(await poller.poll(4)) == {"0000011"}
+    assert poller.cursor.not_ours == 11
+
+
+async def test_shipments_that_are_not_ours_are_ignored_and_counted_once(poller: Poller) -> None:
+    for number in range(3):
+        poller.sage.posted[str(number)] = invoice(str(number), THEIRS, posted=True)
+        poller.sage.dates[str(number)] = poller.now.date()
+    assert await poller.poll(5) == []
+    assert poller.cursor.not_ours == 3
+
+
+async def test_weeks_of_downtime_are_caught_up_day_by_day(poller: Poller) -> None:
+    began = poller.now.date() - timedelta(days=60)
+    poller.cursor = PollCursor(polled_on=began.isoformat())
+    for days in range(0, 60, 5):
+        number = f"{days:07d}"
+        poller.sage.posted[number], poller.sage.dates[number] = invoice(number, posted=True), began + timedelta(days)
+    for _ in range(60):
+        before = len(poller.sage.days_read)
+        await poller.poll()
+        # Today, and one earlier day: once, and once more where there was something.
+        assert len(poller.sage.days_read) - before <= 3
+    await poller.poll(2)
+    assert told_by(poller.temporal.signals) == set(poller.sage.posted)
+    assert poller.cursor.polled_on == poller.now.date().isoformat()
+
+
+async def test_a_closed_workflow_is_recorded_and_asked_once(poller: Poller) -> None:
+    poller.sage.posted["1"], poller.sage.dates["1"] = invoice("1", posted=True), poller.now.date()
+    poller.temporal.refuse = RPCStatusCode.NOT_FOUND
+    await poller.poll(4)
+    assert poller.cursor.not_found == 1
+    poller.temporal.refuse = None
+    assert await poller.poll(2) == []

@@ -1,6 +1,8 @@
 """What the watch makes of a listing: each ended order once, none that was started again, each failing workflow once."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,10 +11,12 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
+from activities import watch as module
 from activities.watch import WatchActivities
-from contracts.alerts import WatchCursor
+from contracts.alerts import WatchCursor, WatchShift
 from contracts.messages import AlertKind
 from mappings.pair import Pace
+from workflows.alert_texts import add_to, query_of
 
 
 class Temporal:
@@ -21,6 +25,7 @@ class Temporal:
     def __init__(self) -> None:
         self.ended: list[Any] = []
         self.failing: list[Any] = []
+        self.flows: list[Any] = []
         self.latest: dict[str, Any] = {}
         self.raised: list[Any] = []
         self.queries: list[str] = []
@@ -28,6 +33,8 @@ class Temporal:
     def list_workflows(self, query: str) -> AsyncIterator[Any]:
         self.queries.append(query)
         found = self.failing if "TemporalReportedProblems" in query else self.ended
+        if "SagePollWorkflow" in query:
+            found = self.flows
 
         async def answer() -> AsyncIterator[Any]:
             for run in found:
@@ -62,9 +69,12 @@ def temporal() -> Temporal:
     return Temporal()
 
 
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
 async def look(temporal: Temporal, cursor: WatchCursor | None = None) -> WatchCursor:
     watch = WatchActivities(cast(Client, temporal))
-    return await ActivityEnvironment().run(watch.look, "demo", cursor or WatchCursor(), Pace())
+    return await ActivityEnvironment().run(watch.look, "demo", cursor or WatchCursor(), Pace(), NOON)
 
 
 async def test_a_terminated_order_is_told_once_with_its_restart(temporal: Temporal) -> None:
@@ -107,5 +117,48 @@ async def test_without_a_cursor_it_looks_a_week_back_and_then_two_minutes(tempor
     cursor = await look(temporal)
     assert cursor.closed_since is not None
     await look(temporal, cursor)
-    week, minutes = (query.split("CloseTime > ")[1] for query in temporal.queries if "CloseTime" in query)
+    week, minutes = (query.split("CloseTime > ")[1] for query in temporal.queries if "OrderFulfillment" in query)
     assert week < minutes
+
+
+async def test_a_poller_that_fails_shift_after_shift_is_told_once_a_day(temporal: Temporal) -> None:
+    cursor = None
+    for number in range(3):
+        shift = run("x", f"run-{number:08d}", WorkflowExecutionStatus.FAILED)
+        shift.id, shift.workflow_type = f"sage-poll-demo-{number}", "SagePollWorkflow"
+        temporal.flows = [shift]
+        cursor = await look(temporal, cursor)
+        cursor = await look(temporal, cursor)
+    assert len(temporal.raised) == 3
+    assert len({alert.key for alert in temporal.raised}) == 1, "AlertWorkflow tells the same alert once"
+    assert temporal.raised[0].kind is AlertKind.FLOW_FAILED
+    assert "WorkflowType IN ('SagePollWorkflow'" in query_of("demo", add_to([], temporal.raised[0])[0])
+
+
+async def test_a_watch_looks_by_the_servers_clock_and_ends_by_it(temporal: Temporal) -> None:
+    """The server says that it is noon; whatever year this machine is in."""
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, started_time=NOON)
+    watch = WatchActivities(cast(Client, temporal))
+    shift = WatchShift(pair="demo", cursor=None, until=NOON, pace=Pace())
+    cursor = await environment.run(watch.watch, shift)
+    assert cursor.closed_since is not None
+    assert NOON <= cursor.closed_since < NOON + timedelta(minutes=5)
+    assert "CloseTime > '2026-11-16T11:58" in temporal.queries[0]
+
+
+async def test_after_a_bad_deployment_no_workflow_is_told_again_with_each_look(
+    temporal: Temporal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOLD_KEPT", 5)
+    temporal.failing = [run(str(number), f"run-{number:08d}", RUNNING) for number in range(12)]
+    cursor = await look(temporal)
+    for _ in range(3):
+        temporal.failing.reverse()
+        cursor = await look(temporal, cursor)
+    assert len(temporal.raised) == len({alert.key for alert in temporal.raised}) == 5
+    # When those are mended, the others are told.
+    told = {alert.workflow_id for alert in temporal.raised}
+    temporal.failing = [one for one in temporal.failing if one.id not in told]
+    await look(temporal, cursor)
+    assert len({alert.workflow_id for alert in temporal.raised}) == 10

@@ -9,12 +9,14 @@ import pytest
 import pytest_asyncio
 from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.alerting import signal_alert
-from contracts import queues
+from contracts import queues, retry
 from contracts.alerts import AlertStart, Deliver, Delivered, Message, Target, Targets, TargetsWanted
+from contracts.failures import FailureType
 from contracts.messages import Alert, AlertKind, AlertSeverity
 from mappings.pair import Pace
 from mappings.problems import HoldReason
@@ -35,9 +37,12 @@ class Post:
         self.arrived: dict[str, list[Message]] = {}
         self.broken: set[str] = set()
         self.attempts: list[str] = []
+        self.unreadable = False
 
     @activity.defn
     async def alert_targets(self, wanted: TargetsWanted) -> Targets:
+        if self.unreadable:
+            raise ApplicationError("the file of targets cannot be read", type=FailureType.UNAVAILABLE)
         return Targets(targets=self.targets)
 
     @activity.defn
@@ -192,6 +197,37 @@ async def test_nothing_is_lost_or_told_twice_over_many_runs(
 def count_of(title: str) -> int:
     """`[demo] 17 orders are held …`"""
     return int(title.split()[1])
+
+
+async def test_while_targets_cannot_be_read_alerts_are_kept_and_runs_stay_short(
+    env: WorkflowEnvironment, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server takes a limited number of signals in a run: waiting for a file must not use them up."""
+    monkeypatch.setattr("workflows.alerts.SIGNALS_PER_RUN", 10)
+    monkeypatch.setattr(retry, "ALERT_DELIVERY_WITH_WAIT", timedelta(seconds=2))
+    post.unreadable = True
+    handle = await raise_all(env, *(hold(number) for number in range(12)))
+    first = (await handle.describe()).run_id
+    await env.fast_forward(handle, timedelta(seconds=45))
+    latest = env.client.get_workflow_handle("alerts-demo")
+    runs: set[str] = set()
+
+    async def next_run() -> bool:
+        runs.add((await latest.describe()).run_id)
+        return len(runs | {first}) > 1
+
+    for _ in range(100):
+        if await next_run():
+            break
+        await asyncio.sleep(0.05)
+    assert await next_run(), "still the first run"
+    assert post.titles() == []
+    assert (await state_of(latest)).alerts == 12
+    post.unreadable = False
+    await raise_all(env, hold(99))
+    await env.fast_forward(latest, timedelta(minutes=2))
+    await until("all are told", lambda: sum(count_of(title) for title in post.titles()) >= 13)
+    assert sum(count_of(title) for title in post.titles()) == 13
 
 
 async def test_messages_go_to_the_targets_of_their_severity(env: WorkflowEnvironment, post: Post) -> None:

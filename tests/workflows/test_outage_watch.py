@@ -11,6 +11,7 @@ import pytest_asyncio
 from temporalio import activity
 from temporalio.client import WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -40,6 +41,8 @@ class Watch:
     @activity.defn
     async def count_waiting_orders(self, request: WaitingOrders) -> int:
         assert request.pair == "demo"
+        if self.waiting < 0:
+            raise ApplicationError("visibility is down")
         return self.waiting
 
     async def start(self, **more: Any) -> WorkflowHandle[Any, float]:
@@ -98,6 +101,30 @@ async def test_one_alert_reminders_and_one_all_clear_with_the_length(watch: Watc
     await handle.result()
     assert watch.kinds == [AlertKind.OUTAGE, AlertKind.OUTAGE_REMINDER, AlertKind.ALL_CLEAR]
     assert watch.alerts[-1].text.startswith("It was out for 1 h 1")
+
+
+async def test_the_alerts_of_one_outage_are_no_repeats_of_those_of_another(
+    watch: Watch, env: WorkflowEnvironment
+) -> None:
+    """Two outages may last equally long: the second all-clear is news."""
+    for _ in range(2):
+        handle = await watch.start()
+        await env.fast_forward(handle, timedelta(seconds=610))
+        await watch.until(lambda: watch.kinds[-1:] == [AlertKind.OUTAGE])
+        await handle.signal("recovered")
+        await handle.result()
+    clear = [alert for alert in watch.alerts if alert.kind is AlertKind.ALL_CLEAR]
+    assert len({alert.model_copy(update={"text": "It was out for 12 min 3 s."}).key for alert in clear}) == 2
+
+
+async def test_an_outage_is_told_though_nobody_can_count_the_orders(watch: Watch, env: WorkflowEnvironment) -> None:
+    watch.waiting = -1
+    handle = await watch.start()
+    await env.fast_forward(handle, timedelta(minutes=15))
+    await watch.until(lambda: watch.kinds == [AlertKind.OUTAGE])
+    assert "An unknown number of orders wait" in watch.alerts[0].text
+    await handle.signal("recovered")
+    await handle.result()
 
 
 async def test_a_recovery_that_comes_before_the_watch_runs_counts(watch: Watch) -> None:

@@ -2,13 +2,15 @@
 
 In: what became of each activity, the pair's maintenance windows. Out: a worker that runs, or not. Three results in a
 row that say "unavailable", or a window, close the gate: the worker is shut down gracefully, so that the backlog stays
-on the server in its order. Nothing is called within a window; otherwise a probe of one cheap call is made every
+on the server in its order; what failed in an outage is back in that order within two probe intervals, however often it
+failed before. Nothing is called within a window; otherwise a probe of one cheap call is made every
 `pace.probe_interval` until the system answers. An outage starts `OutageWatchWorkflow`, and the system's return ends it.
 """
 
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,6 +38,9 @@ WINDOW_CHECK_SECONDS: Final = 1.0
 CALM_PROBES: Final = 2
 """An outage is over when an activity gets an answer, or nothing fails for so many probe intervals."""
 RPC_LIMIT: Final = timedelta(seconds=5)
+BACK_IN_QUEUE: Final = (2 / 3, 2.0)
+"""Probe intervals until a step that failed in an outage waits in the queue again: 10 to 30 s with 15. Its own backoff
+would grow to minutes, and what is at the head of the queue, the expedited orders, fails first and most often."""
 
 
 @dataclass
@@ -67,6 +72,11 @@ class Gate:
         if self.in_a_row >= UNAVAILABLE_IN_A_ROW and not self.closed.is_set():
             self.close("outage")
 
+    @property
+    def is_outage(self) -> bool:
+        """Whether a failure now is part of an outage: it is closed, or nothing was answered since it opened again."""
+        return self.closed.is_set() or (self.transitions["open"] > 0 and not self.answered_since_open)
+
     def close(self, cause: str) -> None:
         """Stop polling; `cause` is outage, maintenance or start."""
         self.transitions[cause] += 1
@@ -87,29 +97,52 @@ class Gate:
 
 
 class GateWatch(Interceptor):
-    """Worker interceptor: tells the gate what became of each activity."""
+    """Worker interceptor: tells the gate what became of each activity; what fails in an outage comes back soon."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, probe_interval: float) -> None:
         self._gate = gate
+        self._probe_interval = probe_interval
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         """See base class; the parameter's name is Temporal's."""
-        return _Watching(super().intercept_activity(next), self._gate)
+        return _Watching(super().intercept_activity(next), self._gate, self._probe_interval)
 
 
 class _Watching(ActivityInboundInterceptor):
-    def __init__(self, next: ActivityInboundInterceptor, gate: Gate) -> None:  # noqa: A002
+    def __init__(self, next: ActivityInboundInterceptor, gate: Gate, probe_interval: float) -> None:  # noqa: A002
         super().__init__(next)
         self._gate = gate
+        self._probe_interval = probe_interval
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
         try:
             result = await self.next.execute_activity(input)
         except Exception as error:
             self._gate.result(error)
-            raise
+            if not self._gate.is_outage:
+                raise
+            raise back_in_queue(error, self._probe_interval) from error.__cause__
         self._gate.result(None)
         return result
+
+
+def back_in_queue(error: Exception, probe_interval: float) -> Exception:
+    """The error with a short wait until the next attempt, when it says "unavailable".
+
+    A 503's Retry-After is a guess at the end of the outage; the probes know it. A 429's is kept: it is no outage.
+    """
+    cause = error.__cause__
+    if not isinstance(error, ApplicationError) or cause is None or not is_outage(cause):
+        return error
+    least, most = BACK_IN_QUEUE
+    wait = probe_interval * random.uniform(least, most)  # noqa: S311 - nothing secret
+    return ApplicationError(
+        error.message,
+        *error.details,
+        type=error.type,
+        next_retry_delay=timedelta(seconds=wait),
+        category=error.category,
+    )
 
 
 class GatedQueue:
@@ -139,6 +172,8 @@ class GatedQueue:
         """Since when the system is out, as far as this process knows."""
         self.recovery_owed = True
         """A watch may run, also one of a process that was killed: it hears when the system is back."""
+        self.outage_told = False
+        """The watch knows that this system is out, even when it runs for another way into the same one."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`. Looks first whether the system answers: a restart in an outage must not hammer."""
@@ -155,7 +190,7 @@ class GatedQueue:
 
     async def _poll(self, stop: asyncio.Event) -> None:
         """Run a worker until the gate closes; raises when the worker fails for good."""
-        worker = self.make([GateWatch(self.gate)])
+        worker = self.make([GateWatch(self.gate, self.pair.pace.probe_interval)])
         running = asyncio.create_task(worker.run())
         try:
             while not (stop.is_set() or self.gate.closed.is_set() or self._in_window() or running.done()):
@@ -211,7 +246,7 @@ class GatedQueue:
         return True
 
     async def _watch_outage(self) -> None:
-        """Start the watch, or leave the one that runs."""
+        """Start the watch, or leave the one that runs; it is told once that this system is out, too."""
         start = OutageStart(
             pair=self.pair.name,
             system=self.system,
@@ -219,28 +254,32 @@ class GatedQueue:
             why=self.gate.why,
             pace=self.pair.pace,
         )
+        tell: dict[str, Any] = {} if self.outage_told else {"start_signal": "out", "start_signal_args": [self.system]}
         with self._temporal_may_be_down():
             await self.client.start_workflow(
                 "OutageWatchWorkflow",
                 start,
-                id=ids.outage_workflow_id(self.pair.name, self.system),
+                id=ids.outage_workflow_id(self.pair.name, self.system.watched_as),
                 task_queue=queues.ORDERS,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, self.pair.name)]),
-                static_summary=f"Outage of {self.name}",
+                static_summary=f"Outage of {self.system.watched_as.value} of pair {self.pair.name}",
                 rpc_timeout=RPC_LIMIT,
+                **tell,
             )
+            self.outage_told = True
 
     async def _tell_recovered(self) -> None:
-        """End the watch, if one runs."""
+        """Tell the watch, if one runs; it ends with the last system that it watches."""
         with self._temporal_may_be_down():
             try:
-                handle = self.client.get_workflow_handle(ids.outage_workflow_id(self.pair.name, self.system))
-                await handle.signal("recovered", rpc_timeout=RPC_LIMIT)
+                watch = ids.outage_workflow_id(self.pair.name, self.system.watched_as)
+                handle = self.client.get_workflow_handle(watch)
+                await handle.signal("recovered", self.system, rpc_timeout=RPC_LIMIT)
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
-            self.recovery_owed, self.out_since = False, None
+            self.recovery_owed, self.outage_told, self.out_since = False, False, None
 
     @contextlib.contextmanager
     def _temporal_may_be_down(self) -> Any:

@@ -1,6 +1,6 @@
 """When the gate of a pair and system closes and opens, and what maintenance windows cover."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from pydantic import ValidationError
@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 from activities.errors import translate
 from connectors.errors import Ambiguous, NotFound, RecordInUse, Refused, RetryLater, SignedOut, TooManyRequests
 from mappings.maintenance import MaintenanceWindow, in_maintenance
-from workers.gate import Gate
+from workers.gate import Gate, back_in_queue
 
 DOWN = RetryLater("Sage gateway", "POST x", "503 busy")
 LOST = Ambiguous("Sage gateway", "POST x", "no complete answer")
@@ -98,3 +98,35 @@ def test_windows_cover_hours_of_their_days_and_may_cross_midnight() -> None:
     for wrong in ({"start": "25:00", "end": "01:00"}, {"start": "01:00", "end": "01:00"}, {"start": "1", "end": "2"}):
         with pytest.raises(ValidationError):
             MaintenanceWindow.model_validate(wrong)
+
+
+def test_what_fails_in_an_outage_is_back_in_the_queue_within_two_probe_intervals() -> None:
+    """Whatever its own backoff has grown to, and whatever a 503 guessed; a 429's Retry-After is kept."""
+    for cause in (DOWN, LOST, RetryLater("Sage gateway", "POST x", "503", timedelta(hours=1))):
+        error = translate(cause, 9)
+        assert isinstance(error, ApplicationError)
+        error.__cause__ = cause
+        again = back_in_queue(error, 15)
+        assert isinstance(again, ApplicationError)
+        assert again.next_retry_delay is not None
+        assert timedelta(seconds=10) <= again.next_retry_delay <= timedelta(seconds=30)
+        assert (again.type, again.message, again.category) == (error.type, error.message, error.category)
+    patient = TooManyRequests("Clarity", "x", "429", timedelta(hours=1))
+    told = translate(patient, 1)
+    assert isinstance(told, ApplicationError)
+    told.__cause__ = patient
+    assert back_in_queue(told, 15) is told
+    bug = KeyError("a bug")
+    assert back_in_queue(bug, 15) is bug
+
+
+def test_a_failure_is_part_of_an_outage_until_something_is_answered() -> None:
+    gate = after(DOWN, DOWN)
+    seen = [gate.is_outage]  # A step that fails alone keeps its own growing backoff.
+    gate.result(DOWN)
+    seen.append(gate.is_outage)
+    gate.open()
+    seen.append(gate.is_outage)  # Only the probe got an answer.
+    gate.result(None)
+    seen.append(gate.is_outage)
+    assert seen == [False, True, True, False]

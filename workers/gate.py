@@ -20,13 +20,14 @@ from typing import Any, Final
 
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor, Worker
 
 from connectors.errors import ConnectorError, is_outage
 from contracts import ids, queues
 from contracts import search_attributes as attributes
+from contracts.failures import FailureType
 from contracts.outages import OutageStart, OutsideSystem
 from mappings.maintenance import MaintenanceWindow, in_maintenance
 from mappings.pair import Pair
@@ -37,6 +38,7 @@ UNAVAILABLE_IN_A_ROW: Final = 3
 WINDOW_CHECK_SECONDS: Final = 1.0
 CALM_PROBES: Final = 2
 """An outage is over when an activity gets an answer, or nothing fails for so many probe intervals."""
+NOT_CALLED: Final = "not called, as it does not answer"
 RPC_LIMIT: Final = timedelta(seconds=5)
 BACK_IN_QUEUE: Final = (2 / 3, 2.0)
 """Probe intervals until a step that failed in an outage waits in the queue again: 10 to 30 s with 15. Its own backoff
@@ -97,7 +99,10 @@ class Gate:
 
 
 class GateWatch(Interceptor):
-    """Worker interceptor: tells the gate what became of each activity; what fails in an outage comes back soon."""
+    """Worker interceptor: tells the gate what became of each activity, and lets none begin once it is closed.
+
+    What fails in an outage, or was already fetched when the gate closed, comes back soon.
+    """
 
     def __init__(self, gate: Gate, probe_interval: float) -> None:
         self._gate = gate
@@ -115,34 +120,47 @@ class _Watching(ActivityInboundInterceptor):
         self._probe_interval = probe_interval
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        if self._gate.closed.is_set():
+            # A freed slot takes the next step before the worker has stopped.
+            raise ApplicationError(
+                f"{NOT_CALLED}: {self._gate.why}",
+                type=FailureType.UNAVAILABLE,
+                next_retry_delay=wait_in_outage(self._probe_interval),
+                category=ApplicationErrorCategory.BENIGN,
+            )
         try:
             result = await self.next.execute_activity(input)
         except Exception as error:
             self._gate.result(error)
-            if not self._gate.is_outage:
-                raise
-            raise back_in_queue(error, self._probe_interval) from error.__cause__
+            raise back_in_queue(error, self._probe_interval, in_outage=self._gate.is_outage) from error.__cause__
         self._gate.result(None)
         return result
 
 
-def back_in_queue(error: Exception, probe_interval: float) -> Exception:
+def back_in_queue(error: Exception, probe_interval: float, *, in_outage: bool) -> Exception:
     """The error with a short wait until the next attempt, when it says "unavailable".
 
-    A 503's Retry-After is a guess at the end of the outage; the probes know it. A 429's is kept: it is no outage.
+    A 503's Retry-After is a guess at the end of an outage, and the probes know that end: a longer one is not waited
+    for. A 429's is kept: it is no outage. What fails alone keeps its own growing backoff.
     """
     cause = error.__cause__
     if not isinstance(error, ApplicationError) or cause is None or not is_outage(cause):
         return error
-    least, most = BACK_IN_QUEUE
-    wait = probe_interval * random.uniform(least, most)  # noqa: S311 - nothing secret
+    told = error.next_retry_delay
+    if not in_outage and (told is None or told <= timedelta(seconds=probe_interval * BACK_IN_QUEUE[1])):
+        return error
     return ApplicationError(
         error.message,
         *error.details,
         type=error.type,
-        next_retry_delay=timedelta(seconds=wait),
+        next_retry_delay=wait_in_outage(probe_interval),
         category=error.category,
     )
+
+
+def wait_in_outage(probe_interval: float) -> timedelta:
+    """Until a step is in the queue again."""
+    return timedelta(seconds=probe_interval * random.uniform(*BACK_IN_QUEUE))  # noqa: S311 - nothing secret
 
 
 class GatedQueue:

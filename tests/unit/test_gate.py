@@ -106,7 +106,7 @@ def test_what_fails_in_an_outage_is_back_in_the_queue_within_two_probe_intervals
         error = translate(cause, 9)
         assert isinstance(error, ApplicationError)
         error.__cause__ = cause
-        again = back_in_queue(error, 15)
+        again = back_in_queue(error, 15, in_outage=True)
         assert isinstance(again, ApplicationError)
         assert again.next_retry_delay is not None
         assert timedelta(seconds=10) <= again.next_retry_delay <= timedelta(seconds=30)
@@ -115,9 +115,17 @@ def test_what_fails_in_an_outage_is_back_in_the_queue_within_two_probe_intervals
     told = translate(patient, 1)
     assert isinstance(told, ApplicationError)
     told.__cause__ = patient
-    assert back_in_queue(told, 15) is told
+    assert back_in_queue(told, 15, in_outage=True) is told
     bug = KeyError("a bug")
-    assert back_in_queue(bug, 15) is bug
+    assert back_in_queue(bug, 15, in_outage=True) is bug
+
+
+@pytest.mark.parametrize(("told", "is_kept"), [(None, True), (30, True), (31, False)])
+def test_a_step_that_fails_alone_waits_as_it_would_but_not_for_a_long_guess(told: float | None, is_kept: bool) -> None:
+    error = ApplicationError("503", next_retry_delay=None if told is None else timedelta(seconds=told))
+    error.__cause__ = DOWN
+    again = back_in_queue(error, 15, in_outage=False)
+    assert (again is error) is is_kept
 
 
 def test_a_failure_is_part_of_an_outage_until_something_is_answered() -> None:

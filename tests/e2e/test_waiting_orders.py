@@ -160,7 +160,7 @@ def test_orders_wait_out_half_an_hour_without_sage_and_expedited_ones_go_first(h
     wait_until("the gate of ODBC is closed", lambda: gate_log(house, "gate of odbc of pair demo closes"), 60)
     wait_until("every order waits", lambda: running_orders(house) == ORDERS, 300)
     wait_until("half an hour has passed", lambda: time.monotonic() - began >= OUTAGE, OUTAGE + 1)
-    assert len(alerts_of(house, "HIGH: ")) == 1
+    wait_until("people are told", lambda: alerts_of(house, "HIGH: "), 60)
     assert len(completed_orders(house)) == 1
     house.sandbox.end_faults("sage")
     lasted = time.monotonic() - began

@@ -19,7 +19,6 @@ from temporalio.client import (
     WorkflowQueryFailedError,
 )
 from temporalio.common import (
-    Priority,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
@@ -28,6 +27,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.expediting import expedite
 from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.messages import (
@@ -38,6 +38,7 @@ from contracts.messages import (
     OrderStart,
     OrderView,
 )
+from contracts.priorities import priority_of
 from contracts.search_attributes import OrderState
 from mappings.card_numbers import mask_card_numbers
 from mappings.clarity_order import to_decimal
@@ -51,6 +52,7 @@ from mappings.intake import (
     reason_to_ignore,
 )
 from mappings.pair import Pair
+from mappings.transform import EXPEDITED_MARK, expedites
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,6 @@ RPC_LIMIT = timedelta(seconds=3)
 DIGEST_MEMO = "clarity_digest"
 BACKFILL_MEMO = "backfill_run"
 """Run id of the backfill that started the order."""
-NORMAL_PRIORITY = 3
 
 
 class IntakeResult(StrEnum):
@@ -180,6 +181,7 @@ class Intake:
 
     async def _start(self, workflow_id: str, start: OrderStart, *, restart: bool, backfill: str) -> None:
         number = _text(start.payload, "number") or start.order_id
+        expedited = self._expedites(start)
         await self._client.start_workflow(
             "OrderFulfillmentWorkflow",
             start,
@@ -197,11 +199,19 @@ class Intake:
                     SearchAttributePair(attributes.ORDER_NUMBER, attributes.scalar(number)),
                 ]
             ),
-            static_summary=summary_of(start.payload, number),
+            static_summary=summary_of(start.payload, number) + (EXPEDITED_MARK if expedited else ""),
             static_details=f"Clarity order {start.order_id}, received {start.received_at:%Y-%m-%d %H:%M:%S} UTC",
-            priority=Priority(priority_key=NORMAL_PRIORITY, fairness_key=self._pair.name),
+            priority=priority_of(self._pair.name, expedited=expedited),
             rpc_timeout=RPC_LIMIT,
         )
+
+    def _expedites(self, start: OrderStart) -> bool:
+        """Whether the order goes before the others; what cannot be told says no, and is taken in all the same."""
+        try:
+            return expedites(start.payload, self._pair)
+        except Exception:
+            log.exception("Whether order %s is expedited cannot be told", start.order_id)
+            return False
 
     async def _describe(self, workflow_id: str) -> WorkflowExecutionDescription | None:
         try:
@@ -237,6 +247,8 @@ class Intake:
             await self._client.get_workflow_handle(known.id).signal(
                 "clarity_order_changed", change, rpc_timeout=RPC_LIMIT
             )
+            if not cancelled and self._expedites(start):
+                await expedite(self._client, self._pair.name, known.id)
             return IntakeResult.CHANGED, known.id
         if known.status is WorkflowExecutionStatus.COMPLETED:
             ended = known.typed_search_attributes.get(attributes.ORDER_STATE)
@@ -329,8 +341,12 @@ async def retention_of(client: Client) -> timedelta:
     return retention
 
 
+LONGEST_SUMMARY = 200 - len(EXPEDITED_MARK.encode())
+"""Bytes; the server takes 200."""
+
+
 def summary_of(payload: dict[str, Any], number: str) -> str:
-    """`#W-10432 · 3 lines · 1,284.50 USD`, from the raw payload; no personal data, at most 200 bytes."""
+    """`#W-10432 · 3 lines · 1,284.50 USD`, from the raw payload; no personal data."""
     body = payload.get("data")
     body = body if isinstance(body, dict) else {}
     items, totals = body.get("items"), body.get("totals")
@@ -341,7 +357,7 @@ def summary_of(payload: dict[str, Any], number: str) -> str:
     if grand is not None:
         currency = body.get("currency")
         parts.append(f"{grand:,.2f} {currency[:3] if isinstance(currency, str) else ''}".strip())
-    return attributes.scalar(" · ".join(parts)).encode()[:200].decode(errors="ignore")
+    return attributes.scalar(" · ".join(parts)).encode()[:LONGEST_SUMMARY].decode(errors="ignore")
 
 
 def _text(payload: dict[str, Any], name: str) -> str:

@@ -11,9 +11,11 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from activities.alerting import log_alert, signal_alert
+from activities.expediting import expedite
 from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.messages import Alert, CustomerRequest, TransformRequest
+from contracts.priorities import PriorityKey
 from mappings.pair import Pace, Pair
 from mappings.sales_order import Transformed
 from mappings.transform import transform
@@ -37,10 +39,11 @@ class OrderActivities:
         """Attach the order to its buyer's `CustomerResolutionWorkflow`, starting it when none runs.
 
         Signal-with-start, because several orders of one new buyer may come in the same second and must make one
-        account; each is answered by signal `customer_resolved`.
+        account; each is answered by signal `customer_resolved`. The search goes as the order goes: one that runs
+        already is expedited with the first expedited order that attaches.
         """
-        pair, search = request.start.pair, request.start.search
-        await self._client.start_workflow(
+        pair, search, priority = request.start.pair, request.start.search, activity.info().priority
+        resolution = await self._client.start_workflow(
             "CustomerResolutionWorkflow",
             request.start,
             id=ids.customer_workflow_id(pair, search.match_key, self._match_key_secrets[pair]),
@@ -49,8 +52,11 @@ class OrderActivities:
             start_signal_args=[request.order_workflow_id, search],
             search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, pair)]),
             static_summary="One new buyer: look again, create once, answer every waiting order",
+            priority=priority,
             rpc_timeout=timedelta(seconds=10),
         )
+        if priority.priority_key == PriorityKey.EXPEDITED:
+            await expedite(self._client, pair, resolution.id)
 
     @activity.defn
     async def raise_alert(self, alert: Alert) -> None:

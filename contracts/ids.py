@@ -70,7 +70,7 @@ def watch_schedule_id(pair: str) -> str:
 
 
 def outage_workflow_id(pair: str, system: str) -> str:
-    """Id of the `OutageWatchWorkflow` of one system of a pair; `system` is an `OutsideSystem`."""
+    """Id of the `OutageWatchWorkflow` of one system of a pair; `system` is `OutsideSystem.watched_as`."""
     return f"outage-{pair}-{system}"
 
 

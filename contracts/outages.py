@@ -16,6 +16,11 @@ class OutsideSystem(StrEnum):
     """Sage's ODBC, on `sage-read-{pair}`."""
     CLARITY = "clarity"
 
+    @property
+    def watched_as(self) -> "OutsideSystem":
+        """Whose watch it is: the gateway and ODBC are two ways into one Sage, and its outage is told once."""
+        return OutsideSystem.SAGE if self is OutsideSystem.ODBC else self
+
 
 AFFECTED: dict[OutsideSystem, str] = {
     OutsideSystem.SAGE: "no sales order or customer is created in Sage",

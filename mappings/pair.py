@@ -269,6 +269,8 @@ class OrderRules(Section):
     """ItemCode of comment lines."""
     notes: bool = True
     """The buyer's notes become a comment line."""
+    expedite: OrderCondition | None = None
+    """Orders for which this holds go before the others wherever steps wait: after an outage, and on a busy day."""
     prices: Prices = Prices()
     header: dict[HeaderColumn, str] = {}
     """Fixed values by Sage column (CycleCode, SalespersonNo, FOB, …)."""

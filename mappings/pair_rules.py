@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from mappings.conditions import Condition, ConditionFailed, Context, Expression
+from mappings.canonical import Order
+from mappings.conditions import Condition, ConditionFailed, Context, Expression, order_context
 from mappings.pair import Pair
 from mappings.problems import Problem
 from mappings.sage_columns import length_of
@@ -15,6 +16,14 @@ def holds(condition: Condition, context: Context, path: str, problems: list[Prob
     except ConditionFailed as error:
         problems.append(_failed(path, error))
         return False
+
+
+def is_expedited(order: Order, pair: Pair) -> bool:
+    """Whether an order, as the pair's rules see it, goes before the others; a rule without an answer says no.
+
+    It decides when an order goes on, never whether: so it is no problem of the order's.
+    """
+    return pair.order.expedite is not None and pair.order.expedite.holds(order_context(order))
 
 
 def values(

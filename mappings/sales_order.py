@@ -228,11 +228,13 @@ class Draft(Frozen):
 class Transformed(Frozen):
     """Result of the transform: a draft, or the problems that prevent one; never both, never an exception.
 
-    `title` is the plain summary for people ("#10432 · 3 lines · 1,284.50 USD"), free of personal data.
+    `title` is the plain summary for people ("#10432 · 3 lines · 1,284.50 USD"), free of personal data; `expedited` says
+    that the pair's rules let the order go before the others.
     """
 
     order_number: str = ""
     title: str = ""
+    expedited: bool = False
     mapping_version: str
     draft: Draft | None = None
     problems: list[Problem] = []

@@ -6,7 +6,7 @@ In: the webhook body and the pair. Out: `Transformed`. Pure; never raises for wh
 from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -19,7 +19,7 @@ from mappings.conditions import order_context
 from mappings.customer_match import match_key, web_customer_id
 from mappings.order_lines import expected_totals, freight_amt, sales_order_lines
 from mappings.pair import Check, Pair, ShipVia, TaxPolicy, TaxRule
-from mappings.pair_rules import fits, holds, values
+from mappings.pair_rules import fits, holds, is_expedited, values
 from mappings.payments import payment_warnings, translate_payments
 from mappings.places import country_code
 from mappings.problems import Problem
@@ -35,6 +35,9 @@ from mappings.sales_order import (
 )
 from mappings.statuses import status_problem
 
+EXPEDITED_MARK: Final = " · expedited"
+"""Ends the title of an order that goes before the others."""
+
 
 def transform(payload: Mapping[str, Any], pair: Pair) -> Transformed:
     """Problems or a draft, never both."""
@@ -46,9 +49,11 @@ def transform(payload: Mapping[str, Any], pair: Pair) -> Transformed:
     order = order.model_copy(update={"buyer": order.buyer.model_copy(update=known)})
     problems: list[Problem] = []
     draft = _draft(order, pair, problems)
+    expedited = is_expedited(order_for_rules(order, pair), pair)
     return Transformed(
         order_number=order.number,
-        title=order_title(order),
+        title=order_title(order) + (EXPEDITED_MARK if expedited else ""),
+        expedited=expedited,
         mapping_version=pair.version,
         draft=None if problems else draft,
         problems=with_release_names(problems, pair.clarity),
@@ -148,6 +153,14 @@ def _draft(order: Order, pair: Pair, problems: list[Problem]) -> Draft:
         expected=expected_totals(order, money, pair),
         checks=_checks(seen, pair, problems),
     )
+
+
+def expedites(payload: Mapping[str, Any], pair: Pair) -> bool:
+    """Whether an order goes before the others, from what Clarity sent; one that cannot be read does not."""
+    if pair.order.expedite is None:
+        return False
+    order = parse_order(payload, pair.max_lines, pair.clarity)
+    return not isinstance(order, list) and is_expedited(order_for_rules(order, pair), pair)
 
 
 def order_for_rules(order: Order, pair: Pair) -> Order:

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import random
+import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -140,7 +141,7 @@ class Faults:
         app: ASGIApp,
         error_body: Callable[[int], dict[str, Any]],
         forget_tokens: Callable[[], None],
-        odbc: Callable[[FaultKind, float], Awaitable[None]] | None = None,
+        odbc: Callable[[FaultKind, float, threading.Event], Awaitable[None]] | None = None,
     ) -> None:
         self.app = app
         self.error_body = error_body
@@ -151,6 +152,8 @@ class Faults:
         self.log: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
         """Each call with its moment, who called, and the fault and Retry-After that it met."""
         self.tasks: set[asyncio.Task[None]] = set()
+        self.ended = threading.Event()
+        """Ends the faults of the database that play now."""
 
     def add(self, fault: Fault) -> None:
         """Order trouble; a fault of the database starts at once."""
@@ -165,7 +168,13 @@ class Faults:
 
     async def _database(self, fault: Fault) -> None:
         if self.odbc is not None:
-            await self.odbc(fault.fault, fault.seconds)
+            await self.odbc(fault.fault, fault.seconds, self.ended)
+
+    def end(self) -> None:
+        """No fault any more, those of the database included."""
+        self.pending.clear()
+        self.ended.set()
+        self.ended = threading.Event()
 
     def waiting(self) -> int:
         """Faults that have work left: those of a share count as done once they hit."""
@@ -235,7 +244,7 @@ def add_fault_controls(app: FastAPI, faults: Faults) -> None:
 
     @app.delete("/_control/faults")
     async def no_faults() -> JSONResponse:
-        faults.pending.clear()
+        faults.end()
         return JSONResponse({"pending": faults.waiting()})
 
     @app.get("/_control/faults")

@@ -2,7 +2,8 @@
 
 In: what became of each activity, the pair's maintenance windows. Out: a worker that runs, or not. Three results in a
 row that say "unavailable", or a window, close the gate: the worker is shut down gracefully, so that the backlog stays
-on the server in its order. Nothing is called within a window; otherwise a probe of one cheap call is made every
+on the server in its order; what failed in an outage is back in that order within two probe intervals, however often it
+failed before. Nothing is called within a window; otherwise a probe of one cheap call is made every
 `pace.probe_interval` until the system answers. An outage starts `OutageWatchWorkflow`, and the system's return ends it.
 Refused credentials are an answer, and an alert, repeated every `pace.outage_reminder` until they are taken.
 """
@@ -10,6 +11,7 @@ Refused credentials are an answer, and an alert, repeated every `pace.outage_rem
 import asyncio
 import logging
 import math
+import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +21,7 @@ from typing import Any, Final
 
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor, Worker
 
@@ -27,6 +29,7 @@ from activities.alerting import try_alert
 from connectors.errors import ConnectorError, Refused, SignedOut, is_outage
 from contracts import ids, queues
 from contracts import search_attributes as attributes
+from contracts.failures import FailureType
 from contracts.messages import Alert, AlertKind
 from contracts.outages import AFFECTED, OutageStart, OutsideSystem
 from mappings.maintenance import MaintenanceWindow, in_maintenance
@@ -39,7 +42,11 @@ WINDOW_CHECK_SECONDS: Final = 1.0
 UNTAKEN_PAUSE_SECONDS: Final = 60.0
 CALM_PROBES: Final = 2
 """An outage is over when an activity gets an answer, or nothing fails for so many probe intervals."""
+NOT_CALLED: Final = "not called, as it does not answer"
 RPC_LIMIT: Final = timedelta(seconds=5)
+BACK_IN_QUEUE: Final = (2 / 3, 2.0)
+"""Probe intervals until a step that failed in an outage waits in the queue again: 10 to 30 s with 15. Its own backoff
+would grow to minutes, and what is at the head of the queue, the expedited orders, fails first and most often."""
 
 
 @dataclass
@@ -89,6 +96,11 @@ class Gate:
         if self.in_a_row >= UNAVAILABLE_IN_A_ROW and not self.closed.is_set():
             self.close("outage")
 
+    @property
+    def is_outage(self) -> bool:
+        """Whether a failure now is part of an outage: it is closed, or nothing was answered since it opened again."""
+        return self.closed.is_set() or (self.transitions["open"] > 0 and not self.answered_since_open)
+
     def close(self, cause: str) -> None:
         """Stop polling; `cause` is outage, maintenance or start."""
         self.transitions[cause] += 1
@@ -120,29 +132,68 @@ class Gate:
 
 
 class GateWatch(Interceptor):
-    """Worker interceptor: tells the gate what became of each activity."""
+    """Worker interceptor: tells the gate what became of each activity, and lets none begin once it is closed.
 
-    def __init__(self, gate: Gate) -> None:
+    What fails in an outage, or was already fetched when the gate closed, comes back soon.
+    """
+
+    def __init__(self, gate: Gate, probe_interval: float) -> None:
         self._gate = gate
+        self._probe_interval = probe_interval
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         """See base class; the parameter's name is Temporal's."""
-        return _Watching(super().intercept_activity(next), self._gate)
+        return _Watching(super().intercept_activity(next), self._gate, self._probe_interval)
 
 
 class _Watching(ActivityInboundInterceptor):
-    def __init__(self, next: ActivityInboundInterceptor, gate: Gate) -> None:  # noqa: A002
+    def __init__(self, next: ActivityInboundInterceptor, gate: Gate, probe_interval: float) -> None:  # noqa: A002
         super().__init__(next)
         self._gate = gate
+        self._probe_interval = probe_interval
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        if self._gate.closed.is_set():
+            # A freed slot takes the next step before the worker has stopped.
+            raise ApplicationError(
+                f"{NOT_CALLED}: {self._gate.why}",
+                type=FailureType.UNAVAILABLE,
+                next_retry_delay=wait_in_outage(self._probe_interval),
+                category=ApplicationErrorCategory.BENIGN,
+            )
         try:
             result = await self.next.execute_activity(input)
         except Exception as error:
             self._gate.result(error)
-            raise
+            raise back_in_queue(error, self._probe_interval, in_outage=self._gate.is_outage) from error.__cause__
         self._gate.result(None)
         return result
+
+
+def back_in_queue(error: Exception, probe_interval: float, *, in_outage: bool) -> Exception:
+    """The error with a short wait until the next attempt, when it says "unavailable".
+
+    A 503's Retry-After is a guess at the end of an outage, and the probes know that end: a longer one is not waited
+    for. A 429's is kept: it is no outage. What fails alone keeps its own growing backoff.
+    """
+    cause = error.__cause__
+    if not isinstance(error, ApplicationError) or cause is None or not is_outage(cause):
+        return error
+    told = error.next_retry_delay
+    if not in_outage and (told is None or told <= timedelta(seconds=probe_interval * BACK_IN_QUEUE[1])):
+        return error
+    return ApplicationError(
+        error.message,
+        *error.details,
+        type=error.type,
+        next_retry_delay=wait_in_outage(probe_interval),
+        category=error.category,
+    )
+
+
+def wait_in_outage(probe_interval: float) -> timedelta:
+    """Until a step is in the queue again."""
+    return timedelta(seconds=probe_interval * random.uniform(*BACK_IN_QUEUE))  # noqa: S311 - nothing secret
 
 
 class GatedQueue:
@@ -174,6 +225,8 @@ class GatedQueue:
         """A watch may run, also one of a process that was killed: it hears when the system is back."""
         self.quiet_until = -math.inf
         """People were told of refused credentials, and are told again only then."""
+        self.outage_told = False
+        """The watch knows that this system is out, even when it runs for another way into the same one."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`. Looks first whether the system answers: a restart in an outage must not hammer. Not in a
@@ -191,7 +244,7 @@ class GatedQueue:
 
     async def _poll(self, stop: asyncio.Event) -> None:
         """Run a worker until the gate closes; raises when the worker fails for good."""
-        worker = self.make([GateWatch(self.gate)])
+        worker = self.make([GateWatch(self.gate, self.pair.pace.probe_interval)])
         running = asyncio.create_task(worker.run())
         try:
             while not (stop.is_set() or self.gate.closed.is_set() or self._in_window() or running.done()):
@@ -220,7 +273,7 @@ class GatedQueue:
                 owed = not await self._tell_watch("window_began")
             await _first_of(stop.wait(), seconds=WINDOW_CHECK_SECONDS)
         # What comes now is no maintenance any more: its length counts from here.
-        self.out_since = None
+        self.out_since, self.outage_told = None, False
         if not stop.is_set() and await self._answers():
             self._open()
 
@@ -268,7 +321,7 @@ class GatedQueue:
         return None
 
     async def _watch_outage(self) -> None:
-        """Start the watch, or leave the one that runs."""
+        """Start the watch, or leave the one that runs; it is told once that this system is out, too."""
         start = OutageStart(
             pair=self.pair.name,
             system=self.system,
@@ -276,30 +329,33 @@ class GatedQueue:
             why=self.gate.why,
             pace=self.pair.pace,
         )
+        tell: dict[str, Any] = {} if self.outage_told else {"start_signal": "out", "start_signal_args": [self.system]}
         try:
             await self.client.start_workflow(
                 "OutageWatchWorkflow",
                 start,
-                id=ids.outage_workflow_id(self.pair.name, self.system),
+                id=ids.outage_workflow_id(self.pair.name, self.system.watched_as),
                 task_queue=queues.ORDERS,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, self.pair.name)]),
-                static_summary=f"Outage of {self.name}",
+                static_summary=f"Outage of {self.system.watched_as.value} of pair {self.pair.name}",
                 rpc_timeout=RPC_LIMIT,
+                **tell,
             )
+            self.outage_told = True
         except RPCError as error:
             self._cannot_be_told(error)
 
     async def _tell_recovered(self) -> None:
-        """End the watch, if one runs."""
-        if await self._tell_watch("recovered"):
-            self.recovery_owed, self.out_since = False, None
+        """Tell the watch, if one runs; it ends with the last system that it watches."""
+        if await self._tell_watch("recovered", self.system):
+            self.recovery_owed, self.outage_told, self.out_since = False, False, None
 
-    async def _tell_watch(self, signal: str) -> bool:
+    async def _tell_watch(self, signal: str, *argument: OutsideSystem) -> bool:
         """Whether the watch took it, or none runs."""
-        handle = self.client.get_workflow_handle(ids.outage_workflow_id(self.pair.name, self.system))
+        handle = self.client.get_workflow_handle(ids.outage_workflow_id(self.pair.name, self.system.watched_as))
         try:
-            await handle.signal(signal, rpc_timeout=RPC_LIMIT)
+            await handle.signal(signal, args=argument, rpc_timeout=RPC_LIMIT)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 self._cannot_be_told(error)

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeUpdate
+from temporalio.common import Priority, SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from activities.clarity import ClarityActivities
@@ -60,6 +60,7 @@ from contracts.messages import (
     VoidShipment,
     actions_for,
 )
+from contracts.priorities import priority_of
 from contracts.search_attributes import OrderState
 from mappings.customer_match import BY_CROSS_REFERENCE_IN_SAGE, buyer_of, may_be_remembered
 from mappings.decisions import Decisions
@@ -912,6 +913,7 @@ class OrderFulfillmentWorkflow:
     ) -> Result:
         """One step on an outside system's queue: outages are waited out, a final answer raises ActivityError.
 
+        An order that a correction or a newer version expedites goes before the others from its next step on.
         A step with several calls heartbeats between them, so that a killed worker costs one call's time, not all.
         """
         return await workflow.execute_activity_method(
@@ -922,7 +924,13 @@ class OrderFulfillmentWorkflow:
             heartbeat_timeout=retry.one_call(self.pace) if limit is not None else None,
             retry_policy=retry.outside_system(self.pace),
             summary=summary,
+            priority=self.priority(),
         )
+
+    def priority(self) -> Priority:
+        """Of the order's steps: its workflow's own, unless it was expedited later."""
+        expedited = self.transformed is not None and self.transformed.expedited
+        return priority_of(self.pair, expedited=True) if expedited else Priority.default
 
     async def insist(
         self,

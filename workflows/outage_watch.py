@@ -1,11 +1,13 @@
 """One outage of one system of a pair: `OutageWatchWorkflow`, id `outage-{pair}-{system}`.
 
 In: `OutageStart`, from the gate that closed. Out: the outage's length in seconds. Longer than the pair's threshold: one
-alert with what is affected and how many orders wait, reminders while it lasts, one all-clear with its length. A gate
-ends it with the signal `recovered`, or with `window_began`: an outage is not counted into a maintenance window.
+alert with what is affected and how many orders wait, reminders while it lasts, one all-clear with its length. Sage's
+gateway and its ODBC are one outage, whichever of them are out: gates say so with the signals `out` and `recovered`, and
+it ends when none is, or with `window_began`: an outage is not counted into a maintenance window.
 """
 
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -13,7 +15,7 @@ from temporalio.exceptions import ActivityError
 from activities.outages import OutageActivities
 from contracts import retry
 from contracts.messages import Alert, AlertKind
-from contracts.outages import AFFECTED, OutageStart, WaitingOrders
+from contracts.outages import AFFECTED, OutageStart, OutsideSystem, WaitingOrders
 from workflows.telling import raise_alert
 
 COUNT_LIMIT = timedelta(minutes=1)
@@ -28,7 +30,8 @@ class OutageWatchWorkflow:
     def __init__(self, start: OutageStart) -> None:
         """The signal may come before `run`."""
         self.start = start
-        self.recovered = False
+        self.out = {start.system}
+        self.were_out = [start.system]
         self.window = False
         """A maintenance window began; what is out after it is an outage of its own."""
 
@@ -39,42 +42,55 @@ class OutageWatchWorkflow:
         threshold = start.since + timedelta(seconds=start.pace.outage_alert) - workflow.now()
         if await self.recovers_within(threshold, "Threshold of the alert"):
             return self.length().total_seconds()
-        await self.tell(AlertKind.OUTAGE, f"HIGH: {self.name()} does not answer", await self.standing())
+        text = await self.standing()
+        await self.tell(AlertKind.OUTAGE, f"HIGH: {self.name()} {self.does_not()}", text)
         while not await self.recovers_within(timedelta(seconds=start.pace.outage_reminder), "Next reminder"):
-            await self.tell(AlertKind.OUTAGE_REMINDER, f"{self.name()} still does not answer", await self.standing())
+            text = await self.standing()
+            await self.tell(AlertKind.OUTAGE_REMINDER, f"{self.name()} still {self.does_not()}", text)
+        name, many, length = self.name(), len(self.were_out) > 1, in_words(self.length())
+        text = f"{'They were' if many else 'It was'} out for {length}"
         if self.window:
-            text = f"It was out for {in_words(self.length())} until then; what is out after the window is told anew."
-            await self.tell(AlertKind.ALL_CLEAR, f"{self.name()} is in its maintenance window", text)
+            title = f"{name} {'are' if many else 'is'} in {'their' if many else 'its'} maintenance window"
+            text += " until then; what is out after the window is told anew."
         else:
-            text = f"It was out for {in_words(self.length())}."
-            await self.tell(AlertKind.ALL_CLEAR, f"{self.name()} answers again", text)
+            title, text = f"{name} {'answer' if many else 'answers'} again", f"{text}."
+        await self.tell(AlertKind.ALL_CLEAR, title, text)
         return self.length().total_seconds()
 
-    @workflow.signal(name="recovered", description="The system answers again")
-    def end(self) -> None:
+    @workflow.signal(name="out", description="This way into the system is out, too: sage or odbc")
+    def join(self, system: Any = None) -> None:
         """Sent by a gate; repeats change nothing."""
-        self.recovered = True
+        if system in tuple(OutsideSystem):
+            self.out.add(OutsideSystem(system))
+            self.were_out = list(dict.fromkeys([*self.were_out, OutsideSystem(system)]))
+
+    @workflow.signal(description="The system answers again; without an argument, all of it")
+    def recovered(self, system: Any = None) -> None:
+        """Sent by a gate; repeats change nothing."""
+        self.out -= {OutsideSystem(system)} if system in tuple(OutsideSystem) else self.out
 
     @workflow.signal(description="A maintenance window of the system began")
     def window_began(self) -> None:
         """Sent by a gate; nobody is alarmed within the window."""
-        if not self.recovered:
-            self.window = self.recovered = True
+        if self.out:
+            self.window = True
+            self.out.clear()
 
     async def recovers_within(self, wait: timedelta, what: str) -> bool:
-        """Whether the signal comes within a time."""
+        """Whether everything answers again within a time."""
         if wait > timedelta(0):
             try:
-                await workflow.wait_condition(lambda: self.recovered, timeout=wait, timeout_summary=what)
+                await workflow.wait_condition(lambda: not self.out, timeout=wait, timeout_summary=what)
             except TimeoutError:
                 return False
-        return self.recovered
+        return not self.out
 
     async def standing(self) -> str:
         """Since when, what is affected, how many orders wait; shown in the Web UI, too."""
         text = (
             f"Out since {self.start.since:%Y-%m-%d %H:%M:%S} UTC ({in_words(self.length())}): "
-            f"{AFFECTED[self.start.system]}. {await self.waiting()}; nothing is lost, and they go on by themselves. "
+            f"{'; '.join(AFFECTED[system] for system in self.were_out)}. {await self.waiting()}; nothing is lost, and "
+            "they go on by themselves. "
             f"Last error: {self.start.why}"
         )
         self.show(text)
@@ -114,11 +130,14 @@ class OutageWatchWorkflow:
 
     def name(self) -> str:
         """The system, for people."""
-        return f"{self.start.system.value} of pair {self.start.pair}"
+        return f"{' and '.join(system.value for system in self.were_out)} of pair {self.start.pair}"
+
+    def does_not(self) -> str:
+        return "do not answer" if len(self.were_out) > 1 else "does not answer"
 
     def show(self, text: str) -> None:
         """In the Web UI's details."""
-        workflow.set_current_details(f"## {self.name()} does not answer\n\n{text}\n\nEnds by itself.")
+        workflow.set_current_details(f"## {self.name()} {self.does_not()}\n\n{text}\n\nEnds by itself.")
 
 
 def in_words(length: timedelta) -> str:

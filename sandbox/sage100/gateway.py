@@ -241,8 +241,8 @@ def create_app(settings: Sage100Settings) -> Faults:
         title="Sage 100 gateway (sandbox)", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
 
-    async def odbc(kind: FaultKind, seconds: float) -> None:
-        await run_in_threadpool(odbc_faults.play, gateway.company, settings.database, kind, seconds)
+    async def odbc(kind: FaultKind, seconds: float, ended: threading.Event) -> None:
+        await run_in_threadpool(odbc_faults.play, gateway.company, settings.database, kind, seconds, ended)
 
     faults = Faults(app, error_body, gateway.tokens.clear, odbc)
     add_error_answers(app)

@@ -6,6 +6,7 @@ Format" of SQLite's documentation), so that readers of other processes wait and 
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -37,8 +38,9 @@ def bring_back(database: Path) -> None:
         away.rename(database)
 
 
-def play(company: Company, database: Path, kind: FaultKind, seconds: float) -> None:
-    """Lock the readers out; `file_missing` takes the file away too, so that nobody can connect."""
+def play(company: Company, database: Path, kind: FaultKind, seconds: float, ended: threading.Event) -> None:
+    """Lock the readers out until the time is over or `ended`; `file_missing` takes the file away, too: nobody can
+    connect."""
     shm = database.with_name(database.name + "-shm")
     away = database.with_name(database.name + AWAY)
     with company.alone():
@@ -51,7 +53,8 @@ def play(company: Company, database: Path, kind: FaultKind, seconds: float) -> N
             if kind is FaultKind.FILE_MISSING:
                 database.rename(away)
             end = time.monotonic() + seconds
-            child.wait(max(0.0, end - time.monotonic()) + 10)
+            while child.poll() is None and time.monotonic() < end + 10 and not ended.wait(0.05):
+                pass
         finally:
             bring_back(database)
             child.kill()

@@ -40,9 +40,11 @@ def running_house(
     orders: int = 0,
     environment: Mapping[str, str] | None = None,
     module: str = "workers",
+    api_port: int = 0,
 ) -> Iterator[House]:
     """The supervisor (`module`) with all its children on free ports, once `orders` are checked out."""
     temporal, ui, api, sage, clarity = free_ports(5)
+    api = api_port or api
     ports = {"temporal": temporal, "ui": ui, "api": api, "sage": sage, "clarity": clarity}
     places = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
     log = folder / "supervisor.log"

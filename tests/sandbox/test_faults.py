@@ -92,3 +92,8 @@ def test_faults_of_the_database_are_faults_of_its_route(sandbox: Sandbox) -> Non
     wait_until("the file is away", lambda: not sandbox.database.exists(), 5)
     wait_until("the file is back", sandbox.database.exists, 15)
     assert next_number(sandbox) > 0
+    sandbox.control("sage", "faults", {"route": "ODBC", "fault": "file_missing", "seconds": 500})
+    wait_until("the file is away again", lambda: not sandbox.database.exists(), 5)
+    sandbox.end_faults("sage")
+    wait_until("the file is back early", sandbox.database.exists, 15)
+    assert next_number(sandbox) > 0

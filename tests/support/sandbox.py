@@ -63,6 +63,11 @@ class Sandbox:
         """Spoil the next call of a route."""
         self.control(side, "faults", {"route": route, "fault": fault, **more})
 
+    def end_faults(self, side: str) -> None:
+        """Everything answers again."""
+        url = self.sage_url if side == "sage" else self.clarity_url
+        httpx.delete(f"{url}/_control/faults", timeout=20).raise_for_status()
+
 
 def read_rows(database: Path, sql: str, *parameters: object) -> list[dict[str, Any]]:
     """Rows of a SQLite file, read-only."""

@@ -16,7 +16,7 @@ from contracts.messages import Alert, AlertKind
 from contracts.outages import OutsideSystem
 from mappings.maintenance import MaintenanceWindow, in_maintenance
 from mappings.pair import Pair
-from workers.gate import Gate, GatedQueue
+from workers.gate import Gate, GatedQueue, back_in_queue
 
 DOWN = RetryLater("Sage gateway", "POST x", "503 busy")
 LOST = Ambiguous("Sage gateway", "POST x", "no complete answer")
@@ -218,3 +218,43 @@ def test_windows_cover_hours_of_their_days_and_may_cross_midnight() -> None:
     for wrong in ({"start": "25:00", "end": "01:00"}, {"start": "01:00", "end": "01:00"}, {"start": "1", "end": "2"}):
         with pytest.raises(ValidationError):
             MaintenanceWindow.model_validate(wrong)
+
+
+def test_what_fails_in_an_outage_is_back_in_the_queue_within_two_probe_intervals() -> None:
+    """Whatever its own backoff has grown to, and whatever a 503 guessed; a 429's Retry-After is kept."""
+    for cause in (DOWN, LOST, RetryLater("Sage gateway", "POST x", "503", timedelta(hours=1))):
+        error = translate(cause, 9)
+        assert isinstance(error, ApplicationError)
+        error.__cause__ = cause
+        again = back_in_queue(error, 15, in_outage=True)
+        assert isinstance(again, ApplicationError)
+        assert again.next_retry_delay is not None
+        assert timedelta(seconds=10) <= again.next_retry_delay <= timedelta(seconds=30)
+        assert (again.type, again.message, again.category) == (error.type, error.message, error.category)
+    patient = TooManyRequests("Clarity", "x", "429", timedelta(hours=1))
+    told = translate(patient, 1)
+    assert isinstance(told, ApplicationError)
+    told.__cause__ = patient
+    assert back_in_queue(told, 15, in_outage=True) is told
+    bug = KeyError("a bug")
+    assert back_in_queue(bug, 15, in_outage=True) is bug
+
+
+@pytest.mark.parametrize(("told", "is_kept"), [(None, True), (30, True), (31, False)])
+def test_a_step_that_fails_alone_waits_as_it_would_but_not_for_a_long_guess(told: float | None, is_kept: bool) -> None:
+    error = ApplicationError("503", next_retry_delay=None if told is None else timedelta(seconds=told))
+    error.__cause__ = DOWN
+    again = back_in_queue(error, 15, in_outage=False)
+    assert (again is error) is is_kept
+
+
+def test_a_failure_is_part_of_an_outage_until_something_is_answered() -> None:
+    gate = after(DOWN, DOWN)
+    seen = [gate.is_outage]  # A step that fails alone keeps its own growing backoff.
+    gate.result(DOWN)
+    seen.append(gate.is_outage)
+    gate.open()
+    seen.append(gate.is_outage)  # Only the probe got an answer.
+    gate.result(None)
+    seen.append(gate.is_outage)
+    assert seen == [False, True, True, False]

@@ -149,6 +149,22 @@ async def test_a_maintenance_window_ends_the_watch(watch: Watch, env: WorkflowEn
     assert watch.alerts[-1].title == "sage of pair demo is in its maintenance window"
 
 
+async def test_two_ways_into_one_system_are_one_outage(watch: Watch, env: WorkflowEnvironment) -> None:
+    handle = await watch.start(start_signal="out", start_signal_args=[OutsideSystem.SAGE])
+    await handle.signal("out", OutsideSystem.ODBC)
+    await handle.signal("out", "no such system")
+    await env.fast_forward(handle, timedelta(seconds=610))
+    await watch.until(lambda: watch.kinds == [AlertKind.OUTAGE])
+    assert watch.alerts[0].title == "HIGH: sage and odbc of pair demo do not answer"
+    await handle.signal("recovered", OutsideSystem.SAGE)
+    await env.fast_forward(handle, timedelta(seconds=3700))
+    await watch.until(lambda: watch.kinds == [AlertKind.OUTAGE, AlertKind.OUTAGE_REMINDER])
+    await handle.signal("recovered", OutsideSystem.ODBC)
+    await handle.result()
+    assert watch.kinds == [AlertKind.OUTAGE, AlertKind.OUTAGE_REMINDER, AlertKind.ALL_CLEAR]
+    assert watch.alerts[-1].title == "sage and odbc of pair demo answer again"
+
+
 async def test_lengths_in_words() -> None:
     lengths = {40: "40 s", 125: "2 min 5 s", 7505: "2 h 5 min"}
     assert {seconds: in_words(timedelta(seconds=seconds)) for seconds in lengths} == lengths

@@ -119,6 +119,12 @@ class Reader:
     accounts: dict[CustomerKey, dict[str, Any]] = field(default_factory=dict)
     before: SalesOrderOnSage | None = None
     """The order before invoices took from it."""
+    posted: list[str] = field(default_factory=list)
+    """Invoices of the number."""
+    found: list[SalesOrderOnSage] = field(default_factory=list)
+    """Orders with the same purchase order number."""
+    nameless: list[str] = field(default_factory=list)
+    """Numbers of which Sage cannot tell whose they are."""
 
     async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
         quantity = self.on_hand.pop(0) if len(self.on_hand) > 1 else self.on_hand[0]
@@ -134,6 +140,12 @@ class Reader:
 
     async def before_invoices(self, live: SalesOrderOnSage) -> SalesOrderOnSage | None:
         return self.before
+
+    async def posted_of(self, sales_order_no: str) -> list[str]:
+        return self.posted
+
+    async def sales_orders_by_purchase_order(self, customer_po_no: str) -> tuple[list[SalesOrderOnSage], list[str]]:
+        return self.found, self.nameless
 
 
 async def create(pair: Pair, gateway: Gateway, reader: Reader | None = None, **more: Any) -> SalesOrderCreated:
@@ -153,7 +165,7 @@ async def test_preview_then_create(pair: Pair) -> None:
     gateway = Gateway()
     result = await create(pair, gateway)
     assert result.created is not None
-    assert gateway.said == ["preview", "create N"]
+    assert gateway.said == ["preview", "get", "create N"]
 
 
 async def test_what_was_stored_otherwise_than_sent_is_held(pair: Pair) -> None:
@@ -244,7 +256,7 @@ async def test_without_preview_an_order_is_created_on_hold_and_released_when_tot
     result = await create(without_preview(pair), gateway)
     assert result.created is not None
     assert result.created.OrderStatus == "N"
-    assert gateway.said == ["create H", "change {'OrderStatus': 'N'}"]
+    assert gateway.said == ["get", "create H", "change {'OrderStatus': 'N'}"]
 
 
 async def test_without_preview_an_order_at_another_total_is_deleted_again(pair: Pair) -> None:
@@ -252,7 +264,7 @@ async def test_without_preview_an_order_at_another_total_is_deleted_again(pair: 
     result = await create(without_preview(pair), gateway)
     assert (result.hold, result.number_used) == (HoldReason.TOTAL_MISMATCH, True)
     assert result.difference == Decimal("0.01")
-    assert gateway.said == ["create H", "delete"]
+    assert gateway.said == ["get", "create H", "delete"]
     assert gateway.there is None
 
 

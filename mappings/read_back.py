@@ -63,7 +63,8 @@ def as_sent(number: str, order: SalesOrder, left: SalesOrderOnSage | None) -> Sa
         line = next((one for one in there if _is_same(one, sent)), None)
         if line is not None:
             there.remove(line)
-            lines.append(line.model_copy(update={"QuantityOrdered": sent.QuantityOrdered}))
+            kept = {"QuantityOrdered": sent.QuantityOrdered, "UDF_WEB_LINE_ID": sent.UDF_WEB_LINE_ID}
+            lines.append(line.model_copy(update=kept))
         else:
             lines.append(_line(next(keys), sent))
     header = {

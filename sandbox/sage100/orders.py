@@ -136,7 +136,9 @@ class Orders:
     def _write_over(self, live: Row, header: Row, lines: list[Row]) -> None:
         """What SetKey, SetValue, AddLine and Write do to an order that is there."""
         company, number = self.company, live["SalesOrderNo"]
-        last = max((int(row["LineKey"]) for row in company.select("SO_SalesOrderDetail", SalesOrderNo=number)), default=0)
+        last = max(
+            (int(row["LineKey"]) for row in company.select("SO_SalesOrderDetail", SalesOrderNo=number)), default=0
+        )
         for place, line in enumerate(lines, start=last + 1):
             keys = {"LineKey": f"{place:06d}", "LineSeqNo": f"{place:014d}", "SOHistoryDetlSeqNo": f"{place:014d}"}
             stored = company.insert("SO_SalesOrderDetail", **{**line, **keys})

@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
-from tests.e2e.temporal import TEMPORAL, history, temporal
+from tests.e2e.temporal import history, temporal
+from tests.support.histories import TEMPORAL
 from tests.support.orders import PlacedOrder
 from tests.support.processes import running, wait_until
 

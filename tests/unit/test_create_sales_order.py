@@ -208,6 +208,77 @@ async def test_the_history_of_a_deleted_order_keeps_its_number(pair: Pair) -> No
     assert result.number_taken
 
 
+async def test_an_order_written_over_in_the_last_moment_is_held(pair: Pair) -> None:
+    """Somebody takes the number between the look and the create, and a careless gateway opens that order."""
+
+    class Careless(Gateway):
+        async def create_sales_order(self, number: str, order: SalesOrder) -> SalesOrderOnSage:
+            [line] = self.would_be.Lines
+            both = [line.model_copy(update={"LineKey": key}) for key in ("000001", "000002")]
+            self.there = self.would_be.model_copy(update={"Lines": both, "TaxableAmt": Decimal(100)})
+            return self.there
+
+    result = await create(pair, Careless())
+    assert (result.created, result.hold) == (None, HoldReason.REJECTED_BY_SAGE)
+    assert "2 lines, sent 1" in result.problems[0].message
+
+
+async def test_a_number_under_which_somebody_else_was_invoiced_is_taken(pair: Pair) -> None:
+    """Without order history nothing but the invoice is left, and Sage would take the number again."""
+    gateway = Gateway()
+    result = await create(pair, gateway, Reader(posted=["0100001"]))
+    assert (result.number_taken, gateway.there) == (True, None)
+
+
+async def test_an_order_of_which_only_an_invoice_is_left_is_never_created_again(pair: Pair) -> None:
+    gateway, reader = Gateway(), Reader(posted=["0100001"], nameless=[NUMBER])
+    for look_first in (True, False):
+        result = await create(pair, gateway, reader, look_first=look_first)
+        assert (result.hold, result.check, result.unread) == (HoldReason.ANOMALY, "invoiced_before_read_back", True)
+        assert "0100001" in result.problems[0].message
+    decisions = Decisions().approve(result.finding.approvals)
+    result = await create(pair, gateway, reader, look_first=True, decisions=decisions)
+    assert (gateway.there, result.unread) == (None, True)
+    assert result.created is not None
+    assert result.created.live is False
+    assert [(line.LineKey, line.QuantityOrdered) for line in result.created.Lines] == [("000001", Decimal(10))]
+
+
+async def test_without_history_an_order_that_was_partly_invoiced_is_shown_to_a_person(pair: Pair) -> None:
+    rest = stored(Lines=[stored().Lines[0].model_copy(update={"QuantityOrdered": Decimal(4)})])
+    result = await create(pair, Gateway(there=rest), Reader(posted=["0100001"]), look_first=True)
+    assert (result.hold, result.check) == (HoldReason.ANOMALY, "partly_invoiced")
+    decisions = Decisions().approve(result.finding.approvals)
+    result = await create(pair, Gateway(there=rest), Reader(posted=["0100001"]), look_first=True, decisions=decisions)
+    assert result.created is not None
+    assert [line.QuantityOrdered for line in result.created.Lines] == [Decimal(10)]
+
+
+async def test_a_history_that_does_not_say_whose_an_order_was_is_asked_about(pair: Pair) -> None:
+    """A site that does not map UDF_WEB_ORDER_ID into history: our order, invoiced in full, is no stranger's."""
+    site = pair.model_copy(update={"sage": pair.sage.model_copy(update={"history_has_udf": False})})
+    gone = stored(live=False, OrderStatus="C", UDF_WEB_ORDER_ID="")
+    result = await create(site, Gateway(there=gone), look_first=True)
+    assert (result.hold, result.check) == (HoldReason.ANOMALY, "invoiced_before_read_back")
+    for other in (stored(UDF_WEB_ORDER_ID=""), stored(live=False, UDF_WEB_ORDER_ID="", CustomerPONo="another")):
+        assert (await create(site, Gateway(there=other), look_first=True)).number_taken
+    assert (await create(pair, Gateway(there=gone), look_first=True)).number_taken
+
+
+async def test_an_order_of_ours_under_another_number_is_taken_up(pair: Pair) -> None:
+    """The workflow was ended or set back while an earlier create was under way."""
+    other = stored(SalesOrderNo="0001041")
+    gateway = Gateway()
+    assert (await create(pair, gateway, Reader(found=[other]))).elsewhere == "0001041"
+    assert gateway.there is None
+    for none in (
+        stored(SalesOrderNo="0001041", UDF_WEB_ORDER_ID="other"),
+        stored(SalesOrderNo="0001041", live=False, OrderStatus="X"),
+    ):
+        assert (await create(pair, Gateway(), Reader(found=[none]))).created is not None
+    assert (await create(pair, Gateway(), Reader(found=[other]), deleted=["0001041"])).created is not None
+
+
 async def test_stock_that_was_gone_after_the_create_is_told(pair: Pair) -> None:
     result = await create(pair, Gateway(), Reader(on_hand=[10, -4]))
     assert result.created is not None

@@ -130,6 +130,9 @@ def test_a_careless_gateway_writes_over_no_account(warehouse: House) -> None:
     order.until_state("open")
     assert order.view()["customer_no"] != f"02-{number}"
     assert warehouse.sandbox.rows("SELECT * FROM AR_Customer WHERE CustomerNo = ?", number) == theirs
+    query = "WorkflowType='CustomerResolutionWorkflow'"
+    latest = json.loads(temporal(warehouse, "workflow", "list", "--query", query, "--limit", "1", "-o", "json"))
+    keep_history(warehouse.temporal_address, latest[0]["execution"]["workflowId"], "customer_number_taken")
 
 
 # ---- the answer is lost, and the order invoiced before it can be read back ------------------------------------------

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
+from tests.support.histories import keep_history
 from tests.support.orders import PlacedOrder
 from tests.support.processes import wait_until
 
@@ -66,6 +67,8 @@ def test_thirty_orders_wait_out_an_outage_of_sage(warehouse_with_alarms: House) 
     house.sandbox.control("sage", "post", {})
     for order in orders:
         order.until_state("complete", deadline=120)
+    keep_history(house.temporal_address, f"order-demo-{orders[0].id}", "outage_waited_out")
+    keep_history(house.temporal_address, "outage-demo-sage", "outage_watch")
 
 
 @pytest.mark.parametrize("as_date", [False, True])

@@ -175,7 +175,8 @@ def test_invoiced_in_part_before_the_answer_is_read_back(warehouse: House, quant
     assert order.at_clarity()["status"] == "Shipped"
     assert sorted(order.packages().values()) == ["L1", "L2"]
     order.audit()
-    keep_history(warehouse.temporal_address, f"order-demo-{order.id}", f"lost_answer_part_{quantities['000001']}")
+    if quantities["000001"] == 2:
+        keep_history(warehouse.temporal_address, f"order-demo-{order.id}", "lost_answer_part")
 
 
 def test_invoiced_in_full_before_the_answer_is_read_back(warehouse: House) -> None:
@@ -215,7 +216,8 @@ def test_without_order_history_an_order_invoiced_in_part_is_shown_to_a_person(
     assert sorted(order.packages().values()) == ["L1", "L2"]
     assert order.cancelled() == {}
     assert invoices_of(warehouse, order) == [number, number]
-    keep_history(warehouse.temporal_address, f"order-demo-{order.id}", f"unread_part_{quantities['000001']}")
+    if quantities["000001"] == 2:
+        keep_history(warehouse.temporal_address, f"order-demo-{order.id}", "unread_part")
 
 
 def test_without_order_history_an_order_invoiced_in_full_is_never_created_again(warehouse: House) -> None:

@@ -246,6 +246,8 @@ class FactsRequest(Frozen):
     """The number under which this order has tried a create of unknown or differing outcome: it is no order to adopt."""
     deleted: list[str] = []
     """Numbers of sales orders that this order made and deleted again: history may still know them."""
+    reference: str = ""
+    """What Clarity holds as our reference: the order may stand in Sage under another purchase order number."""
 
 
 class ReserveRequest(Frozen):

@@ -290,7 +290,8 @@ def _invoiced_before(draft: Draft, invoiced: Sequence[str]) -> Finding:
             Problem(
                 field="AR_InvoiceHistoryHeader.CustomerPONo",
                 message=f"Sage has invoiced sales order {numbers} under the same purchase order number "
-                f"({draft.sales_order.CustomerPONo}), and keeps no history that tells whether it is this order.",
+                f"({draft.sales_order.CustomerPONo}), or under the reference that Clarity has, and keeps no history "
+                "that tells whether it is this order.",
                 suggestion="Look at the invoice in Sage. Another order: release with approve. This one: cancel.",
             )
         ],

@@ -63,7 +63,7 @@ from contracts.messages import (
 from contracts.search_attributes import OrderState
 from mappings.customer_match import BY_CROSS_REFERENCE_IN_SAGE, buyer_of, may_be_remembered
 from mappings.decisions import Decisions
-from mappings.intake import is_older
+from mappings.intake import is_older, reference_in
 from mappings.payments import captured_in, currency_in, says_what_was_paid
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.progress import (
@@ -348,6 +348,7 @@ class OrderFulfillmentWorkflow:
             resolved=self.resolved if self.resolved_for == buyer_of(draft.customer) else None,
             deleted=self.deleted,
             own_attempt=self.reserved_number if self.create_tried else "",
+            reference=reference_in(self.payload),
         )
 
     def is_own_attempt(self, existing: SalesOrderOnSage) -> bool:

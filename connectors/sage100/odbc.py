@@ -306,8 +306,11 @@ class SageReader:
 
     # ---- sales orders ---------------------------------------------------------------------------------------------
 
-    async def sales_orders_by_purchase_order(self, customer_po_no: str) -> tuple[list[SalesOrderOnSage], list[str]]:
-        """Every order with this CustomerPONo, over all customers, live, in history and invoiced (rules 4).
+    async def sales_orders_by_purchase_order(
+        self, customer_po_no: str, also: str = ""
+    ) -> tuple[list[SalesOrderOnSage], list[str]]:
+        """Every order with this CustomerPONo, over all customers, live, in history and invoiced (rules 4); and the one
+        of the number `also`, if there is or was one.
 
         The second part names orders of which Sage cannot tell whose they are: only invoices still know them, or a
         history to which the site does not map UDF_WEB_ORDER_ID.
@@ -324,6 +327,10 @@ class SageReader:
                 for row in self._rows(statement, customer_po_no)
             )
             found = {number: self._sales_order(number) for number in numbers if number}
+            if also and also not in found:
+                order = self._sales_order(also)
+                if order is not None or self._posted_of(also):
+                    found[also] = order
             nameless = [number for number, order in found.items() if order is None or self._is_nameless(order)]
             return [order for order in found.values() if order is not None], nameless
 

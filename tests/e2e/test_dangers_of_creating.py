@@ -315,6 +315,21 @@ def test_after_retention_an_order_starts_only_with_force_and_finds_itself_in_sag
     keep_history(warehouse.temporal_address, letter, "dead_letter_discarded")
 
 
+def test_a_forgotten_order_is_found_though_its_purchase_order_number_was_changed(warehouse: House) -> None:
+    """Clarity's reference names the sales order; whose it is, its web order id says."""
+    order = new_order(warehouse, DESK, purchaseOrderNumber="FIRST-8").check_out()
+    order.until_state("open")
+    number = order.sales_order_no
+    temporal(warehouse, "workflow", "terminate", "-w", f"order-demo-{order.id}", "--reason", "a test")
+    changed = {"orderId": order.id, "change": {"purchaseOrderNumber": "SECOND-8"}, "type": "order.updated"}
+    warehouse.sandbox.control("clarity", "orders/change", changed)
+    shown = by_hand(warehouse, "--ids", order.id, "--force", "--reason", "Ann: go on with it")
+    assert shown.returncode == 0, shown
+    assert order.until_state("open")["sales_order_no"] == number
+    finish(order)
+    assert numbers_of(warehouse, order) == {number}
+
+
 def test_a_workflow_that_is_set_back_makes_no_second_order_and_its_unused_number_is_listed(warehouse: House) -> None:
     """`temporal workflow reset` to after the look at Sage: the history says that there is no order yet."""
     order = new_order(warehouse, DESK).check_out()

@@ -50,7 +50,10 @@ class SageReadActivities:
     async def read_sage_facts(self, request: FactsRequest) -> SageFacts:
         """One look at Sage: an existing order with this web order id, items, customer candidates, credit, stock."""
         draft = request.draft
-        found, invoiced = await self._reader.sales_orders_by_purchase_order(draft.sales_order.CustomerPONo)
+        # The purchase order number may have been changed at Clarity since: its reference names the sales order, too.
+        found, invoiced = await self._reader.sales_orders_by_purchase_order(
+            draft.sales_order.CustomerPONo, request.reference
+        )
         # A purchase order number alone proves nothing: buyers reuse them (rules 4).
         wanted = draft.sales_order.UDF_WEB_ORDER_ID
         ours = [

@@ -33,6 +33,7 @@ from mappings.checks import (
     below_sages_price,
     compare_totals,
     fell_short,
+    not_approved,
     price_check,
     run_checks,
     same_order,
@@ -41,6 +42,7 @@ from mappings.customer_match import CustomerRecord
 from mappings.items import ItemFacts
 from mappings.pair import CheckName, HoldKept, Pair, PriceSource
 from mappings.problems import Finding, HoldReason, Problem
+from mappings.read_back import as_sent, ask_about
 from mappings.sales_order import CustomerKey, SalesOrder, SalesOrderOnSage, ShipToAddress
 
 ON_HOLD = "H"
@@ -85,6 +87,15 @@ class FactsReader(Protocol):
         """A live order as it was before posted invoices took from it; None when none did, or nobody knows."""
         ...
 
+    async def posted_of(self, sales_order_no: str) -> list[str]:
+        """InvoiceNos in history that bill an order."""
+        ...
+
+    async def sales_orders_by_purchase_order(self, customer_po_no: str) -> tuple[list[SalesOrderOnSage], list[str]]:
+        """Orders with this CustomerPONo, over all customers, and the numbers of those of which Sage cannot tell whose
+        they are."""
+        ...
+
 
 class SageWriteActivities:
     """Writes of one company. The writers are the same gateway, or several side by side."""
@@ -116,15 +127,16 @@ class SageWriteActivities:
         """Preview, compare totals, look at stock and credit once more, create under the reserved number.
 
         The number makes it safe to repeat (rules 4): on every attempt but the first, after an earlier create of
-        unknown outcome, and on 409, Sage is read first. What stands there is our order when the web order id says so
-        and the content is equal.
+        unknown outcome, and right before the create, Sage is read. What stands there is our order when the web order id
+        says so and the content is equal. A gateway should answer 409 for a number that is taken; a careless one would
+        open that order and write ours over it.
         """
-        number, wanted = request.SalesOrderNo, balanced(request.sales_order, self._pair, request.decisions)
+        wanted = balanced(request.sales_order, self._pair, request.decisions)
         async with self._seats:
             if request.look_first or activity.info().attempt > 1:
-                stored = await self._sales_orders.get_sales_order(number)
-                if stored is not None:
-                    return await self._decide(request, wanted, stored)
+                there = await self._already_there(request, wanted)
+                if there is not None:
+                    return there
             bill_to: CustomerKey | None = None
             if self._pair.sage.preview:
                 preview = await self._sales_orders.preview(wanted)
@@ -190,6 +202,9 @@ class SageWriteActivities:
                 no_back_orders=stops.no_back_orders,
                 check=stops.check,
             )
+        there = await self._already_there(request, wanted)
+        if there is not None:
+            return there
         order = back_ordered(wanted, items, self._pair, request.decisions)
         held_in_sage = [problem for finding in findings for problem in finding.problems]
         if held_in_sage or not self._pair.sage.preview:
@@ -209,6 +224,39 @@ class SageWriteActivities:
         # Somebody at the order desk may have taken the same pieces between the look and the create (rules 7).
         return result.model_copy(update={"short_after": fell_short(created, items, await self._reader.items(codes))})
 
+    async def _already_there(self, request: CreateSalesOrder, wanted: SalesOrder) -> SalesOrderCreated | None:
+        """What stands under the number, or under another one with this web order id; None when nothing must stop us.
+
+        Another number: the workflow was ended or reset while an earlier create was under way.
+        """
+        number = request.SalesOrderNo
+        stored = await self._sales_orders.get_sales_order(number)
+        if stored is not None:
+            return await self._decide(request, wanted, stored)
+        found, nameless = await self._reader.sales_orders_by_purchase_order(wanted.CustomerPONo)
+        for order in found:
+            ours = order.UDF_WEB_ORDER_ID == wanted.UDF_WEB_ORDER_ID and not order.is_deleted
+            if ours and order.SalesOrderNo not in (number, *request.deleted):
+                return SalesOrderCreated(elsewhere=order.SalesOrderNo)
+        invoices = await self._reader.posted_of(number)
+        if not invoices:
+            return None
+        # The order was invoiced in full and left no trace but its invoices: ours, or somebody's who took the number.
+        if number in nameless:
+            return self._ask(request, wanted, None, invoices)
+        return SalesOrderCreated(number_taken=True)
+
+    @staticmethod
+    def _ask(
+        request: CreateSalesOrder, wanted: SalesOrder, left: SalesOrderOnSage | None, invoices: Sequence[str]
+    ) -> SalesOrderCreated:
+        """Sage cannot tell whether its order is as sent: a person says so, once."""
+        number = request.SalesOrderNo
+        doubt = not_approved(ask_about(number, left, invoices), request.decisions)
+        if doubt is None:
+            return SalesOrderCreated(created=as_sent(number, wanted, left), unread=True)
+        return SalesOrderCreated(hold=doubt.reason, problems=doubt.problems, check=doubt.check, unread=True)
+
     async def _with_new_ship_to(self, order: SalesOrder, customer: CustomerKey, ship_to: ShipToAddress) -> SalesOrder:
         """The pair's opt-in: the address becomes one of the account's. Its code follows from the address, so that what
         exists is what an earlier attempt made."""
@@ -225,6 +273,8 @@ class SageWriteActivities:
     ) -> SalesOrderCreated:
         """What stands under our number: our order, as sent; ours, but other than sent; or somebody else's."""
         if stored.UDF_WEB_ORDER_ID != wanted.UDF_WEB_ORDER_ID:
+            if self._may_be(wanted, stored):
+                return self._ask(request, wanted, stored, await self._reader.posted_of(stored.SalesOrderNo))
             return SalesOrderCreated(number_taken=True)
         if stored.is_deleted:
             return SalesOrderCreated(number_taken=True, number_used=True)
@@ -234,9 +284,16 @@ class SageWriteActivities:
         if differences and stored.live and (before := await self._reader.before_invoices(stored)) is not None:
             # The answer of the create was lost so long that the warehouse has shipped of it (rules 4).
             stored, differences = before, same_order(wanted, before, request.expected, request.decisions)
+        elif differences and stored.live and (invoices := await self._reader.posted_of(stored.SalesOrderNo)):
+            return self._ask(request, wanted, stored, invoices)
         if not differences:
             return SalesOrderCreated(created=stored, held_in_sage=list(held_in_sage))
         return self._differs(stored, differences)
+
+    def _may_be(self, wanted: SalesOrder, stored: SalesOrderOnSage) -> bool:
+        """Whether it may be our order all the same: the site's history does not say whose an order was."""
+        nameless = not stored.live and not stored.UDF_WEB_ORDER_ID and not self._pair.sage.history_has_udf
+        return nameless and not stored.is_deleted and stored.CustomerPONo == wanted.CustomerPONo
 
     @staticmethod
     def _differs(stored: SalesOrderOnSage, differences: Sequence[str]) -> SalesOrderCreated:
@@ -352,7 +409,8 @@ class SageWriteActivities:
         customer = request.search.new_customer
         key = CustomerKey(ARDivisionNo=customer.ARDivisionNo, CustomerNo=request.CustomerNo)
         async with self._seats:
-            if activity.info().attempt > 1 and await self._customers.get_customer(key) is not None:
+            # Before every attempt: a careless gateway would write over an account that is there.
+            if await self._customers.get_customer(key) is not None:
                 return await self._decide_customer(request, key)
             try:
                 return CustomerCreated(customer=await self._customers.create_customer(request.CustomerNo, customer))

@@ -204,6 +204,8 @@ class OrderView(Frozen):
     """Of Clarity's version that the order works on: backfill compares with it."""
     cancelled_at_clarity: bool = False
     """The order knows that Clarity cancelled it."""
+    unused_number: str = ""
+    """A SalesOrderNo that was reserved and never used: the gap in Sage's numbers is explained."""
     trail: list[TrailEntry] = []
 
 
@@ -217,6 +219,7 @@ class OrderOutcome(Frozen):
     customer_no: str = ""
     packages: list[str] = []
     invoices: list[str] = []
+    unused_number: str = ""
     note: str = ""
 
 
@@ -243,6 +246,8 @@ class FactsRequest(Frozen):
     """The number under which this order has tried a create of unknown or differing outcome: it is no order to adopt."""
     deleted: list[str] = []
     """Numbers of sales orders that this order made and deleted again: history may still know them."""
+    reference: str = ""
+    """What Clarity holds as our reference: the order may stand in Sage under another purchase order number."""
 
 
 class ReserveRequest(Frozen):
@@ -266,15 +271,22 @@ class CreateSalesOrder(Frozen):
     """By the pair's opt-in: create it on the account first, under its code, and name it on the order."""
     authenticated: bool = True
     """The account was named by its number or our cross-reference (rules 6)."""
+    deleted: list[str] = []
+    """Numbers of sales orders that this order made and deleted again: none of them is taken up."""
 
 
 class SalesOrderCreated(Frozen):
-    """Exactly one of: `created`; `number_taken` (reserve another); `problems` with the hold they ask for."""
+    """Exactly one of: `created`; `number_taken` (reserve another); `elsewhere`; `problems` with their hold."""
 
     created: SalesOrderOnSage | None = None
     number_taken: bool = False
     number_used: bool = False
     """An order of ours under the number was deleted again; the next attempt takes a new one."""
+    elsewhere: str = ""
+    """An order with this web order id has come to stand under this other number: look again, and take it up."""
+    unread: bool = False
+    """With `created`: a person has said that it is as sent, because Sage could not tell. With `hold`: a person is asked
+    that; the outcome of the create stays open."""
     hold: HoldReason | None = None
     problems: list[Problem] = []
     difference: Decimal = Decimal(0)

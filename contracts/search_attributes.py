@@ -35,6 +35,8 @@ ORDER_NUMBER: Final = SearchAttributeKey.for_keyword("OrderNumber")
 SALES_ORDER_NO: Final = SearchAttributeKey.for_keyword("SalesOrderNo")
 CUSTOMER_NO: Final = SearchAttributeKey.for_keyword("CustomerNo")
 HELD_ITEMS: Final = SearchAttributeKey.for_keyword_list("HeldItems")
+UNUSED_NUMBER: Final = SearchAttributeKey.for_keyword("UnusedNumber")
+"""A SalesOrderNo that an order reserved and never used (rules 4)."""
 
 ALL: Final[tuple[SearchAttributeKey[Any], ...]] = (
     ORDER_STATE,
@@ -44,6 +46,7 @@ ALL: Final[tuple[SearchAttributeKey[Any], ...]] = (
     SALES_ORDER_NO,
     CUSTOMER_NO,
     HELD_ITEMS,
+    UNUSED_NUMBER,
 )
 
 

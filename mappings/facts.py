@@ -115,7 +115,8 @@ def facts_from(
         or match_house_account(draft.customer, candidates, pair)
         or match_customer(draft.customer, candidates, pair)
     )
-    own = existing is not None and existing.SalesOrderNo == own_attempt
+    own_invoiced = existing is None and bool(own_attempt) and own_attempt in invoiced
+    own = own_invoiced or (existing is not None and existing.SalesOrderNo == own_attempt)
     if existing is not None and not own:
         return SageFacts(
             existing=existing,
@@ -157,7 +158,13 @@ def facts_from(
         checked = run_checks(order, draft.expected, customer, items, pair, decisions, recent, draft.checks)
         findings += [finding for finding in checked if not finding.in_sage]
     return SageFacts(
-        existing=existing, sales_order=order, match=match, findings=findings, remarks=remarks, ship_to_to_add=added
+        existing=existing,
+        own_invoiced=own_invoiced,
+        sales_order=order,
+        match=match,
+        findings=findings,
+        remarks=remarks,
+        ship_to_to_add=added,
     )
 
 
@@ -283,7 +290,8 @@ def _invoiced_before(draft: Draft, invoiced: Sequence[str]) -> Finding:
             Problem(
                 field="AR_InvoiceHistoryHeader.CustomerPONo",
                 message=f"Sage has invoiced sales order {numbers} under the same purchase order number "
-                f"({draft.sales_order.CustomerPONo}), and keeps no history that tells whether it is this order.",
+                f"({draft.sales_order.CustomerPONo}), or under the reference that Clarity has, and keeps no history "
+                "that tells whether it is this order.",
                 suggestion="Look at the invoice in Sage. Another order: release with approve. This one: cancel.",
             )
         ],

@@ -132,16 +132,21 @@ SHORTEST_RETENTION = 2 * RETENTION_MARGIN
 """Under it (a development server) every order would be too old: then only the external reference tells."""
 
 
+def reference_in(payload: Mapping[str, Any]) -> str:
+    """What Clarity holds as our reference of the order, a SalesOrderNo if it is ours; empty without."""
+    body = payload.get("data")
+    reference = body.get("externalReference") if isinstance(body, Mapping) else None
+    return str(reference).strip()[:40] if isinstance(reference, str | int) else ""
+
+
 def reason_not_to_start_anew(payload: Mapping[str, Any], now: datetime, retention: timedelta | None) -> str:
     """Why an order that no workflow knows may have been here before (rules 4); empty when it is certainly new.
 
     Ids of closed workflows are forgotten after the namespace's `retention` (None: not known): an order that Clarity
     holds our reference for, or that is older than retention less 7 days, may stand in Sage already.
     """
-    body = payload.get("data")
-    reference = body.get("externalReference") if isinstance(body, Mapping) else None
-    if isinstance(reference, str | int) and str(reference).strip():
-        return f"Clarity has the external reference {str(reference).strip()[:40]!r} for it, so it was in Sage before"
+    if reference := reference_in(payload):
+        return f"Clarity has the external reference {reference!r} for it, so it was in Sage before"
     created = created_at(payload)
     if created is None or retention is None or retention < SHORTEST_RETENTION:
         return ""

@@ -363,6 +363,8 @@ class SageFacts(Frozen):
     existing: SalesOrderOnSage | None = None
     differences: list[str] = []
     """Where the existing order is not what would be created now: people may have changed it since."""
+    own_invoiced: bool = False
+    """Only invoices know the number of this order's own attempt: the create asks a person."""
     sales_order: SalesOrder
     match: CustomerMatch
     findings: list[Finding] = []

@@ -64,7 +64,7 @@ from contracts.priorities import priority_of
 from contracts.search_attributes import OrderState
 from mappings.customer_match import BY_CROSS_REFERENCE_IN_SAGE, buyer_of, may_be_remembered
 from mappings.decisions import Decisions
-from mappings.intake import is_older
+from mappings.intake import is_older, reference_in
 from mappings.payments import captured_in, currency_in, says_what_was_paid
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.progress import (
@@ -141,6 +141,8 @@ class OrderFulfillmentWorkflow:
         self.deleted: list[str] = []
         """Sales orders that were created on hold and deleted again, on a site without preview."""
         self.sales_order_no = ""
+        self.read_first = False
+        """The sales order was shipped before it was known: its shipments are read at once."""
         self.lines: list[CreatedLine] = []
         self.invoices: dict[str, ShipmentInvoice] = {}
         self.standing: SalesOrderStanding | None = None
@@ -235,8 +237,22 @@ class OrderFulfillmentWorkflow:
             cancelled=self.cancelled,
             packages=self.packages(),
             invoices=[invoice.InvoiceNo for invoice in self.own_invoices()],
+            unused_number=self.unused_number(),
             note=note,
         )
+
+    def unused_number(self) -> str:
+        """The number that was reserved for an order that ended without one, or was found under another."""
+        known = bool(self.sales_order_no) or self.state is OrderState.CANCELLED or self.cancelling
+        return self.reserved_number if known and self.reserved_number != self.sales_order_no else ""
+
+    def unused_numbers(self) -> list[SearchAttributeUpdate[Any]]:
+        """The same as a search attribute: reserved numbers that were never used are listed (rules 4)."""
+        number = self.unused_number()
+        if not number:
+            return []
+        self.note(f"The reserved number {number} stays unused: a gap in Sage's sales order numbers")
+        return [attributes.UNUSED_NUMBER.value_set(attributes.scalar(number))]
 
     def ending(self) -> Ending:
         """How it ended: in full, short, or not at all."""
@@ -248,7 +264,8 @@ class OrderFulfillmentWorkflow:
         """The happy path, and nothing else; each step holds by itself when it cannot go on."""
         found = await self.bring_to_sage()
         await self.acknowledge()
-        self.become(OrderState.OPEN, attributes.SALES_ORDER_NO.value_set(attributes.scalar(self.sales_order_no)))
+        number = attributes.SALES_ORDER_NO.value_set(attributes.scalar(self.sales_order_no))
+        self.become(OrderState.OPEN, number, *self.unused_numbers())
         await self.follow_shipments(read_first=found)
         await self.record_invoices()
 
@@ -282,7 +299,7 @@ class OrderFulfillmentWorkflow:
                     self.stop_asked, self.changed = "", False
                     self.tell_too_late(what)
                 return True
-            if facts.existing is None:
+            if facts.existing is None and not facts.own_invoiced:
                 # Whatever an earlier create did: it is not in Sage.
                 self.outcome_known()
             for remark in [*self.transformed.warnings, *facts.remarks][:20]:
@@ -296,7 +313,7 @@ class OrderFulfillmentWorkflow:
             if not await self.settle_customer(draft, facts):
                 continue
             if await self.create(draft, facts):
-                return False
+                return self.read_first
 
     async def transform(self) -> Transformed:
         """Payload → draft or problems, as a local activity: quick, pure, one event."""
@@ -333,6 +350,7 @@ class OrderFulfillmentWorkflow:
             resolved=self.resolved if self.resolved_for == buyer_of(draft.customer) else None,
             deleted=self.deleted,
             own_attempt=self.reserved_number if self.create_tried else "",
+            reference=reference_in(self.payload),
         )
 
     def is_own_attempt(self, existing: SalesOrderOnSage) -> bool:
@@ -351,7 +369,7 @@ class OrderFulfillmentWorkflow:
 
     async def settle_customer(self, draft: Draft, facts: SageFacts) -> bool:
         """The account to use: the one that matched, or one that the resolution answers. False: start over."""
-        if facts.existing is not None and self.customer is not None:
+        if (facts.existing is not None or facts.own_invoiced) and self.customer is not None:
             # Our own attempt stands in Sage: the create compares it, account included.
             return True
         if facts.match.decision is CustomerDecision.MATCHED:
@@ -438,6 +456,7 @@ class OrderFulfillmentWorkflow:
                         look_first=tried_before,
                         ship_to_to_add=facts.ship_to_to_add,
                         authenticated=self.is_authenticated(draft),
+                        deleted=self.deleted,
                     ),
                     queues.sage_write(self.pair),
                     f"Preview, compare, create {self.reserved_number} for {customer}",
@@ -458,15 +477,24 @@ class OrderFulfillmentWorkflow:
             if result.number_taken:
                 self.outcome_known()
                 continue
+            if result.elsewhere:
+                self.note(f"Sales order {result.elsewhere} with this web order id has come to stand in Sage meanwhile")
+                self.outcome_known()
+                return False
             if result.created is None:
-                if result.hold is not HoldReason.REJECTED_BY_SAGE:
+                if result.hold is not HoldReason.REJECTED_BY_SAGE and not result.unread:
                     # Found before the create: nothing was written.
                     self.outcome_known()
                 if not self.changed and not self.stop_asked:
                     await self.hold_found(result.finding, difference=result.difference)
                 return False
             self.adopt(result.created)
-            self.note(f"Sales order {self.sales_order_no} created for {customer}")
+            self.note(
+                f"Sales order {self.sales_order_no} was invoiced before it could be read back; it is followed as sent"
+                if result.unread
+                else f"Sales order {self.sales_order_no} created for {customer}"
+            )
+            self.read_first = result.unread
             self.note_back_orders(result.created)
             if result.created.OrderStatus == "H":
                 why = "; ".join(problem.message for problem in result.held_in_sage) or "by a rule of the pair"
@@ -899,7 +927,7 @@ class OrderFulfillmentWorkflow:
             "Clarity: Cancelled",
             may_cancel=False,
         )
-        self.become(OrderState.CANCELLED)
+        self.become(OrderState.CANCELLED, *self.unused_numbers())
 
     # ---- holds ----------------------------------------------------------------------------------------------------
 
@@ -1094,7 +1122,11 @@ class OrderFulfillmentWorkflow:
             return
         if self.create_tried and not self.sales_order_no:
             draft = self.transformed.draft if self.transformed else None
-            if draft is not None and (facts := await self.look_up(draft)).existing is not None:
+            facts = await self.look_up(draft) if draft is not None else None
+            if facts is not None and facts.own_invoiced:
+                self.note(f"Not cancelled: Sage has invoiced sales order {self.reserved_number}")
+                return
+            if facts is not None and facts.existing is not None:
                 self.adopt(facts.existing)
             else:
                 self.create_tried = False
@@ -1292,6 +1324,7 @@ class OrderFulfillmentWorkflow:
             ending=self.ending() if self.state in (OrderState.COMPLETE, OrderState.CANCELLED) else None,
             digest=self.pending.digest if self.pending is not None else self.digest,
             cancelled_at_clarity=self.cancelled_at_clarity or self.cancelling,
+            unused_number=self.unused_number(),
             trail=self.trail,
         )
 

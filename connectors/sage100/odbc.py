@@ -309,10 +309,14 @@ class SageReader:
 
     # ---- sales orders ---------------------------------------------------------------------------------------------
 
-    async def sales_orders_by_purchase_order(self, customer_po_no: str) -> tuple[list[SalesOrderOnSage], list[str]]:
-        """Every order with this CustomerPONo, over all customers, live, in history and invoiced (rules 4).
+    async def sales_orders_by_purchase_order(
+        self, customer_po_no: str, also: str = ""
+    ) -> tuple[list[SalesOrderOnSage], list[str]]:
+        """Every order with this CustomerPONo, over all customers, live, in history and invoiced (rules 4); and the one
+        of the number `also`, if there is or was one.
 
-        The second part names orders that only invoices still know: without order history they are gone.
+        The second part names orders of which Sage cannot tell whose they are: only invoices still know them, or a
+        history to which the site does not map UDF_WEB_ORDER_ID.
         """
 
         def read() -> tuple[list[SalesOrderOnSage], list[str]]:
@@ -326,12 +330,17 @@ class SageReader:
                 for row in self._rows(statement, customer_po_no)
             )
             found = {number: self._sales_order(number) for number in numbers if number}
-            return (
-                [order for order in found.values() if order is not None],
-                [number for number, order in found.items() if order is None],
-            )
+            if also and also not in found:
+                order = self._sales_order(also)
+                if order is not None or self._posted_of(also):
+                    found[also] = order
+            nameless = [number for number, order in found.items() if order is None or self._is_nameless(order)]
+            return [order for order in found.values() if order is not None], nameless
 
         return await self._run("sales_orders_by_purchase_order", read)
+
+    def _is_nameless(self, order: SalesOrderOnSage) -> bool:
+        return not order.live and not order.UDF_WEB_ORDER_ID and not self._site.history_has_udf
 
     def _sales_order(self, number_: str) -> SalesOrderOnSage | None:
         """The order as it was created: history knows the original quantities, live ones shrink with each posting."""
@@ -362,7 +371,7 @@ class SageReader:
 
         def read() -> SalesOrderOnSage | None:
             number_ = live.SalesOrderNo
-            if not self._rows(queries.POSTED_OF_ORDER, number_):
+            if not self._posted_of(number_):
                 return None
             for row in self._rows(queries.HISTORY_ORDER, number_):
                 amounts = ("TaxableAmt", "NonTaxableAmt", "FreightAmt", "SalesTaxAmt", "DiscountAmt")

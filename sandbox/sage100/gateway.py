@@ -128,6 +128,8 @@ class CompanyOptions(BaseModel):
     keep_deleted_history: Literal["Y", "N"] | None = None
     posting_reduces_quantity: Literal["Y", "N"] | None = None
     module_code: Literal["S/O", "SO"] | None = None
+    careless_gateway: Literal["Y", "N"] | None = None
+    """Y: a POST on a key that exists opens that record and writes over it, as SetKey alone does in BOI."""
 
 
 class SetClock(BaseModel):
@@ -297,7 +299,8 @@ def add_routes(app: FastAPI, gateway: Gateway) -> None:
     async def create_sales_order(request: Request) -> JSONResponse:
         gateway.authorize(request)
         body = await body_of(request)
-        return JSONResponse(await run_in_threadpool(gateway.write, lambda: orders.create(body)), 201)
+        stored, status = await run_in_threadpool(gateway.write, lambda: orders.create(body))
+        return JSONResponse(stored, status)
 
     @app.get("/SO/SalesOrder/{number}")
     async def get_sales_order(request: Request, number: str) -> JSONResponse:
@@ -334,7 +337,8 @@ def add_routes(app: FastAPI, gateway: Gateway) -> None:
     async def create_customer(request: Request) -> JSONResponse:
         gateway.authorize(request)
         body = await body_of(request)
-        return JSONResponse(await run_in_threadpool(gateway.write, lambda: orders.create_customer(body)), 201)
+        stored, status = await run_in_threadpool(gateway.write, lambda: orders.create_customer(body))
+        return JSONResponse(stored, status)
 
     @app.get("/AR/Customer/{key}")
     async def get_customer(request: Request, key: str) -> JSONResponse:

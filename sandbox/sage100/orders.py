@@ -110,18 +110,44 @@ class Orders:
         header["SalesOrderNo"] = ""
         return {**self._answer(header, lines, live=True), "SalesOrderNo": "", "TaxDetail": tax}
 
-    def create(self, body: Row) -> Row:
-        """Create the order under its number; an existing one, live or in history, is never touched."""
+    def create(self, body: Row) -> tuple[Row, int]:
+        """Create the order under its number (201); an existing one, live or in history, is never touched (409).
+
+        A careless gateway opens a live one instead, sets the columns, adds the lines and saves (200).
+        """
         number = str(body.get("SalesOrderNo") or "")
         if not (len(number) == 7 and number.isascii() and number.isalnum()):
             raise refuse("SO_SalesOrder_Bus", "SalesOrderNo", "The number must be 7 characters, such as 0001042.")
+        status = 201
         with self.company.transaction():
+            live = self.company.find("SO_SalesOrderHeader", SalesOrderNo=number)
+            careless = live is not None and self.company.switch("careless_gateway") == "Y"
             for table in ("SO_SalesOrderHeader", "SO_SalesOrderHistoryHeader"):
-                if self.company.find(table, SalesOrderNo=number) is not None:
+                if not careless and self.company.find(table, SalesOrderNo=number) is not None:
                     raise Refusal(409, "SO_Exists", f"Sales order {number} already exists; nothing was changed.")
             header, lines, _ = self._work_out(body)
-            self._store(header, lines)
-        return self.get(number)
+            if live is None:
+                self._store(header, lines)
+            else:
+                self._write_over(live, header, lines)
+                status = 200
+        return self.get(number), status
+
+    def _write_over(self, live: Row, header: Row, lines: list[Row]) -> None:
+        """What SetKey, SetValue, AddLine and Write do to an order that is there."""
+        company, number = self.company, live["SalesOrderNo"]
+        last = max(
+            (int(row["LineKey"]) for row in company.select("SO_SalesOrderDetail", SalesOrderNo=number)), default=0
+        )
+        for place, line in enumerate(lines, start=last + 1):
+            keys = {"LineKey": f"{place:06d}", "LineSeqNo": f"{place:014d}", "SOHistoryDetlSeqNo": f"{place:014d}"}
+            stored = company.insert("SO_SalesOrderDetail", **{**line, **keys})
+            self.commit_stock(stored, to_decimal(line["QuantityOrdered"]))
+        changed = {name: value for name, value in header.items() if name not in ("SalesOrderNo", "DateCreated")}
+        totals = {**live, **changed}
+        self.add_totals(totals, company.select("SO_SalesOrderDetail", SalesOrderNo=number))
+        changed |= {name: totals[name] for name in TOTALS}
+        company.update("SO_SalesOrderHeader", {"SalesOrderNo": number}, **{**changed, **company.updated()})
 
     def _store(self, header: Row, lines: list[Row]) -> None:
         company = self.company
@@ -376,8 +402,8 @@ class Orders:
             if value not in ("", None) or name in ("CustomerName", "EmailAddress", "UDF_WEB_CUSTOMER_ID")
         }
 
-    def create_customer(self, body: Row) -> Row:
-        """Create under the given key; an existing one is never touched."""
+    def create_customer(self, body: Row) -> tuple[Row, int]:
+        """Create under the given key (201); an existing one is never touched (409), but by a careless gateway (200)."""
         bus = "AR_Customer_Bus"
         values: Row = {}
         for name, value in body.items():
@@ -394,11 +420,17 @@ class Orders:
         for name, master in (("TermsCode", "AR_TermsCode"), ("TaxSchedule", "SY_SalesTaxSchedule")):
             if values.get(name) and self.company.find(master, **{name: values[name]}) is None:
                 raise refuse(bus, name, "The code is not on file.")
+        key = {"ARDivisionNo": division, "CustomerNo": number}
+        status = 201
         with self.company.transaction():
-            if self.company.find("AR_Customer", ARDivisionNo=division, CustomerNo=number) is not None:
+            if self.company.find("AR_Customer", **key) is None:
+                self.company.insert("AR_Customer", **{"CustomerStatus": "A", **values, **self.company.created()})
+            elif self.company.switch("careless_gateway") == "Y":
+                self.company.update("AR_Customer", key, **{**values, **self.company.updated()})
+                status = 200
+            else:
                 raise Refusal(409, "AR_Exists", f"Customer {division}-{number} already exists; nothing was changed.")
-            self.company.insert("AR_Customer", **{"CustomerStatus": "A", **values, **self.company.created()})
-        return self.get_customer(division, number)
+        return self.get_customer(division, number), status
 
     def create_ship_to(self, body: Row) -> Row:
         """Create under the given code; an existing one is never touched."""

@@ -21,7 +21,7 @@ from connectors.sage100.odbc import SageReader
 from connectors.sage100.queries import Statement
 from mappings.canonical import Shipment, ShippedLine
 from mappings.item_candidates import nearest_items
-from mappings.pair import ClarityProfile
+from mappings.pair import ClarityProfile, Sage
 from mappings.sales_order import (
     CustomerKey,
     CustomerSearch,
@@ -128,6 +128,25 @@ async def test_order_is_previewed_created_and_read_back_the_same(
         await gateway.create_sales_order(number, order)
     assert await gateway.get_sales_order("9999999") is None
     assert recorder.exchanges[0].startswith("POST /session")
+
+
+async def test_orders_of_which_sage_cannot_tell_whose_they_are(sandbox: Sandbox, gateway: SageGateway) -> None:
+    """Posted in full, at a site whose history has no UDF_WEB_ORDER_ID, and in a company without order history."""
+    for history, web_id in (("Y", "n1"), ("N", "n2")):
+        sandbox.control("sage", "company", {"keep_order_history": history})
+        number = await gateway.next_sales_order_no()
+        await gateway.create_sales_order(number, an_order(web_id, UDF_WEB_ORDER_ID="" if web_id == "n1" else web_id))
+        sandbox.control("sage", "ship", {"SalesOrderNo": number})
+        sandbox.control("sage", "post", {})
+        for has_udf in (True, False):
+            reader = SageReader(SecretStr(sandbox.odbc), Sage(history_has_udf=has_udf))
+            for purchase_order, also in ((f"PO-{web_id}", ""), ("PO-changed", number)):
+                found, nameless = await reader.sales_orders_by_purchase_order(purchase_order, also)
+                assert [order.SalesOrderNo for order in found] == ([number] if history == "Y" else [])
+                assert nameless == ([] if history == "Y" and has_udf else [number])
+            assert await reader.sales_orders_by_purchase_order("PO-changed", "9999999") == ([], [])
+            await reader.close()
+    sandbox.control("sage", "company", {"keep_order_history": "Y"})
 
 
 async def test_refusal_names_the_column(gateway: SageGateway) -> None:

@@ -3,15 +3,13 @@
 import asyncio
 import json
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
 
 from tests.e2e.conftest import House
+from tests.support.histories import TEMPORAL
 
-TEMPORAL = Path(sys.executable).parent / "temporal"
 SCHEDULE = "sage-poll-demo"
 
 

@@ -97,16 +97,26 @@ def test_a_hundred_holds_are_one_message_although_another_target_is_broken(alert
         assert secret not in temporal(alerting, "workflow", "show", "-w", "alerts-demo", "-o", "json")
 
 
-def test_a_terminated_order_is_told_once_and_its_restart_works(alerting: House, hook: WebHook) -> None:
-    order = PlacedOrder(alerting.sandbox, alerting.api_url, ("NO-SUCH-SKU", 1, "10.00")).check_out()
-    order.until_state("held")
+def test_a_terminated_order_is_told_once_and_its_restart_takes_up_its_sales_order(
+    alerting: House, hook: WebHook
+) -> None:
+    """The alert says the command; the order stands in Sage already, and is never created twice."""
+    order = PlacedOrder(alerting.sandbox, alerting.api_url, LAMP)
+    alerting.sandbox.fault("clarity", "POST /api/v1/shipments", "refused", contains=f'"{order.id}"')
+    order.check_out()
+    number = order.until_state("held")["sales_order_no"]
     temporal(alerting, "workflow", "terminate", "-w", f"order-demo-{order.id}", "--reason", "by mistake")
     title = "[demo] 1 order ended without being completed"
     wait_until("the message came", lambda: came(hook, title), 60)
     body = body_of(hook, title)
     assert f"POST /orders/demo/{order.id}/restart" in body
     assert httpx.post(f"{alerting.api_url}/orders/demo/{order.id}/restart", timeout=20).status_code == 200
-    order.until_state("held")
+    assert order.until_state("complete")["sales_order_no"] == number
+    stored = alerting.sandbox.rows(
+        "SELECT SalesOrderNo FROM SO_SalesOrderHistoryHeader WHERE UDF_WEB_ORDER_ID = ?", order.id
+    )
+    assert [row["SalesOrderNo"] for row in stored] == [number]
+    assert len(order.shipments()) == 1
     # The watch has looked many times since: still one.
     assert alert_log(alerting).count(f"start it again: POST /orders/demo/{order.id}/restart") == 1
     assert came(hook, title) == [title]

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from temporalio.client import Client
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import history, temporal
+from tests.support.histories import keep_history
 from tests.support.orders import PlacedOrder
 from tests.support.processes import ROOT, pid_of, wait_until
 
@@ -26,6 +29,8 @@ DESK = ("DESK-OAK-120", 1, "349.00")
 LAMP = ("LAMP-LED-01", 2, "49.99")
 UNKNOWN = ("NO-SUCH-SKU", 1, "1.00")
 PACE = QUICK | {"backfill_interval": 2, "backfill_overlap": 6, "webhook_grace": 1, "poll_heartbeat_timeout": 3}
+PACE |= {"shift_length": 20}
+"""Shifts of poller and watch follow each other within the time of the tests."""
 FLAGS = ("--no-orders", "--ship-after", "0.5", "--post-after", "1")
 
 
@@ -149,6 +154,61 @@ def test_a_missed_cancellation_is_caught_up_and_one_of_an_unknown_order_starts_n
     held.until_state("cancelled")
     assert unknown.view() == {}
     assert in_sage(quick, unknown) == []
+    keep_history(quick.temporal_address, f"order-demo-{held.id}", "cancelled_at_clarity_before_creation")
+
+
+def held_in_sage(house: House, *items: tuple[str, int, str]) -> PlacedOrder:
+    """An order that stands in Sage and is held: Clarity has refused its shipment once."""
+    order = PlacedOrder(house.sandbox, house.api_url, *items, createdDate=now(), updatedDate=now())
+    house.sandbox.fault("clarity", "POST /api/v1/shipments", "refused", contains=f'"{order.id}"')
+    order.check_out()
+    assert order.until_state("held")["hold"]["reason"] == "rejected_by_clarity"
+    return order
+
+
+def test_a_missed_cancellation_of_an_order_that_sage_has_ends_nothing_and_is_told(quick: House) -> None:
+    order = held_in_sage(quick, DESK)
+    drop(quick)
+    change(quick, order, "order.cancelled", status="Cancelled")
+    text = "order.cancelled came after the sales order was created"
+    wait_until("people are told", lambda: raised(quick, order.id, text), 30)
+    assert order.view()["state"] == "held"
+    assert len(in_sage(quick, order)) == 1
+
+
+def raised(house: House, order_id: str, text: str) -> bool:
+    """Whether an order raised an alert of these words."""
+    return any(
+        scheduled["activityType"]["name"] == "raise_alert" and text in str(summary_of(event))
+        for event in history(house, f"order-demo-{order_id}")
+        if (scheduled := event.get("activityTaskScheduledEventAttributes"))
+    )
+
+
+def summary_of(event: dict[str, Any]) -> str:
+    """What the timeline shows of an event."""
+    data: str = event["userMetadata"]["summary"]["data"]
+    return b64decode(data).decode()
+
+
+def test_a_terminated_order_is_one_dead_letter_and_force_takes_its_sales_order_up(quick: House) -> None:
+    """Nothing starts it again by itself: somebody ended it on purpose."""
+    order = held_in_sage(quick, LAMP)
+    [number] = in_sage(quick, order)
+    temporal(quick, "workflow", "terminate", "-w", f"order-demo-{order.id}", "--reason", "a test")
+    [letter] = wait_until("backfill shows it", lambda: letters(quick, order.id), 30)
+    runs = schedule_runs(quick)
+    wait_until("two more windows passed", lambda: schedule_runs(quick) >= runs + 2, 60)
+    assert letters(quick, order.id) == [letter]
+    assert order.at_clarity()["status"] == "Processing"
+    shown = by_hand(quick, "--ids", order.id, "--force", "--reason", "Ann: it was ended by mistake")
+    assert shown.returncode == 0, (shown.stdout, shown.stderr)
+    view = order.until_state("complete")
+    assert (view["sales_order_no"], in_sage(quick, order)) == (number, [number])
+    assert any("Ann: it was ended by mistake" in entry["what"] for entry in view["trail"])
+    assert len(order.shipments()) == 1
+    keep_history(quick.temporal_address, f"order-demo-{order.id}", "started_again_after_termination")
+    keep_history(quick.temporal_address, letter, "dead_letter_order_ended")
 
 
 def test_a_missed_change_of_a_completed_order_is_one_dead_letter(quick: House) -> None:
@@ -164,6 +224,9 @@ def test_a_missed_change_of_a_completed_order_is_one_dead_letter(quick: House) -
     wait_until("its webhook came late", lambda: delivered(quick, order.id), 30)
     assert letters(quick, order.id) == first
     assert len(first) == 1
+    page = temporal(quick, "workflow", "metadata", "-w", first[0], "-o", "json")
+    assert "sent another version of it" in page
+    assert "--name replay" in page
 
 
 def delivered(house: House, order_id: str) -> bool:
@@ -219,6 +282,7 @@ def test_a_range_by_hand_takes_in_what_lies_in_it(quick: House) -> None:
     assert "1 started" in shown.stdout
     order.until_state("complete")
     assert later.view() == {}
+    keep_history(quick.temporal_address, "backfill-demo-2026-08-31", "backfill_by_hand")
 
 
 def test_429s_on_the_list_are_waited_out_as_told(quick: House) -> None:
@@ -263,6 +327,7 @@ def test_a_dead_letter_is_replayed_after_correction(quick: House) -> None:
     assert answer.returncode == 0, answer.stderr
     wait_until("Sage has the order", lambda: in_sage(quick, order), 60)
     wait_until("the letter is closed", lambda: not letters(quick, "no order id"), 30)
+    keep_history(quick.temporal_address, letter, "dead_letter_replayed")
 
 
 def test_a_webhook_of_an_order_that_was_here_before_waits_for_a_person(quick: House) -> None:
@@ -274,6 +339,29 @@ def test_a_webhook_of_an_order_that_was_here_before_waits_for_a_person(quick: Ho
     view = order.until_state("open", "shipped", "complete")
     assert any("not in Sage, looked" in entry["what"] for entry in view["trail"])
     assert len(in_sage(quick, order)) == 1
+
+
+def test_shifts_of_poller_and_watch_and_windows_of_backfill_take_up_where_the_last_one_ended(quick: House) -> None:
+    for type_, name in (
+        ("SagePollWorkflow", "poll_shift"),
+        ("WatchWorkflow", "watch_shift"),
+        ("OrderBackfillWorkflow", "backfill_window"),
+    ):
+        workflow_id, run_id = wait_until(f"a second {type_} ended", partial(second_run, quick, type_), 90)
+        keep_history(quick.temporal_address, workflow_id, name, run_id)
+    keep_history(quick.temporal_address, "alerts-demo", "alerts")
+
+
+def second_run(house: House, type_: str) -> list[str]:
+    """Workflow and run id of a complete scheduled run that took up what the one before handed over; empty without."""
+    query = f"WorkflowType='{type_}' AND ExecutionStatus='Completed' AND TemporalScheduledById IS NOT NULL"
+    for run in json.loads(temporal(house, "workflow", "list", "--query", query, "--limit", "20", "-o", "json") or "[]"):
+        workflow_id, run_id = run["execution"]["workflowId"], run["execution"]["runId"]
+        shown = temporal(house, "workflow", "show", "-w", workflow_id, "--run-id", run_id, "-o", "json")
+        started = json.loads(shown)["events"][0]["workflowExecutionStartedEventAttributes"]
+        if started.get("lastCompletionResult"):
+            return [workflow_id, run_id]
+    return []
 
 
 def test_the_other_release_pages_by_other_names_and_is_caught_up_too(tmp_path: Path) -> None:

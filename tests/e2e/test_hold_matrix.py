@@ -21,10 +21,11 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
-from tests.e2e.temporal import TEMPORAL, history, temporal
+from tests.e2e.temporal import history, temporal
 from tests.e2e.test_holds import shown_commands
+from tests.support.histories import TEMPORAL, keep_history
 from tests.support.orders import PlacedOrder
-from tests.support.processes import ROOT, wait_until
+from tests.support.processes import wait_until
 
 ACTIONS = {
     "invalid_data": ("retry", "cancel", "correct"),
@@ -350,7 +351,7 @@ def play(house: House, number: int, reason: str, action: str, way: str) -> None:
     trail = [entry["what"] for entry in order.view()["trail"]]
     assert any(f"({reason}) released with {action} by support (unverified)" in what for what in trail), trail
     if way == "update":
-        keep_history(house, order, f"{reason}-{action}")
+        keep_history(house.temporal_address, f"order-demo-{order.id}", f"hold-{reason}-{action}")
     if action == "cancel" or prepared.ends == "cancelled":
         wait_until("Clarity says so", lambda: order.at_clarity()["status"] == "Cancelled", 10)
         return
@@ -360,17 +361,6 @@ def play(house: House, number: int, reason: str, action: str, way: str) -> None:
         "SELECT SalesOrderNo FROM SO_SalesOrderHistoryHeader WHERE UDF_WEB_ORDER_ID = ?", order.id
     )
     assert len(stored) == 1
-
-
-def keep_history(house: House, order: PlacedOrder, name: str) -> None:
-    """With SAVE_HISTORIES=FOLDER the order's history is saved there, for `tests/workflows/test_replay.py`."""
-    folder = os.environ.get("SAVE_HISTORIES")
-    if folder:
-        text = temporal(house, "workflow", "show", "-w", f"order-demo-{order.id}", "-o", "json")
-        # Stack traces name files by their place on this machine.
-        text = json.dumps(json.loads(text)).replace(f"{ROOT}/", "")
-        text = re.sub(r'/[^\s"\\]*/lib/python', "lib/python", text)
-        Path(folder, f"hold-{name}.json").write_text(text, "utf-8")
 
 
 @pytest.fixture(scope="module")

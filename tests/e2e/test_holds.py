@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
-from tests.e2e.temporal import TEMPORAL, history, temporal
+from tests.e2e.temporal import history, temporal
+from tests.support.histories import TEMPORAL, keep_history
 from tests.support.orders import PlacedOrder
 from tests.support.processes import running, wait_until
 
@@ -478,3 +479,22 @@ def first_orders_of_one_person(support: House) -> None:
     accounts = support.sandbox.rows("SELECT CustomerNo FROM AR_Customer WHERE CustomerName = 'Wilhelmina Quist'")
     assert len(accounts) == 1
     assert {in_sage(support, order)["CustomerNo"] for order in orders} == {accounts[0]["CustomerNo"]}
+
+
+# ---- somebody presses "Request Cancellation" ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ["retry", "approve", "cancel"])
+def test_a_cancel_request_from_outside_is_asked_about(support: House, action: str) -> None:
+    code = f"ASKED-{action.upper()}"
+    order = order_of(support, (code, 1, "5.00"))
+    held(order, "unknown_item")
+    temporal(support, "workflow", "cancel", "-w", f"order-demo-{order.id}")
+    wait_until("it is noted", lambda: "requested from outside" in str(order.view()["trail"]), 30)
+    item(support, code, 5, StandardUnitPrice="5.00")
+    update(support, order, action="retry")
+    wait_until("it is asked about", lambda: (order.view().get("hold") or {}).get("reason") == "order_changed", 30)
+    update(support, order, action=action)
+    order.until_state("cancelled" if action == "cancel" else "complete")
+    assert bool(in_sage(support, order)) == (action != "cancel")
+    keep_history(support.temporal_address, f"order-demo-{order.id}", f"hold-order_changed-{action}")

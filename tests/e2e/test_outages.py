@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import QUICK, House, change_pair, pairs_with_pace, running_house
+from tests.support.histories import keep_history
 from tests.support.orders import PlacedOrder
 from tests.support.processes import pid_of, wait_until
 from tests.support.sandbox import API_KEYS
@@ -76,6 +77,8 @@ def test_thirty_orders_wait_out_an_outage_of_sage(warehouse_with_alarms: House) 
     house.sandbox.control("sage", "post", {})
     for order in orders:
         order.until_state("complete", deadline=120)
+    keep_history(house.temporal_address, f"order-demo-{orders[0].id}", "outage_waited_out")
+    keep_history(house.temporal_address, "outage-demo-sage", "outage_watch")
 
 
 def test_no_call_is_made_earlier_than_a_429_told(warehouse_with_alarms: House) -> None:

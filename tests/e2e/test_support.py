@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 
 from tests.e2e.conftest import House, expectations
-from tests.e2e.temporal import TEMPORAL, history, temporal
+from tests.e2e.temporal import history, temporal
+from tests.support.histories import TEMPORAL
 from tests.support.processes import wait_until
 
 

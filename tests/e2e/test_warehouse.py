@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.conftest import House
 from tests.e2e.temporal import timers
+from tests.support.histories import keep_history
 from tests.support.orders import PlacedOrder
 from tests.support.processes import wait_until
 
@@ -76,6 +77,7 @@ def test_three_invoices_with_five_packages(warehouse: House) -> None:
     assert contents[f"{first}-0002"] == []
     assert [item["orderItemId"] for item in contents[f"{second}-0002"]] == [order.items[1]]
     order.audit()
+    keep_history(warehouse.temporal_address, f"order-demo-{order.id}", "partial_shipments")
 
 
 def test_tracking_comes_late(warehouse: House) -> None:
@@ -327,6 +329,7 @@ def test_order_deleted_with_a_reason_is_cancelled(warehouse: House) -> None:
     order.change("delete", CancelReasonCode="CUST")
     order.until_state("cancelled")
     assert order.cancelled() == {"1": (Decimal(5), "CUST")}
+    keep_history(warehouse.temporal_address, f"order-demo-{order.id}", "cancelled_in_sage")
 
 
 @pytest.mark.parametrize("history", ["Y", "N"])

@@ -312,3 +312,22 @@ def test_clarity_keeps_its_contract(sandbox: Sandbox) -> None:
     page = call("GET", "/api/v1/orders?updatedDateMin=2026-01-01T00:00:00Z&pageIndex=0&pageSize=1")
     assert (page["pageIndex"], page["totalCount"], len(page["items"])) == (0, 1, 1)
     assert call("GET", "/api/v1/orders?updatedDateMin=2126-01-01T00:00:00Z")["items"] == []
+
+
+def test_a_careless_gateway_opens_what_is_there_and_writes_over_it(sandbox: Sandbox) -> None:
+    """What the contract forbids, and some gateways do: SetKey opens a record that exists."""
+    number = create(sandbox)["SalesOrderNo"]
+    other = {"SalesOrderNo": number, **an_order(UDF_WEB_ORDER_ID="web-2")}
+    assert post_order(sandbox, other).status_code == 409
+    sandbox.control("sage", "company", {"careless_gateway": "Y"})
+    try:
+        answer = post_order(sandbox, other)
+        assert answer.status_code == 200
+        assert (answer.json()["UDF_WEB_ORDER_ID"], len(answer.json()["Lines"])) == ("web-2", 6)
+        customer = {"ARDivisionNo": "02", "CustomerNo": "W000001", "CustomerName": "Somebody Else"}
+        answer = sandbox.sage("POST", "/AR/Customer", customer)
+        while answer.status_code == 503:
+            answer = sandbox.sage("POST", "/AR/Customer", customer)
+        assert (answer.status_code, answer.json()["CustomerName"]) == (200, "Somebody Else")
+    finally:
+        sandbox.control("sage", "company", {"careless_gateway": "N"})

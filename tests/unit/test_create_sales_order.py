@@ -119,6 +119,12 @@ class Reader:
     accounts: dict[CustomerKey, dict[str, Any]] = field(default_factory=dict)
     before: SalesOrderOnSage | None = None
     """The order before invoices took from it."""
+    posted: list[str] = field(default_factory=list)
+    """Invoices of the number."""
+    found: list[SalesOrderOnSage] = field(default_factory=list)
+    """Orders with the same purchase order number."""
+    nameless: list[str] = field(default_factory=list)
+    """Numbers of which Sage cannot tell whose they are."""
 
     async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
         quantity = self.on_hand.pop(0) if len(self.on_hand) > 1 else self.on_hand[0]
@@ -134,6 +140,12 @@ class Reader:
 
     async def before_invoices(self, live: SalesOrderOnSage) -> SalesOrderOnSage | None:
         return self.before
+
+    async def posted_of(self, sales_order_no: str) -> list[str]:
+        return self.posted
+
+    async def sales_orders_by_purchase_order(self, customer_po_no: str) -> tuple[list[SalesOrderOnSage], list[str]]:
+        return self.found, self.nameless
 
 
 async def create(pair: Pair, gateway: Gateway, reader: Reader | None = None, **more: Any) -> SalesOrderCreated:
@@ -153,7 +165,7 @@ async def test_preview_then_create(pair: Pair) -> None:
     gateway = Gateway()
     result = await create(pair, gateway)
     assert result.created is not None
-    assert gateway.said == ["preview", "create N"]
+    assert gateway.said == ["preview", "get", "create N"]
 
 
 async def test_what_was_stored_otherwise_than_sent_is_held(pair: Pair) -> None:
@@ -194,6 +206,77 @@ async def test_the_history_of_a_deleted_order_keeps_its_number(pair: Pair) -> No
     assert (result.number_taken, result.number_used) == (True, True)
     result = await create(pair, Gateway(there=stored(UDF_WEB_ORDER_ID="other")))
     assert result.number_taken
+
+
+async def test_an_order_written_over_in_the_last_moment_is_held(pair: Pair) -> None:
+    """Somebody takes the number between the look and the create, and a careless gateway opens that order."""
+
+    class Careless(Gateway):
+        async def create_sales_order(self, number: str, order: SalesOrder) -> SalesOrderOnSage:
+            [line] = self.would_be.Lines
+            both = [line.model_copy(update={"LineKey": key}) for key in ("000001", "000002")]
+            self.there = self.would_be.model_copy(update={"Lines": both, "TaxableAmt": Decimal(100)})
+            return self.there
+
+    result = await create(pair, Careless())
+    assert (result.created, result.hold) == (None, HoldReason.REJECTED_BY_SAGE)
+    assert "2 lines, sent 1" in result.problems[0].message
+
+
+async def test_a_number_under_which_somebody_else_was_invoiced_is_taken(pair: Pair) -> None:
+    """Without order history nothing but the invoice is left, and Sage would take the number again."""
+    gateway = Gateway()
+    result = await create(pair, gateway, Reader(posted=["0100001"]))
+    assert (result.number_taken, gateway.there) == (True, None)
+
+
+async def test_an_order_of_which_only_an_invoice_is_left_is_never_created_again(pair: Pair) -> None:
+    gateway, reader = Gateway(), Reader(posted=["0100001"], nameless=[NUMBER])
+    for look_first in (True, False):
+        result = await create(pair, gateway, reader, look_first=look_first)
+        assert (result.hold, result.check, result.unread) == (HoldReason.ANOMALY, "invoiced_before_read_back", True)
+        assert "0100001" in result.problems[0].message
+    decisions = Decisions().approve(result.finding.approvals)
+    result = await create(pair, gateway, reader, look_first=True, decisions=decisions)
+    assert (gateway.there, result.unread) == (None, True)
+    assert result.created is not None
+    assert result.created.live is False
+    assert [(line.LineKey, line.QuantityOrdered) for line in result.created.Lines] == [("000001", Decimal(10))]
+
+
+async def test_without_history_an_order_that_was_partly_invoiced_is_shown_to_a_person(pair: Pair) -> None:
+    rest = stored(Lines=[stored().Lines[0].model_copy(update={"QuantityOrdered": Decimal(4)})])
+    result = await create(pair, Gateway(there=rest), Reader(posted=["0100001"]), look_first=True)
+    assert (result.hold, result.check) == (HoldReason.ANOMALY, "partly_invoiced")
+    decisions = Decisions().approve(result.finding.approvals)
+    result = await create(pair, Gateway(there=rest), Reader(posted=["0100001"]), look_first=True, decisions=decisions)
+    assert result.created is not None
+    assert [line.QuantityOrdered for line in result.created.Lines] == [Decimal(10)]
+
+
+async def test_a_history_that_does_not_say_whose_an_order_was_is_asked_about(pair: Pair) -> None:
+    """A site that does not map UDF_WEB_ORDER_ID into history: our order, invoiced in full, is no stranger's."""
+    site = pair.model_copy(update={"sage": pair.sage.model_copy(update={"history_has_udf": False})})
+    gone = stored(live=False, OrderStatus="C", UDF_WEB_ORDER_ID="")
+    result = await create(site, Gateway(there=gone), look_first=True)
+    assert (result.hold, result.check) == (HoldReason.ANOMALY, "invoiced_before_read_back")
+    for other in (stored(UDF_WEB_ORDER_ID=""), stored(live=False, UDF_WEB_ORDER_ID="", CustomerPONo="another")):
+        assert (await create(site, Gateway(there=other), look_first=True)).number_taken
+    assert (await create(pair, Gateway(there=gone), look_first=True)).number_taken
+
+
+async def test_an_order_of_ours_under_another_number_is_taken_up(pair: Pair) -> None:
+    """The workflow was ended or set back while an earlier create was under way."""
+    other = stored(SalesOrderNo="0001041")
+    gateway = Gateway()
+    assert (await create(pair, gateway, Reader(found=[other]))).elsewhere == "0001041"
+    assert gateway.there is None
+    for none in (
+        stored(SalesOrderNo="0001041", UDF_WEB_ORDER_ID="other"),
+        stored(SalesOrderNo="0001041", live=False, OrderStatus="X"),
+    ):
+        assert (await create(pair, Gateway(), Reader(found=[none]))).created is not None
+    assert (await create(pair, Gateway(), Reader(found=[other]), deleted=["0001041"])).created is not None
 
 
 async def test_stock_that_was_gone_after_the_create_is_told(pair: Pair) -> None:
@@ -244,7 +327,7 @@ async def test_without_preview_an_order_is_created_on_hold_and_released_when_tot
     result = await create(without_preview(pair), gateway)
     assert result.created is not None
     assert result.created.OrderStatus == "N"
-    assert gateway.said == ["create H", "change {'OrderStatus': 'N'}"]
+    assert gateway.said == ["get", "create H", "change {'OrderStatus': 'N'}"]
 
 
 async def test_without_preview_an_order_at_another_total_is_deleted_again(pair: Pair) -> None:
@@ -252,7 +335,7 @@ async def test_without_preview_an_order_at_another_total_is_deleted_again(pair: 
     result = await create(without_preview(pair), gateway)
     assert (result.hold, result.number_used) == (HoldReason.TOTAL_MISMATCH, True)
     assert result.difference == Decimal("0.01")
-    assert gateway.said == ["create H", "delete"]
+    assert gateway.said == ["get", "create H", "delete"]
     assert gateway.there is None
 
 

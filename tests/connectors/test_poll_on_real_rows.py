@@ -18,7 +18,7 @@ from activities.sage_poll import SagePollActivities
 from connectors.errors import RetryLater
 from connectors.sage100.odbc import stamp
 from connectors.sage100.session import OdbcSource, UnreadableRow
-from contracts.messages import PollCursor
+from contracts.messages import Alert, PollCursor
 from mappings.pair import Pace, Pair, load_pair
 from tests.bench.poll_cost import (
     CountingReader,
@@ -52,12 +52,17 @@ class Orders:
     def __init__(self) -> None:
         self.open: list[tuple[str, str]] = []
         self.told: list[tuple[str, str, Any]] = []
+        self.alerts: list[Alert] = []
 
     async def list_workflows(self, query: str, **_: object) -> AsyncIterator[Listed]:
         if "out_of_stock" not in query:
             for order_id, number in self.open:
                 if "IS NOT NULL" in query or f"'{number}'" in query:
                     yield Listed(order_id, number)
+
+    async def start_workflow(self, name: str, *_: Any, start_signal_args: list[Alert], **__: Any) -> None:
+        assert name == "AlertWorkflow"
+        self.alerts += start_signal_args
 
     def get_workflow_handle(self, workflow_id: str) -> "Handle":
         return Handle(self, workflow_id)
@@ -197,6 +202,7 @@ async def test_a_poisoned_row_costs_no_other_order_its_shipment(
     assert [line for line in told if line.startswith(ILL)] == ([f"{ILL} C1"] if readable else [])
     assert bool(company.cursor.unreadable) is not readable
     assert any(record.name == "alerts" for record in caplog.records) is not readable
+    assert bool(company.orders.alerts) is not readable
 
 
 async def test_a_poisoned_invoice_of_other_people_spoils_no_order_s_own_reading(company: Company) -> None:

@@ -828,6 +828,9 @@ class OrderFulfillmentWorkflow:
                 )
             )
             self.shipped_told = self.shipped_told or is_last
+        if any(self.is_news(invoice) for invoice in self.own_invoices()):
+            # A signal brought more meanwhile: the order is shipped once Clarity knows that, too.
+            return
         progress = self.progress()
         state = PROGRESS_STATE[progress]
         if state is OrderState.SHIPPED and self.shipped_at is None:

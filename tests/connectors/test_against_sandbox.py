@@ -206,7 +206,7 @@ async def test_retry_after_is_understood_in_seconds_and_as_a_date(sandbox: Sandb
 async def test_expired_token_is_refreshed_once_for_fifty_waiting_calls(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    with running_sandbox(tmp_path_factory.mktemp("tokens"), "--token-lifetime", "1.2") as sandbox:
+    with running_sandbox(tmp_path_factory.mktemp("tokens"), "--token-lifetime", "3") as sandbox:
         plain = gateway_of(sandbox, None)
         await plain.next_sales_order_no()
         first = await asyncio.to_thread(tokens_fetched, sandbox)

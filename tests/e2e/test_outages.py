@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import QUICK, House, change_pair, pairs_with_pace, running_house
-from tests.support.histories import keep_history
 from tests.support.orders import PlacedOrder
 from tests.support.processes import pid_of, wait_until
 from tests.support.sandbox import API_KEYS
@@ -23,16 +22,7 @@ from tests.support.sandbox import API_KEYS
 TESTS_OWN = {hashlib.sha256(key.encode()).hexdigest()[:12] for key in API_KEYS.values()}
 """Callers in the sandbox's log that are the test itself."""
 PEN = ("PEN-GEL-BLU", 1, "1.25")
-ORDERS = 30
-OUT_SECONDS = 15
 PROBE_SECONDS = 1.0
-TO_CLOSE = 3
-WRITE_SLOTS = 2
-SIGN_IN = 1
-"""A call may need a token first."""
-MOST_CALLS = (TO_CLOSE + WRITE_SLOTS) * (1 + SIGN_IN) + OUT_SECONDS / PROBE_SECONDS * (1 + SIGN_IN) + 1
-"""Three failed steps close the gate, and each other slot may hold one more; then one probe per interval. Without the
-gate each of the waiting orders would call again and again."""
 
 
 @pytest.fixture(scope="module")
@@ -54,31 +44,6 @@ def calls_of(house: House, side: str) -> list[dict[str, Any]]:
 def alerts_of(house: House, words: str) -> list[str]:
     text = (house.sandbox.var / "log" / "workers.log").read_text()
     return [line for line in text.splitlines() if " alerts: " in line and re.search(words, line)]
-
-
-def test_thirty_orders_wait_out_an_outage_of_sage(warehouse_with_alarms: House) -> None:
-    house = warehouse_with_alarms
-    house.sandbox.fault("sage", "*", "maintenance", seconds=OUT_SECONDS)
-    orders = [PlacedOrder(house.sandbox, house.api_url, PEN).check_out() for _ in range(ORDERS)]
-    wait_until("people are told", lambda: alerts_of(house, "HIGH: sage of pair demo"), 60)
-    assert " order(s) wait" in alerts_of(house, "HIGH: sage of pair demo")[0]
-    for order in orders:
-        assert order.sales_order_no
-    wait_until("people are told that it is over", lambda: alerts_of(house, "sage of pair demo answers again"), 60)
-    during = [one for one in calls_of(house, "sage") if one["fault"] == "maintenance"]
-    assert len(during) <= MOST_CALLS, [one["call"] for one in during]
-    assert len(alerts_of(house, "HIGH: ")) == 1
-    assert len(alerts_of(house, "answers again")) == 1
-    numbers = house.sandbox.rows("SELECT UDF_WEB_ORDER_ID FROM SO_SalesOrderHeader")
-    ours = [row["UDF_WEB_ORDER_ID"] for row in numbers if row["UDF_WEB_ORDER_ID"] in {order.id for order in orders}]
-    assert sorted(ours) == sorted(order.id for order in orders)
-    for order in orders:
-        order.ship(packages=[{"TrackingID": f"T-{order.id}"}])
-    house.sandbox.control("sage", "post", {})
-    for order in orders:
-        order.until_state("complete", deadline=120)
-    keep_history(house.temporal_address, f"order-demo-{orders[0].id}", "outage_waited_out")
-    keep_history(house.temporal_address, "outage-demo-sage", "outage_watch")
 
 
 def test_no_call_is_made_earlier_than_a_429_told(warehouse_with_alarms: House) -> None:

@@ -21,6 +21,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.test_outages import alerts_of, calls_of
+from tests.support.histories import keep_history
 from tests.support.orders import PlacedOrder
 from tests.support.processes import free_ports, pid_of, wait_until
 from tests.support.sandbox import Sandbox, running_sandbox
@@ -181,11 +182,14 @@ def test_orders_wait_out_half_an_hour_without_sage_and_expedited_ones_go_first(h
     )
     assert len(during) <= most_calls(lasted), [one["call"] for one in during]
     assert looks <= MOST_LOOKS
-    assert len(alerts_of(house, "HIGH: ")) == 1
+    (told,) = alerts_of(house, "HIGH: ")
+    assert " order(s) wait" in told
     assert len(alerts_of(house, "answers? again")) == 1, alerts_of(house, "answers? again")
     assert sorted(open_in_order) == sorted(in_order) == sorted(order_ids)
     assert last_open <= ORDERS / 5
     assert last_completed <= ORDERS / 5
+    keep_history(house.temporal_address, f"order-demo-{new[0].id}", "outage_waited_out")
+    keep_history(house.temporal_address, "outage-demo-sage", "outage_watch")
 
 
 OF_A, OF_B = 100, 10

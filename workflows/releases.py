@@ -60,7 +60,7 @@ def check_release(
 ) -> Checked:
     """The release against the hold it is for; `skus` by Clarity item id. Raises ReleaseRefused."""
     if hold is None:
-        raise ReleaseRefused("the order is not held now: there is nothing to release; its details page says where it is")
+        raise ReleaseRefused("the order is not held now: nothing to release; its details page says where it is")
     if release.reason is not None and release.reason is not hold.reason:
         raise ReleaseRefused(f"the order is held for {hold.reason.value}, not for {release.reason.value}")
     if release.hold is not None and release.hold != hold.hold:

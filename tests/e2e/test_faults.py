@@ -16,6 +16,7 @@ from temporalio.client import Client
 from tests.e2e.conftest import House
 from tests.support.orders import PlacedOrder
 from tests.support.processes import wait_until
+from workers.gate import NOT_CALLED
 
 DESK = ("DESK-OAK-120", 1, "349.00")
 PEN = ("PEN-GEL-BLU", 4, "1.25")
@@ -207,7 +208,9 @@ async def check_histories(house: House, matrix: list[Case]) -> None:
                 if started.attempt > 1:
                     failures.append(started.last_failure.message)
         assert failures, f"{case}: nothing in the history"
-        assert all(message.startswith(("Sage gateway: ", "Clarity: ", "Sage ODBC: ")) for message in failures), failures
+        # Three in a row close the gate; a step that comes just then repeats what the gate was told.
+        told = [message.removeprefix(f"{NOT_CALLED}: ") for message in failures]
+        assert all(message.startswith(("Sage gateway: ", "Clarity: ", "Sage ODBC: ")) for message in told), failures
 
 
 def test_locked_or_missing_database_is_waited_for(warehouse: House) -> None:

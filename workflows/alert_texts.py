@@ -25,6 +25,8 @@ HEADINGS = {
     AlertKind.ORDER_ENDED: ("order ended without being completed", "orders ended without being completed"),
     AlertKind.TASKS_FAILING: ("workflow stands still: its code fails", "workflows stand still: their code fails"),
     AlertKind.DEAD_LETTER: ("event of Clarity that became nothing", "events of Clarity that became nothing"),
+    AlertKind.DRIFT: ("drift of the store's stock numbers", "drifts of the store's stock numbers"),
+    AlertKind.STOCK_STUCK: ("report: stock does not reach the store", "reports: stock does not reach the store"),
     AlertKind.GAP: ("gap: orders whose webhook never came", "gaps: orders whose webhook never came"),
     AlertKind.OUTAGE: ("outage", "outages"),
     AlertKind.OUTAGE_REMINDER: ("outage that lasts", "outages that last"),

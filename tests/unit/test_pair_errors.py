@@ -411,7 +411,7 @@ RAW = [
     ("- a\n", "holds no keys"),
     ("just text", "holds no keys"),
     (f"{DEMO}\n---\na: 1\n", "a second document begins here"),
-    (DEMO.replace("DESK-OAK-120", "D\xc9SK").encode("latin-1", "replace"), ":53: file: cannot be read: byte 0xc9"),
+    (DEMO.replace("DESK-OAK-120", "D\xc9SK").encode("latin-1", "replace"), ":55: file: cannot be read: byte 0xc9"),
     (DEMO.encode("utf-16"), "UTF-16"),
     (bytes(range(256)), "is not UTF-8"),
     ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "*b is an alias"),

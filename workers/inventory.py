@@ -75,7 +75,7 @@ async def run_inventory(options: argparse.Namespace, settings: Settings) -> int:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
         else:
-            console.print(f"Done: {in_words(progress)}")
+            console.print(f"Done: {in_words(progress.model_copy(update={'doing': ''}))}")
             return int(bool(progress.problem))
     console.print("No shift took it: look at the Schedule and the workers.")
     return 1
@@ -129,7 +129,8 @@ async def follow(
         if (line := in_words(progress)) != shown:
             shown = line
             console.print(line)
-    return asking.result()
+    result: InventoryProgress = asking.result()
+    return result
 
 
 def in_words(progress: InventoryProgress) -> str:

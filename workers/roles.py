@@ -65,6 +65,7 @@ TRANSFORMS_AT_ONCE = 8
 READS_AT_ONCE = 20
 CLARITY_CALLS_AT_ONCE = 20
 DELIVERIES_AT_ONCE = 8
+HEARTBEAT_AT_MOST = timedelta(seconds=5)
 PROBED_ORDER, PROBED_ITEM = "0000000", "/PROBE"
 """Keys that a probe reads; whether they exist does not matter."""
 
@@ -197,6 +198,8 @@ class Fleet:
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=READS_AT_ONCE,
+                # Otherwise a watch hears of a request by hand only after most of its heartbeat's time-out.
+                max_heartbeat_throttle_interval=HEARTBEAT_AT_MOST,
                 max_task_queue_activities_per_second=pair.sage.reads_per_second,
                 graceful_shutdown_timeout=self.graceful,
             )

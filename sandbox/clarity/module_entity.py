@@ -210,7 +210,8 @@ def error(code: str, message: str, details: list[Document]) -> Document:
 
 def field_out(path: str) -> str:
     """`items[0].quantity` → `ShippedItems[0].Quantity`."""
-    names = {**ORDER, **SHIPMENT, **CANCELLED, **REFERENCES}
+    stock = {name: LEVEL[name] for name in ("warehouse", "quantityAvailable")}
+    names = {**ORDER, **SHIPMENT, **CANCELLED, **REFERENCES, **stock}
     return re.sub(r"[A-Za-z_]\w*", lambda match: next(iter(theirs({match[0]: 0}, names))), path)
 
 
@@ -331,7 +332,7 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         if set(body) != {"Levels"} or not isinstance(body["Levels"], list):
             raise invalid("Levels", "is not a list")
         batch = {"items": [ours(level, LEVEL) for level in body["Levels"]]}
-        answer = await run_in_threadpool(store.set_inventory, batch, clarity.settings.inventory_limit)
+        answer = await run_in_threadpool(store.set_inventory, batch, clarity.settings.inventory_limit, "levels")
         return JSONResponse({"Refused": [theirs(one, REJECTION) for one in answer["rejected"]]})
 
     @app.get("/Inventory/StockLevel")

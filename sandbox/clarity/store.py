@@ -252,19 +252,19 @@ class Store:
 
     # ---- inventory ------------------------------------------------------------------------------------------------
 
-    def set_inventory(self, body: Document, limit: int) -> Document:
-        """A batch of absolute quantities; a SKU that the store does not sell is rejected alone."""
+    def set_inventory(self, body: Document, limit: int, called: str = "items") -> Document:
+        """A batch of absolute quantities (`called` so in refusals); a SKU that is not sold is rejected alone."""
         for name in body:
             if name != "items":
                 raise invalid(name, "is not a field of a batch")
         items = body.get("items")
         if not isinstance(items, list):
-            raise invalid("items", "is not a list")
+            raise invalid(called, "is not a list")
         if len(items) > limit:
-            raise invalid("items", f"has {len(items)} entries; the limit is {limit}")
+            raise invalid(called, f"has {len(items)} entries; the limit is {limit}")
         rows, rejected = [], []
         for index, item in enumerate(items):
-            sku, warehouse, quantity = level_of(item, f"items[{index}]")
+            sku, warehouse, quantity = level_of(item, f"{called}[{index}]")
             if sku in self.unknown_skus:
                 rejected.append({"sku": sku, "warehouse": warehouse, "message": "This store has no such product."})
             else:

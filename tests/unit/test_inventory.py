@@ -1,13 +1,18 @@
 """What the store may sell: rules 7 as arithmetic, the pair's rules, kits, orders under way, and digests."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from contracts.inventory import InventoryAction, InventoryProgress, StockReading
 from mappings.decisions import UNDECIDED
 from mappings.inventory import (
     BUCKETS,
@@ -29,10 +34,15 @@ from mappings.inventory import (
     sellable,
 )
 from mappings.items import AliasFacts, ItemFacts, WarehouseStock
-from mappings.pair import Inventory, ItemEntry, Pair
+from mappings.pair import Inventory, ItemEntry, Pair, read_folder
+from mappings.pair_examples import SMALLEST
 from mappings.sales_order import CustomerKey
 from mappings.transform import transform
+from tests.support.pair_files import merged, read
 from tests.unit.conftest import SAMPLES
+from workers.__main__ import build_parser
+from workers.inventory import action_of, in_words, run_inventory
+from workers.settings import Settings, SettingsError
 
 D = Decimal
 
@@ -347,3 +357,67 @@ def test_skus_spread_over_the_buckets_and_stay_where_they_are() -> None:
     assert max(sizes.values()) < 100
     # Another bucket of a SKU would make the memory of every running pair worthless.
     assert [bucket_of(sku) for sku in ("DESK-OAK-120", "PEN-GEL-BLU", "Ünïcode")] == [975, 744, 178]
+
+
+# ---- the pair file --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"when": "true", "count": "fixed"}, "count: fixed needs quantity"),
+        ({"when": "true", "quantity": 5}, "quantity belongs to count: fixed"),
+        ({"when": "true", "count": "none", "safety_stock": 1}, "safety_stock belongs to count: stock"),
+        ({"when": "item.colour == 'red'"}, "colour"),
+        ({"when": "order.totals.grand > 5"}, "order"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_says_why(rule: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Inventory.model_validate({"rules": [rule]})
+
+
+def test_a_rule_that_is_never_reached_is_an_error() -> None:
+    rules = [{"when": "item.drop_shipped", "count": "none"}, {"when": "item.drop_shipped", "count": "stock"}]
+    with pytest.raises(ValidationError, match="never reached"):
+        Inventory.model_validate({"rules": rules})
+
+
+def test_stores_that_share_stock_sell_from_one_company(tmp_path: Path) -> None:
+    def write(name: str, company: str, *others: str) -> None:
+        piece = {"company": {"code": company}, "inventory": {"shares_stock_with": list(others)}}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(merged(read(SMALLEST), piece)), "utf-8")
+
+    write("one", "ABC", "two")
+    write("two", "ABC", "one")
+    assert read_folder(tmp_path).errors == []
+    write("two", "XYZ", "two", "three")
+    told = " ".join(str(error) for error in read_folder(tmp_path).errors)
+    assert "two is another Sage company" in told
+    assert "that is this pair itself" in told
+    assert "there is no pair 'three' here" in told
+
+
+# ---- by hand --------------------------------------------------------------------------------------------------------
+
+
+def test_the_flags_say_what_is_asked_for_and_the_answer_is_one_line() -> None:
+    def action(*flags: str) -> InventoryAction:
+        return action_of(build_parser().parse_args(["inventory", "--pair", "demo", *flags]))
+
+    assert [action(), action("--full"), action("--compare")] == ["sweep", "full", "compare"]
+    with pytest.raises(SystemExit):
+        action("--full", "--compare")
+    reading = StockReading(at=datetime.now(UTC), items=3, rows=6, seconds=0.5)
+    progress = InventoryProgress(reading=reading, pushed=6, compared=9, drifted=1, first_drifted=["A (MAIN): 1"])
+    assert in_words(progress) == (
+        "3 items read in 0.5 s, 6 numbers for the store, 6 told in this shift, 9 compared, 1 had drifted, A (MAIN): 1"
+    )
+
+
+@pytest.mark.parametrize(("pair_name", "words"), [("nobody", "no pair 'nobody'"), ("small", "names no inventory")])
+async def test_a_pair_that_sends_no_stock_is_told(pair_name: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALLEST, "utf-8")
+    options = build_parser().parse_args(["inventory", "--pair", pair_name])
+    with pytest.raises(SettingsError, match=words):
+        await run_inventory(options, Settings(pairs_dir=tmp_path))

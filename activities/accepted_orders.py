@@ -1,8 +1,9 @@
 """What accepted orders will take from stock that Sage does not know yet: asked of the orders themselves.
 
 In: the running orders in the states received and held (a listing, which lags by a moment: the next look sees what this
-one missed), and each order's query `stock_needs`. Out: `OrderNeeds` by run. A held order is asked once a minute. An
-order that does not answer (no worker, failing code) counts as it came: its start argument is read and transformed here.
+one missed), and each order's query `stock_needs`. Out: `OrderNeeds` by run. An order is asked when it comes, when its
+state or hold changes, and once a minute. One that does not answer (no worker, failing code) counts as it came: its
+start argument is read and transformed here.
 """
 
 import asyncio
@@ -32,7 +33,10 @@ log = logging.getLogger(__name__)
 ASK_LIMIT = timedelta(seconds=5)
 ASKED_AT_ONCE = 20
 ASKED_AGAIN_SECONDS = 60.0
-"""A held order's needs change when a person decides; its hold then has another number or ends."""
+"""What an order needs seldom changes, and its state or hold then changes, too. Asked late, it counts twice for a while
+when Sage has it already, and never not at all."""
+NO_ANSWER_SECONDS = 15.0
+"""An order that did not answer is asked again."""
 ASKING_LIMIT_SECONDS = 30.0
 """For asking all orders of one look; those that are late count as they were last known, or as they came."""
 
@@ -90,8 +94,7 @@ class AcceptedOrders:
             done, late = await asyncio.wait(asking, timeout=ASKING_LIMIT_SECONDS)
             for task in late:
                 task.cancel()
-                if asking[task].run_id not in self._known:
-                    await self._as_it_came(asking[task])
+                await self._late(asking[task])
             for task in done:
                 task.result()
         self.unanswered = sum(not known.answered for known in self._known.values())
@@ -99,14 +102,9 @@ class AcceptedOrders:
 
     def _is_due(self, run: WorkflowExecution) -> bool:
         known = self._known.get(run.run_id)
-        state = run.typed_search_attributes.get(attributes.ORDER_STATE)
-        return (
-            known is None
-            or not known.answered
-            or state != OrderState.HELD.value
-            or known.signature != signature_of(run)
-            or monotonic() - known.asked >= ASKED_AGAIN_SECONDS
-        )
+        if known is None or known.signature != signature_of(run):
+            return True
+        return monotonic() - known.asked >= (ASKED_AGAIN_SECONDS if known.answered else NO_ANSWER_SECONDS)
 
     async def _ask(self, run: WorkflowExecution) -> None:
         handle = self.client.get_workflow_handle(run.id, run_id=run.run_id)
@@ -122,6 +120,14 @@ class AcceptedOrders:
             self._keep(run, OrderNeeds(answer.customer, answer.lines), answered=True)
         else:
             await self._as_it_came(run, answered=True)
+
+    async def _late(self, run: WorkflowExecution) -> None:
+        """No answer in time: as it was last known, or as it came."""
+        known = self._known.get(run.run_id)
+        if known is None:
+            await self._as_it_came(run)
+        else:
+            self._keep(run, known.accepted.needs, answered=False)
 
     async def _as_it_came(self, run: WorkflowExecution, *, answered: bool = False) -> None:
         """The payload with which it started: a correction since then is not in it."""

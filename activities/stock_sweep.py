@@ -23,8 +23,10 @@ from time import monotonic
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError
 
 from activities.accepted_orders import Accepted, AcceptedOrders
+from connectors.errors import RetryLater
 from connectors.sage100.odbc import SageReader
 from contracts.failures import FailureType
 from contracts.inventory import (
@@ -52,7 +54,7 @@ from mappings.inventory import (
 from mappings.items import KIT, AliasFacts
 from mappings.pair import Pair
 
-log = logging.getLogger(__name__)
+alerts = logging.getLogger("alerts")
 
 PAGE = 1_000
 """Items of one statement; a quarter of a second through ODBC, so that the reading can be cancelled."""
@@ -104,6 +106,7 @@ class StockSweepActivities:
         self._now = now
         self._orders = AcceptedOrders(self._pairs, client)
         self._memory: Memory | None = None
+        self._told_unreadable: set[str] = set()
         self._one_at_a_time = asyncio.Lock()
         """An attempt that was given up may still be reading."""
 
@@ -168,12 +171,15 @@ class StockSweepActivities:
 
     async def _ended_abnormally(self, since: datetime) -> bool:
         """Whether a run of this pair was terminated or failed since: what it pushed is in no memory."""
-        counted = await self._client.count_workflows(
+        query = (
             f"WorkflowType='InventorySyncWorkflow' AND Pair='{self._pair.name}' "
             "AND ExecutionStatus IN ('Terminated', 'Failed', 'TimedOut', 'Canceled') "
             f"AND CloseTime > '{since.astimezone(UTC).isoformat()}'"
         )
-        return counted.count > 0
+        try:
+            return (await self._client.count_workflows(query)).count > 0
+        except RPCError as error:
+            raise RetryLater("Temporal", "count runs", str(error.status)) from error
 
     # ---- all of it --------------------------------------------------------------------------------------------------
 
@@ -186,15 +192,16 @@ class StockSweepActivities:
         if self._pair.inventory.warehouses:
             memory.aliases = await self._aliases()
             kits: list[str] = []
-            items = 0
+            items, unreadable = 0, 0
             taken = await self._taken(memory, memory.orders)
             catalogue = Catalogue(self._pair, added(taken.values()), memory.kits, memory.aliases)
             after = ""
             while page := await self._reader.stock_page(after, PAGE):
-                for item in page:
+                for item in page.items:
                     catalogue.add(item)
-                kits += [item.ItemCode for item in page if item.ProductType == KIT]
-                items, after = items + len(page), page[-1].ItemCode
+                kits += [item.ItemCode for item in page.items if item.ProductType == KIT]
+                items, unreadable, after = items + len(page.items), unreadable + len(page.unreadable), page.last
+                self._tell_unreadable(page.unreadable)
             self._know_kits(memory, await self._reader.kit_components(kits))
             memory.taken = taken
             rows = await asyncio.to_thread(catalogue.rows)
@@ -206,12 +213,20 @@ class StockSweepActivities:
                 rows=len(rows),
                 orders=len(memory.orders),
                 unanswered=self._orders.unanswered,
+                unreadable=unreadable,
                 seconds=round(monotonic() - began, 3),
             )
         else:
             memory.figures = StockReading(at=self._now())
         self._memory = memory
         return memory
+
+    def _tell_unreadable(self, codes: Iterable[str]) -> None:
+        """Each once: the store keeps its last number of it, and the sweep goes on."""
+        for code in codes:
+            if code not in self._told_unreadable:
+                self._told_unreadable.add(code)
+                alerts.warning("[%s] unreadable: item %s in Sage; look at its rows in Sage", self._pair.name, code)
 
     async def _aliases(self) -> list[AliasFacts]:
         """General aliases, where the store sells under them."""

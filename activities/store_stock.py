@@ -9,13 +9,18 @@ from time import monotonic
 
 from temporalio import activity
 
-from connectors.clarity.client import ClarityClient
+from connectors.clarity.client import ClarityClient, RejectedLevel
+from connectors.errors import Refused
 from contracts.inventory import FIRST_SKUS, PAGE_ROWS, ListStoreStock, PushStock, StockPushed, StoreStock
 from mappings.inventory import BUCKETS, UNKNOWN, Digests, StockRow, by_bucket, digest_of
 from mappings.pair import Pair
 
 KEPT_SECONDS = 600.0
 """The pages of one reading are asked for one after the other; longer than this, the list is read again."""
+ROW_REFUSED = (400, 422)
+"""Statuses of a batch that may be refused for one of its rows."""
+MOST_REFUSALS = 40
+"""Of one batch: two or three bad rows among 500 are found with fewer."""
 
 
 @dataclass
@@ -43,7 +48,7 @@ class StoreStockActivities:
         size = self._pair.clarity.inventory_batch
         while done < len(request.rows):
             batch = request.rows[done : done + size]
-            rejected = await self._clarity.put_inventory(batch)
+            rejected = await self._put(batch)
             done += len(batch)
             named = [f"{one.sku} ({one.warehouse}): {one.message}"[:200] for one in rejected]
             pushed = StockPushed(
@@ -53,6 +58,31 @@ class StoreStockActivities:
             )
             activity.heartbeat(done, pushed)
         return pushed
+
+    async def _put(self, batch: list[StockRow]) -> list[RejectedLevel]:
+        """One batch; where the store refuses all of it for one row, that row is looked for and left out.
+
+        Raises Refused when it refuses more than a few: then it is not about rows.
+        """
+        rejected: list[RejectedLevel] = []
+        parts = [batch]
+        refusals = 0
+        while parts:
+            part = parts.pop()
+            try:
+                rejected += await self._clarity.put_inventory(part)
+            except Refused as error:
+                refusals += 1
+                if error.status not in ROW_REFUSED or refusals > MOST_REFUSALS:
+                    raise
+                if len(part) == 1:
+                    rejected.append(
+                        RejectedLevel(sku=part[0].sku, warehouse=part[0].warehouse, message=error.message[:150])
+                    )
+                else:
+                    parts += [part[: len(part) // 2], part[len(part) // 2 :]]
+            activity.heartbeat()
+        return rejected
 
     @activity.defn
     async def list_store_stock(self, request: ListStoreStock) -> StoreStock:

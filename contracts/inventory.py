@@ -61,6 +61,8 @@ class StockReading(Frozen):
     """Accepted orders that Sage does not know yet."""
     unanswered: int = 0
     """Of those, orders that did not answer: they count as they came."""
+    unreadable: int = 0
+    """Items whose rows in Sage make no sense: the store keeps its last number of them."""
     seconds: float = 0
 
 

@@ -33,6 +33,10 @@ UNKNOWN: Final = bytes(DIGEST_BYTES)
 """Digest of a bucket of which nobody knows what the store has: it is pushed whole."""
 
 
+MOST: Final = 999_999_999
+"""What the store is told of even more: an absurd count in Sage must not make it refuse a whole batch."""
+
+
 class StockRow(NamedTuple):
     """What the store is told: how many of a SKU may be sold from one of its warehouses."""
 
@@ -152,7 +156,7 @@ def sellable(available: Decimal, safety_stock: Decimal, accepted: Decimal, units
 def _whole(left: Decimal, units: Decimal) -> int:
     if left <= 0 or units <= 0:
         return 0
-    return int((left / units).to_integral_value(rounding=ROUND_FLOOR))
+    return min(int((left / units).to_integral_value(rounding=ROUND_FLOOR)), MOST)
 
 
 class _Counted(NamedTuple):

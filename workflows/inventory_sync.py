@@ -415,6 +415,7 @@ def page(pair: str, progress: InventoryProgress, until: datetime) -> str:
         ("Numbers for the store", f"{reading.rows:,}, read in {reading.seconds:g} s" if reading.at else ""),
         ("Accepted orders not yet in Sage", f"{reading.orders}" if reading.at else ""),
         ("… that did not answer, and count as they came", f"{reading.unanswered or ''}"),
+        ("Items in Sage that cannot be read", f"{reading.unreadable or ''}"),
         ("Numbers told to the store in this shift", f"{progress.pushed:,} in {progress.pages} pages"),
         ("… not taken: it does not sell them", f"{progress.rejected or ''}"),
         ("Buckets whose content is known", f"{progress.known_buckets:,} of {BUCKETS:,}"),

@@ -22,7 +22,7 @@ from mappings.inventory import StockRow
 from mappings.packages import KnownShipment
 from mappings.shipments import CancelledItem, InvoiceReference
 
-__all__ = ["ClarityClient", "ClaritySettings", "OrderPage", "ShipmentReceipt"]
+__all__ = ["ClarityClient", "ClaritySettings", "OrderPage", "RejectedLevel", "ShipmentReceipt"]
 
 
 class ReceivedItem(BaseModel):

@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import SecretStr
 
@@ -74,6 +74,16 @@ class InvoiceHead(Frozen):
     """DateCreated and TimeCreated, on the company's clock (naive)."""
 
 
+class StockPage(NamedTuple):
+    """A page of items with their stock."""
+
+    items: list[ItemFacts]
+    unreadable: list[str]
+    """ItemCodes whose rows make no sense."""
+    last: str
+    """The ItemCode after which the next page begins."""
+
+
 class OrderReading(Frozen):
     """Everything of one sales order that its shipments depend on, read at once."""
 
@@ -127,17 +137,23 @@ class SageReader:
     def _item(self, row: Row) -> ItemFacts:
         return item_facts(row, self._rows(queries.ITEM_WAREHOUSES, text(row[0])))
 
-    async def stock_page(self, after: str, limit: int) -> list[ItemFacts]:
-        """A page of CI_Item in key order, inactive items too, each with its warehouses; empty at the end."""
+    async def stock_page(self, after: str, limit: int) -> StockPage | None:
+        """A page of CI_Item in key order, inactive items too, each with its warehouses; None at the end."""
 
-        def read() -> list[ItemFacts]:
+        def read() -> StockPage | None:
             rows = self._rows(queries.STOCK_ITEMS_PAGE, after, limit=limit)
             if not rows:
-                return []
+                return None
             stocks: dict[str, list[Row]] = {}
             for stock in self._rows(queries.STOCK_PAGE, str(rows[0][0]), str(rows[-1][0])):
                 stocks.setdefault(text(stock[5]), []).append(stock)
-            return [item_facts(row, stocks.get(text(row[0]), [])) for row in rows]
+            items, unreadable = [], []
+            for row in rows:
+                try:
+                    items.append(item_facts(row, stocks.get(text(row[0]), [])))
+                except (ValueError, ArithmeticError):
+                    unreadable.append(text(row[0]))
+            return StockPage(items, unreadable, text(rows[-1][0]))
 
         return await self._run("stock_page", read)
 

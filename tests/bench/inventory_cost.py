@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 from pydantic import SecretStr
+from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -32,6 +33,7 @@ from connectors.sage100.odbc import SageReader
 from contracts import queues
 from contracts import search_attributes as attributes
 from contracts.inventory import InventoryAction, InventoryMemory, InventoryProgress, InventoryStart
+from contracts.messages import Alert
 from mappings.pair import Inventory, Pace, Pair, load_pair
 from tests.bench.poll_cost import add_many
 from tests.support.processes import ROOT
@@ -127,6 +129,12 @@ class Bench:
             self.status = 1
 
 
+@activity.defn
+async def raise_alert(alert: Alert) -> None:
+    """Stands in for the pair's alerts."""
+    print(f"  alert: {alert.text[:110]} …")
+
+
 @asynccontextmanager
 async def workers(client: Client, pair: Pair, sandbox: Sandbox) -> Any:
     """The three queues that a shift needs."""
@@ -139,7 +147,7 @@ async def workers(client: Client, pair: Pair, sandbox: Sandbox) -> Any:
     clarity = ClarityClient(pair.clarity, settings)
     sweep, store = StockSweepActivities(pair, {pair.name: pair}, reader, client), StoreStockActivities(pair, clarity)
     running = [
-        Worker(client, task_queue=queues.ORDERS, workflows=[InventorySyncWorkflow]),
+        Worker(client, task_queue=queues.ORDERS, workflows=[InventorySyncWorkflow], activities=[raise_alert]),
         Worker(
             client,
             task_queue=queues.sage_read(pair.name),

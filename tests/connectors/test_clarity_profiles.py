@@ -348,6 +348,10 @@ async def test_what_differs_at_the_store_is_listed_by_bucket(release: Release, m
     stock, calls = StoreStockActivities(pair, client), ActivityEnvironment()
     pushed = await calls.run(stock.push_stock, PushStock(pair="demo", rows=rows))
     assert (pushed.sent, pushed.rejected) == (8, 0)
+    bad = [*rows[:3], StockRow("X" * 70, "DOCK", 1), *rows[3:]]
+    pushed = await calls.run(stock.push_stock, PushStock(pair="demo", rows=bad))
+    assert (pushed.sent, pushed.rejected) == (9, 1), "one row that the store refuses costs nothing but itself"
+    assert pushed.rejected_skus[0].startswith("XXXX")
     await client.put_inventory([StockRow("B001", "DOCK", 99), StockRow("B002", "ELSEWHERE", 5)])
     await client.put_inventory([StockRow("B005", "DOCK", 98), StockRow("B006", "DOCK", 97)])
 

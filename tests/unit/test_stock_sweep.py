@@ -16,7 +16,7 @@ from temporalio.testing import ActivityEnvironment
 
 import activities.stock_sweep as module
 from activities.stock_sweep import StockSweepActivities
-from connectors.sage100.odbc import SageReader
+from connectors.sage100.odbc import SageReader, StockPage
 from contracts import search_attributes as attributes
 from contracts.inventory import CompareStock, StockCompared, StockFound, StockWatch
 from contracts.messages import OrderStart, StockNeeds
@@ -42,10 +42,15 @@ class Sage:
     kits: dict[str, list[KitComponent]] = field(default_factory=dict)
     readings: int = 0
     looked_at: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
 
-    async def stock_page(self, after: str, limit: int) -> list[ItemFacts]:
+    async def stock_page(self, after: str, limit: int) -> StockPage | None:
         self.readings += not after
-        return [one for code, one in sorted(self.stock.items()) if code > after][:limit]
+        codes = [code for code in sorted(self.stock) if code > after][:limit]
+        if not codes:
+            return None
+        readable = [self.stock[code] for code in codes if code not in self.broken]
+        return StockPage(readable, [code for code in codes if code in self.broken], codes[-1])
 
     async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
         wanted = list(codes)
@@ -257,6 +262,21 @@ async def test_a_reading_that_is_too_old_is_not_continued(watching: Watching, mo
     assert watching.sage.readings == 2
 
 
+async def test_an_item_that_cannot_be_read_is_told_once_and_stops_nothing(
+    watching: Watching, caplog: pytest.LogCaptureFixture
+) -> None:
+    await watching.found()
+    watching.sage.broken = {"B", "C"}
+    watching.sage.stock["A"] = item("A", "1")
+    found = await watching.found()
+    assert [row.sku for row in found.rows] == ["A"]
+    assert found.reading.unreadable == 2
+    await watching.found()
+    assert [record.message for record in caplog.records if record.name == "alerts"] == [
+        f"[demo] unreadable: item {code} in Sage; look at its rows in Sage" for code in "BC"
+    ]
+
+
 async def test_without_warehouses_nothing_is_read(pair: Pair) -> None:
     one = Watching(shop(pair, warehouses={}))
     one.sage.stock = {"A": item("A", "1")}
@@ -279,11 +299,12 @@ async def test_a_watch_waits_until_its_time_is_up(watching: Watching) -> None:
 async def test_accepted_orders_are_taken_off_until_sage_knows_them(watching: Watching) -> None:
     watching.orders.needs = {"1": needs("A", "4")}
     assert (await watching.told())["A"] == 6
-    # Created in Sage: its own numbers have it now.
-    watching.orders.needs = {"1": StockNeeds()}
+    # Created in Sage: its own numbers have it now, and the order is no longer listed.
+    watching.orders.needs = {}
     watching.sage.stock["A"] = item("A", "6")
     assert await watching.told() == {}
-    watching.orders.needs = {}
+    # Created, and still listed as received: asked again, it needs nothing.
+    watching.orders.needs = {"2": StockNeeds()}
     assert await watching.told() == {}
 
 
@@ -335,13 +356,15 @@ async def test_an_order_that_does_not_answer_counts_as_it_came(watching: Watchin
     assert (found.reading.orders, found.reading.unanswered) == (2, 2)
 
 
-async def test_a_held_order_is_not_asked_at_every_look(watching: Watching) -> None:
+async def test_an_order_is_not_asked_at_every_look_but_when_its_state_changes(watching: Watching) -> None:
     watching.orders.needs = {"1": needs("A", "1"), "2": needs("A", "2")}
-    watching.orders.held = {"1"}
     for _ in range(3):
         await watching.found(sweep=False)
-    assert watching.orders.asked.count("1") == 1
-    assert watching.orders.asked.count("2") == 3
+    assert sorted(watching.orders.asked) == ["1", "2"]
+    watching.orders.held = {"1"}
+    watching.orders.needs["1"] = needs("A", "5")
+    assert await watching.told(sweep=False) == {"A": 3}
+    assert sorted(watching.orders.asked) == ["1", "1", "2"]
 
 
 async def test_orders_of_a_store_that_shares_the_stock_count_too(pair: Pair) -> None:
@@ -389,7 +412,7 @@ async def _slow(sage: Sage) -> AsyncIterator[asyncio.Event]:
     gate = asyncio.Event()
     quick = sage.stock_page
 
-    async def slow(after: str, limit: int) -> list[ItemFacts]:
+    async def slow(after: str, limit: int) -> StockPage | None:
         await gate.wait()
         return await quick(after, limit)
 

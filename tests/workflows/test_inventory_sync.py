@@ -4,18 +4,22 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 from temporalio import activity
 from temporalio.client import Schedule, ScheduleActionStartWorkflow, ScheduleSpec, WorkflowHandle
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.stock_sweep import StockSweepActivities
+from connectors.sage100.odbc import SageReader
 from contracts import queues
+from contracts import search_attributes as attributes
 from contracts.failures import FailureType
 from contracts.inventory import (
     BucketDigest,
@@ -37,6 +41,7 @@ from contracts.inventory import (
 from contracts.messages import AlertKind
 from mappings.inventory import UNKNOWN, Digests, StockRow, bucket_of
 from mappings.pair import Pace
+from tests.workflows.conftest import PAIR as PAIR_FILE
 from tests.workflows.conftest import STARTED, World
 from workflows.inventory_sync import InventorySyncWorkflow
 
@@ -283,6 +288,29 @@ async def test_a_memory_that_is_worth_nothing_is_thrown_away(
     handle = await shift(env)
     await until(stock, "Sage is watched again", lambda: len(stock.watches) == 3)
     assert digests_of(await ended(env, stock, handle)) == {"LAMP": PUSHED}
+
+
+async def test_a_run_that_was_terminated_is_noticed_by_the_next_one(
+    env: WorkflowEnvironment, world: World, stock: Stock
+) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    sweep = StockSweepActivities(PAIR_FILE.model_copy(update={"name": "shopx"}), {}, cast(SageReader, None), env.client)
+    assert not await sweep._ended_abnormally(before)
+    handle = await env.client.start_workflow(
+        InventorySyncWorkflow.run,
+        InventoryStart(pair="shopx", pace=PACE),
+        id=f"inventory-shopx-{uuid.uuid4().hex}",
+        task_queue="nobody",
+        search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, "shopx")]),
+    )
+    assert not await sweep._ended_abnormally(before)
+    await handle.terminate("somebody did it")
+    for _ in range(200):
+        if await sweep._ended_abnormally(before):
+            break
+        await asyncio.sleep(0.05)
+    assert await sweep._ended_abnormally(before)
+    assert not await sweep._ended_abnormally(datetime.now(UTC) + timedelta(minutes=1))
 
 
 # ---- drift ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ In: rows that `stock_sweep` found. Out: counts of what the store took, and its o
 it was told. Runs on `clarity-{pair}`; one instance per pair. A PUT sets absolute numbers: repeats change nothing.
 """
 
+import asyncio
 from dataclasses import dataclass
 from time import monotonic
 
@@ -38,6 +39,9 @@ class StoreStockActivities:
         self._pair = pair
         self._clarity = clarity
         self._reading: _Reading | None = None
+        steps = pair.clarity.steps_per_second
+        self._pause = 1 / steps if steps else 0.0
+        """Between two calls: one step makes many of them."""
 
     @activity.defn
     async def push_stock(self, request: PushStock) -> StockPushed:
@@ -57,6 +61,7 @@ class StoreStockActivities:
                 rejected_skus=[*pushed.rejected_skus, *named][:FIRST_SKUS],
             )
             activity.heartbeat(done, pushed)
+            await asyncio.sleep(self._pause)
         return pushed
 
     async def _put(self, batch: list[StockRow]) -> list[RejectedLevel]:
@@ -123,5 +128,6 @@ class StoreStockActivities:
             if len(answer) < self._pair.clarity.inventory_batch:
                 break
             page += 1
+            await asyncio.sleep(self._pause)
         self._reading = _Reading(name, began, by_bucket(found.values()), listed)
         return self._reading

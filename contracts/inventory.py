@@ -45,6 +45,8 @@ class InventoryMemory(Frozen):
     """Where the next page of changes begins: every bucket gets its turn."""
     swept_at: datetime | None = None
     compared_at: datetime | None = None
+    problem: str = ""
+    """What keeps stock from the store, and was told."""
     as_of: datetime | None = None
     """When the shift ended. A later run that ended in another way may have pushed what this does not know."""
 

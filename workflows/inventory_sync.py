@@ -21,6 +21,7 @@ from activities.store_stock import StoreStockActivities
 from contracts import queues, retry
 from contracts.inventory import (
     FIRST_SKUS,
+    PAGE_ROWS,
     CompareStock,
     DriftedRow,
     InventoryAction,
@@ -33,7 +34,7 @@ from contracts.inventory import (
     StockWatch,
 )
 from contracts.messages import Alert, AlertKind
-from mappings.inventory import BUCKETS, UNKNOWN, Digests, bucket_of
+from mappings.inventory import BUCKETS, UNKNOWN, Digests, StockRow, bucket_of
 from workflows.telling import raise_alert
 
 LONGEST_STEP = timedelta(days=1)
@@ -65,7 +66,8 @@ class InventorySyncWorkflow:
         """Requests by hand: all that came, those of which this round takes care, those that are done."""
         self.comparisons = 0
         self.over = False
-        self.told_stuck = False
+        self.stumbled = False
+        """A step of this round failed for good."""
         self.progress_ = InventoryProgress(
             doing="begins",
             known_buckets=self.digests.known,
@@ -91,6 +93,7 @@ class InventorySyncWorkflow:
         """The shift."""
         continues = False
         while True:
+            self.stumbled = False
             self.begin_what_was_asked()
             found = await self.watch(continues=continues)
             continues = found.more
@@ -99,6 +102,8 @@ class InventorySyncWorkflow:
                 if self.compare_due() <= self.now():
                     await self.compare()
                 self.finish_what_was_asked()
+            if not self.stumbled:
+                self.remember_problem("")
             if self.is_over(continues=continues):
                 return
 
@@ -124,12 +129,9 @@ class InventorySyncWorkflow:
 
     # ---- watching ---------------------------------------------------------------------------------------------------
 
-    async def watch(self, *, continues: bool, at_once: bool = False) -> StockFound:
-        """Until the store is to be told something, the shift ends, a comparison is due, or somebody asks.
-
-        `at_once`: one look.
-        """
-        until = workflow.now() if at_once or self.asked else min(self.until, self.compare_due())
+    async def watch(self, *, continues: bool) -> StockFound:
+        """Until the store is to be told something, the shift ends, a comparison is due, or somebody asks."""
+        until = workflow.now() if self.asked else min(self.until, self.compare_due())
         self.show("reads the next page of changes" if continues else "watches Sage")
         watching = workflow.start_activity_method(
             StockSweepActivities.watch_stock,
@@ -174,46 +176,45 @@ class InventorySyncWorkflow:
 
     # ---- pushing ----------------------------------------------------------------------------------------------------
 
-    async def push(self, found: StockFound) -> int:
-        """Rows to the store; returns how many it did not take."""
-        if not found.buckets:
-            return 0
+    async def push(self, found: StockFound) -> None:
+        """Rows to the store; then, and only then, their buckets are known."""
         for one in found.buckets:
             self.digests[one.bucket] = UNKNOWN
-        rejected = 0
-        if found.rows:
-            self.show(f"tells the store {len(found.rows)} numbers")
-            try:
-                pushed = await workflow.execute_activity_method(
-                    StoreStockActivities.push_stock,
-                    PushStock(pair=self.start.pair, rows=found.rows),
-                    task_queue=queues.clarity(self.start.pair),
-                    start_to_close_timeout=LONGEST_STEP,
-                    heartbeat_timeout=self.call_heartbeat(),
-                    retry_policy=retry.outside_system(self.pace),
-                    summary=f"{len(found.rows)} stock numbers → Clarity ({found.rows[0].sku} …)"[:190],
-                )
-            except ActivityError as error:
-                await self.stuck(error)
-                return 0
-            rejected = pushed.rejected
-            self.note(
-                pushed=self.progress_.pushed + pushed.sent,
-                pages=self.progress_.pages + 1,
-                rejected=self.progress_.rejected + pushed.rejected,
-                rejected_skus=[*self.progress_.rejected_skus, *pushed.rejected_skus][:FIRST_SKUS],
-                problem="",
-            )
+        if found.rows and await self.send(found.rows) is None:
+            return
         for one in found.buckets:
             self.digests[one.bucket] = bytes.fromhex(one.digest)
-        return rejected
+
+    async def send(self, rows: list[StockRow]) -> int | None:
+        """Returns how many the store did not take; None when they did not arrive."""
+        self.show(f"tells the store {len(rows)} numbers")
+        try:
+            pushed = await workflow.execute_activity_method(
+                StoreStockActivities.push_stock,
+                PushStock(pair=self.start.pair, rows=rows),
+                task_queue=queues.clarity(self.start.pair),
+                start_to_close_timeout=LONGEST_STEP,
+                heartbeat_timeout=self.call_heartbeat(),
+                retry_policy=retry.outside_system(self.pace),
+                summary=f"{len(rows)} stock numbers → Clarity ({rows[0].sku} …)"[:190],
+            )
+        except ActivityError as error:
+            await self.stuck(error)
+            return None
+        self.note(
+            pushed=self.progress_.pushed + pushed.sent,
+            pages=self.progress_.pages + 1,
+            rejected=self.progress_.rejected + pushed.rejected,
+            rejected_skus=[*self.progress_.rejected_skus, *pushed.rejected_skus][:FIRST_SKUS],
+        )
+        return pushed.rejected
 
     def call_heartbeat(self) -> timedelta:
         """The store's side heartbeats after each call, which has limits of its own."""
         return max(timedelta(seconds=self.pace.poll_heartbeat_timeout), retry.one_call(self.pace))
 
     async def stuck(self, error: ActivityError) -> None:
-        """A step failed for good (outages are waited out): one alert a shift, and the next attempt with the next sweep.
+        """A step failed for good (outages are waited out): one alert for a problem however many shifts it lasts.
 
         It waits a retry's longest interval, so that a failing step does not spin.
         """
@@ -221,21 +222,28 @@ class InventorySyncWorkflow:
             raise asyncio.CancelledError from error
         cause = error.cause
         why = cause.message if isinstance(cause, ApplicationError) else str(cause or error)
-        self.note(problem=why[:500])
-        if not self.told_stuck:
-            self.told_stuck = True
+        self.stumbled = True
+        known = self.memory.problem
+        self.remember_problem(why[:300])
+        if known != self.memory.problem:
             alert = Alert(
                 pair=self.start.pair,
                 kind=AlertKind.STOCK_STUCK,
                 workflow_id=workflow.info().workflow_id,
                 title=f"Stock of pair {self.start.pair}",
                 text=f"Stock numbers do not reach Clarity: {why[:300]}",
+                occurrence=workflow.info().run_id,
             )
             await raise_alert(alert, "Alert: stock does not reach Clarity")
         self.show("waits before the next attempt")
         await workflow.sleep(
             timedelta(seconds=self.pace.retry_maximum), summary="Before the next attempt: the last one failed for good"
         )
+
+    def remember_problem(self, why: str) -> None:
+        """Why stock does not reach the store, for this shift and the next one; empty when it does."""
+        self.memory = self.memory.model_copy(update={"problem": why})
+        self.note(problem=why)
 
     # ---- comparing --------------------------------------------------------------------------------------------------
 
@@ -307,16 +315,21 @@ class InventorySyncWorkflow:
         return found
 
     async def repair(self, drifted: list[DriftedRow]) -> None:
-        """Forget the buckets, push them, and tell people once: how many, and which first."""
-        missing = sum(row.store is None for row in drifted)
-        for row in drifted:
-            self.digests[bucket_of(row.sku)] = UNKNOWN
+        """Tell the store those numbers again, and people once: how many, and which first."""
+        before = {bucket: self.digests[bucket] for bucket in (bucket_of(row.sku) for row in drifted)}
+        for bucket in before:
+            self.digests[bucket] = UNKNOWN
         rejected = 0
-        more = True
-        while more:
-            found = await self.watch(continues=True, at_once=True)
-            rejected += await self.push(found)
-            more = found.more
+        for begin in range(0, len(drifted), PAGE_ROWS):
+            rows = [StockRow(row.sku, row.warehouse, row.ours) for row in drifted[begin : begin + PAGE_ROWS]]
+            sent = await self.send(rows)
+            if sent is None:
+                # Their buckets stay unknown: the next page of changes has them.
+                return
+            rejected += sent
+        for bucket, digest in before.items():
+            self.digests[bucket] = digest
+        missing = sum(row.store is None for row in drifted)
         # A SKU that the store does not sell is missing for ever, and nobody's drift.
         unknown = min(missing, rejected)
         count = len(drifted) - unknown

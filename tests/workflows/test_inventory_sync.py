@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, cast
 
 import pytest
@@ -38,11 +39,12 @@ from contracts.inventory import (
     StockWatch,
     StoreStock,
 )
-from contracts.messages import AlertKind
+from contracts.messages import AlertKind, StockNeeds
 from mappings.inventory import UNKNOWN, Digests, StockRow, bucket_of
 from mappings.pair import Pace
+from tests.workflows.conftest import ACCOUNT, STARTED, World, begin, start_of
 from tests.workflows.conftest import PAIR as PAIR_FILE
-from tests.workflows.conftest import STARTED, World
+from tests.workflows.conftest import until as until_state
 from workflows.inventory_sync import InventorySyncWorkflow
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -226,7 +228,8 @@ async def test_a_refused_push_is_told_once_and_its_numbers_are_pushed_again(
     handle = await shift(env)
     await until(stock, "the third attempt arrives", lambda: len(stock.watches) == 4)
     assert Digests(stock.watches[1].digests)[bucket_of("DESK")] == UNKNOWN
-    assert digests_of(await ended(env, stock, handle)) == {"DESK": PUSHED}
+    memory = await ended(env, stock, handle)
+    assert (digests_of(memory), memory.problem) == ({"DESK": PUSHED}, "")
     assert stock.pushes == [[row("DESK")]]
     assert [alert.kind for alert in world.alerts] == [AlertKind.STOCK_STUCK]
     assert "items[0] is no quantity" in world.alerts[0].text
@@ -339,7 +342,6 @@ async def test_what_differs_twice_is_put_right_and_told_once(
     stock.pages = [found(*(row(sku) for sku in SKUS))]
     handle = await shift(env)
     await until(stock, "everything is pushed", lambda: len(stock.watches) == 2)
-    stock.pages = [StockFound(), found(row("DESK"), row("LAMP"))]
     stock.store = [listed(*SKUS), listed(*SKUS)]
     stock.compared = [
         StockCompared(rows=[drifted("DESK", 9), drifted("LAMP", None), drifted("CHAIR", 4)]),
@@ -349,14 +351,28 @@ async def test_what_differs_twice_is_put_right_and_told_once(
     progress = await compared(handle)
     assert (progress.drifted, progress.missing, progress.compared) == (2, 1, 99)
     assert progress.first_drifted == ["DESK (MAIN): 9 instead of 5", "LAMP (MAIN): missing instead of 5"]
-    assert stock.pushes[1:] == [[row("DESK"), row("LAMP")]]
-    (repair,) = [watch for watch in stock.watches if watch.continues]
-    digests = Digests(repair.digests)
-    assert [digests[bucket_of(sku)] == UNKNOWN for sku in SKUS] == [True, True, False]
+    assert stock.pushes[1:] == [[row("DESK"), row("LAMP")]], "what drifted, and nothing else"
+    await until(stock, "Sage is watched again", lambda: len(stock.watches) == 4)
+    digests = Digests(stock.watches[3].digests)
+    assert [digests[bucket_of(sku)] for sku in SKUS] == [PUSHED] * 3
     assert stock.listed[1].only == [bucket_of(sku) for sku in SKUS]
     assert stock.listed[0].reading != stock.listed[1].reading
     assert [alert.kind for alert in world.alerts] == [AlertKind.DRIFT]
     assert world.alerts[0].text.startswith("2 stock numbers at Clarity were not those")
+
+
+async def test_a_repair_that_does_not_arrive_is_left_to_the_next_push(
+    env: WorkflowEnvironment, world: World, stock: Stock
+) -> None:
+    stock.pages = [found(row("DESK"))]
+    handle = await shift(env)
+    await until(stock, "everything is pushed", lambda: len(stock.watches) == 2)
+    stock.push_errors = [ApplicationError("no", type=FailureType.REFUSED_BY_CLARITY, non_retryable=True)]
+    stock.store = [listed("DESK"), listed("DESK")]
+    stock.compared = [StockCompared(rows=[drifted("DESK", 9)])] * 2
+    assert (await compared(handle)).problem == "no"
+    await until(stock, "Sage is watched again", lambda: len(stock.watches) == 4)
+    assert Digests(stock.watches[3].digests)[bucket_of("DESK")] == UNKNOWN
 
 
 async def test_a_product_that_the_store_does_not_sell_is_no_drift(
@@ -366,7 +382,6 @@ async def test_a_product_that_the_store_does_not_sell_is_no_drift(
     stock.pages = [found(row("LAMP"))]
     handle = await shift(env)
     await until(stock, "everything is pushed", lambda: len(stock.watches) == 2)
-    stock.pages = [StockFound(), found(row("LAMP"))]
     stock.store = [listed("LAMP"), listed("LAMP")]
     stock.compared = [StockCompared(rows=[drifted("LAMP", None)])] * 2
     progress = await compared(handle)
@@ -405,3 +420,36 @@ async def test_asking_interrupts_the_watch_and_answers_when_it_is_done(
     assert progress.pushed == 2
     assert stock.watches[4].digests == ""
     assert digests_of(await ended(env, stock, handle)) == {"DESK": PUSHED}
+
+
+# ---- what orders say ------------------------------------------------------------------------------------------------
+
+
+async def test_an_order_says_what_it_will_take_until_sage_has_it(env: WorkflowEnvironment, world: World) -> None:
+    world.create_gate.clear()
+    handle = await begin(env)
+    await world.until_called("create_sales_order", 1)
+
+    async def needs() -> StockNeeds:
+        answer: StockNeeds = await handle.query("stock_needs", result_type=StockNeeds)
+        return answer
+
+    before = await needs()
+    assert [(line.sku, line.quantity, line.warehouse) for line in before.lines] == [
+        ("CHAIR-TASK-BLK", Decimal(2), "000")
+    ]
+    assert (before.known, before.customer) == (True, ACCOUNT)
+    world.create_gate.set()
+    await until_state(handle, "open")
+    assert (await needs()).lines == []
+
+
+async def test_an_order_that_was_not_understood_says_that_it_does_not_know(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    start = start_of()
+    del start.payload["data"]["shippingAddress"]
+    handle = await begin(env, start)
+    await until_state(handle, "held")
+    answer = await handle.query("stock_needs", result_type=StockNeeds)
+    assert (answer.known, answer.lines) == (False, [])

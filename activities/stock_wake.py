@@ -1,4 +1,4 @@
-"""Waking orders that are held for stock, when stock is there: part of the poller until the inventory flow exists.
+"""Waking orders that are held for stock, when stock is there: part of the poller, whether the store is told or not.
 
 In: the running orders held out of stock, and IM_ItemWarehouse. Out: signals `stock_available`. Level-triggered: every
 sweep looks at all of them again, oldest first, and wakes as many as the quantity allows. A wake-up is a hint: the order

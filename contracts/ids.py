@@ -84,6 +84,11 @@ def backfill_schedule_id(pair: str) -> str:
     return f"backfill-{pair}"
 
 
+def inventory_schedule_id(pair: str) -> str:
+    """Id of the Schedule that keeps the store's stock numbers, and the beginning of its runs' ids."""
+    return f"inventory-{pair}"
+
+
 def backfill_workflow_id(pair: str, what: str) -> str:
     """Id of a backfill by hand: `what` is the first day or instant of its range, or names its orders."""
     return f"backfill-{pair}-{what}"

@@ -14,6 +14,7 @@ from pydantic import Field
 from contracts.search_attributes import OrderState
 from mappings.decisions import Decisions, Side
 from mappings.frozen import Frozen
+from mappings.inventory import NeededStock
 from mappings.pair import Check, Pace
 from mappings.problems import Finding, HoldReason, Problem, Shortage
 from mappings.sales_order import (
@@ -207,6 +208,17 @@ class OrderView(Frozen):
     unused_number: str = ""
     """A SalesOrderNo that was reserved and never used: the gap in Sage's numbers is explained."""
     trail: list[TrailEntry] = []
+
+
+class StockNeeds(Frozen):
+    """Answer of the query `stock_needs`: what the order will take that Sage does not know yet."""
+
+    known: bool = True
+    """False before the order was understood: its payload tells as much."""
+    customer: CustomerKey | None = None
+    """The account, once settled: it may have aliases of its own."""
+    lines: list[NeededStock] = []
+    """Nothing once the sales order is in Sage, and of a cancelled order."""
 
 
 class OrderOutcome(Frozen):
@@ -448,6 +460,10 @@ class AlertKind(StrEnum):
     """A delivery was refused that may have been Clarity's: too large, or signed and no JSON."""
     ORDER_REFUSED = "order_refused"
     """An order that cannot be taken in at all: a person enters it by hand."""
+    DRIFT = "drift"
+    """The store's own stock numbers were not those that it was told; they were put right."""
+    STOCK_STUCK = "stock_stuck"
+    """Stock numbers do not reach the store for a reason that does not pass by itself."""
     GAP = "gap"
     """Backfill started orders whose webhook never came."""
     DEAD_LETTER = "dead_letter"

@@ -300,6 +300,8 @@ class Item(Frozen):
     """CI_Item.TaxClass."""
     product_line: str = ""
     """CI_Item.ProductLine."""
+    product_type: str = ""
+    """CI_Item.ProductType: F finished good, K sales kit, R raw material, D discontinued."""
     default_warehouse: str = ""
     """CI_Item.DefaultWarehouseCode."""
     allows_back_orders: bool = True

@@ -64,6 +64,8 @@ class ClarityRoutes(Section):
     """One shipment, changed when tracking comes later or its invoice is gone."""
     customer: str = "/api/v1/customers/{id}"
     """One customer: the cross-reference to the account in Sage is written here."""
+    inventory: str = "/api/v1/inventory"
+    """Quantities by SKU and warehouse: the list, and where a batch of them is written."""
 
     @model_validator(mode="after")
     def _say_where_the_id_goes(self) -> "ClarityRoutes":
@@ -103,6 +105,8 @@ class ClarityMethods(Section):
     """HTTP method that changes a shipment."""
     customer: UpdateMethod = "PATCH"
     """HTTP method that changes a customer."""
+    inventory: UpdateMethod = "PUT"
+    """HTTP method that writes a batch of quantities."""
 
 
 class ClarityHeaders(Section):
@@ -663,6 +667,37 @@ class ShipmentItemNames(Names):
     """How many of it are in this shipment."""
 
 
+class InventoryBatchNames(Names):
+    """A batch of quantities, and the answer to it."""
+
+    items: FieldName = "items"
+    """The quantities."""
+    rejected: FieldName = "rejected"
+    """Of the answer: those that were not taken."""
+
+
+class InventoryLevelNames(Names):
+    """The quantity of one product in one warehouse."""
+
+    sku: FieldName = "sku"
+    """The product's code in the store."""
+    warehouse: FieldName = "warehouse"
+    """The store's name of the warehouse; null where the store has one stock."""
+    quantityAvailable: FieldName = "quantityAvailable"
+    """How many may be sold."""
+
+
+class InventoryRejectionNames(Names):
+    """A quantity that was not taken."""
+
+    sku: FieldName = "sku"
+    """The product's code, as it was sent."""
+    warehouse: FieldName = "warehouse"
+    """The warehouse, as it was sent."""
+    message: FieldName = "message"
+    """Why."""
+
+
 class Kind(StrEnum):
     """The objects of the contract; the values are the keys of `fields`."""
 
@@ -680,6 +715,9 @@ class Kind(StrEnum):
     CANCELLED_ITEM = "cancelled_item"
     SHIPMENT = "shipment"
     SHIPMENT_ITEM = "shipment_item"
+    INVENTORY_BATCH = "inventory_batch"
+    INVENTORY_LEVEL = "inventory_level"
+    INVENTORY_REJECTION = "inventory_rejection"
 
 
 INSIDE: dict[Kind, dict[str, Kind]] = {
@@ -698,6 +736,7 @@ INSIDE: dict[Kind, dict[str, Kind]] = {
         "cancelledItems": Kind.CANCELLED_ITEM,
     },
     Kind.SHIPMENT: {"items": Kind.SHIPMENT_ITEM},
+    Kind.INVENTORY_BATCH: {"items": Kind.INVENTORY_LEVEL, "rejected": Kind.INVENTORY_REJECTION},
 }
 """Which field of an object holds which objects."""
 
@@ -719,6 +758,9 @@ class ClarityFields(Section):
     cancelled_item: CancelledItemNames = CancelledItemNames()
     shipment: ShipmentNames = ShipmentNames()
     shipment_item: ShipmentItemNames = ShipmentItemNames()
+    inventory_batch: InventoryBatchNames = InventoryBatchNames()
+    inventory_level: InventoryLevelNames = InventoryLevelNames()
+    inventory_rejection: InventoryRejectionNames = InventoryRejectionNames()
 
     def of(self, kind: Kind) -> dict[str, str | None]:
         """The contract's field → the release's path."""
@@ -769,6 +811,8 @@ class ClarityProfile(Section):
     webhook: Webhook = Webhook()
     webhook_tolerance_seconds: int = Field(default=300, ge=1)
     """Webhooks whose timestamp is further from now are refused."""
+    inventory_batch: int = Field(default=500, ge=1, le=10_000)
+    """Stock quantities that one request may hold, and one page of their list."""
     maintenance: list[MaintenanceWindow] = []
     """When the store is not called, in the company's time zone (docs/outages.md)."""
     steps_per_second: float | None = Field(default=None, gt=0)

@@ -7,10 +7,12 @@ condition at the first null, and copies the whole order at each name.
 
 Names are the fields of the canonical models (`mappings/canonical.py`) and their properties; a new field is usable at
 once. An order's own fields stand alone or behind `order.`; a line's stand behind `line.`, a payment's behind
-`payment.`, and both see `order.` too. Beside its fields an order has `line_count`.
+`payment.`, and both see `order.` too. An item of Sage stands behind `item.`, alone. Beside its fields an order has
+`line_count`.
 
 The examples are tested with one order: two lines (2 × `CHAIR-01` and 1 × `GIFT-9`), 612.50 USD in total, captured in
-full, to Austin, TX, created 2026-03-02T17:05Z, with the attribute `gift_message` = `Enjoy` and without a ship date.
+full, to Austin, TX, created 2026-03-02T17:05Z, with the attribute `gift_message` = `Enjoy` and without a ship date; and
+with the item `TOY-1` of product line `TOYS`.
 
 | document | written | gives |
 |---|---|---|
@@ -32,6 +34,8 @@ full, to Austin, TX, created 2026-03-02T17:05Z, with the attribute `gift_message
 | order | `requested_ship_date > d'2026-01-01'` | false |
 | line | `line.quantity * line.unit_price - line.discount > order.totals.grand / 2` | true |
 | payment | `payment.type == 'capture' and payment.amount == order.totals.grand` | true |
+| item | `item.product_line == 'TOYS' and not item.drop_shipped` | true |
+| item | `item.item_code.starts_with('MTO-')` | false |
 | order | `attributes&['gift_message']` | "Enjoy" |
 | order | `attributes&['floor']` | "" |
 | order | `totals.grand` | "612.50" |
@@ -75,7 +79,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 from rule_engine import ast, errors
 
-from mappings.canonical import Order, OrderLine, Payment
+from mappings.canonical import Item, Order, OrderLine, Payment
 
 __all__ = [
     "Condition",
@@ -84,11 +88,13 @@ __all__ = [
     "Context",
     "Document",
     "Expression",
+    "ItemCondition",
     "LineCondition",
     "LineExpression",
     "OrderCondition",
     "OrderExpression",
     "PaymentCondition",
+    "item_context",
     "line_context",
     "order_context",
     "payment_context",
@@ -120,6 +126,7 @@ class Document(StrEnum):
     ORDER = "order"
     LINE = "line"
     PAYMENT = "payment"
+    ITEM = "item"
 
     @property
     def roots(self) -> Mapping[str, type[BaseModel]]:
@@ -131,6 +138,7 @@ _ROOTS: Mapping[Document, Mapping[str, type[BaseModel]]] = {
     Document.ORDER: {"order": Order},
     Document.LINE: {"line": OrderLine, "order": Order},
     Document.PAYMENT: {"payment": Payment, "order": Order},
+    Document.ITEM: {"item": Item},
 }
 
 
@@ -147,6 +155,11 @@ def line_context(order: Order, line: OrderLine) -> Context:
 def payment_context(order: Order, payment: Payment) -> Context:
     """What a payment's conditions look at."""
     return {"order": order, "payment": payment}
+
+
+def item_context(item: Item) -> Context:
+    """What an item's conditions look at."""
+    return {"item": item}
 
 
 # Types
@@ -837,5 +850,6 @@ class _About:
 OrderCondition = Annotated[Condition, _About(Document.ORDER)]
 LineCondition = Annotated[Condition, _About(Document.LINE)]
 PaymentCondition = Annotated[Condition, _About(Document.PAYMENT)]
+ItemCondition = Annotated[Condition, _About(Document.ITEM)]
 OrderExpression = Annotated[Expression, _About(Document.ORDER)]
 LineExpression = Annotated[Expression, _About(Document.LINE)]

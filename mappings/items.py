@@ -67,6 +67,7 @@ class ItemFacts(Frozen):
     StandardUnitCost: Decimal = Decimal(0)
     """Per standard unit; 0 where the company keeps none."""
     TaxClass: str = ""
+    ProductLine: str = ""
     DefaultWarehouseCode: str = ""
     warehouses: dict[str, WarehouseStock] = {}
 

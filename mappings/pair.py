@@ -48,7 +48,7 @@ from mappings.codes import (
     Word,
     unknown_region,
 )
-from mappings.conditions import LineCondition, LineExpression, OrderCondition, OrderExpression
+from mappings.conditions import ItemCondition, LineCondition, LineExpression, OrderCondition, OrderExpression
 from mappings.maintenance import MaintenanceWindow
 from mappings.pair_file import (
     Contradiction,
@@ -783,6 +783,11 @@ def _payments_reached(rules: list[PaymentRule]) -> list[PaymentRule]:
     return rules
 
 
+def _inventory_rules_reached(rules: "list[InventoryRule]") -> "list[InventoryRule]":
+    refuse(never_reached(rules, lambda earlier, rule: earlier.when == rule.when, ()))
+    return rules
+
+
 class Credit(Section):
     """Credit rules (rules 7)."""
 
@@ -797,6 +802,66 @@ class Stock(Section):
     """`hold` stops an order that Sage cannot ship in full; `backorder` lets Sage back-order the rest."""
     not_checked: list[ItemCode] = []
     """ItemCodes that have no stock of their own: sales kits, made to order."""
+
+
+class CountAs(StrEnum):
+    """What the store is told of an item's stock."""
+
+    STOCK = "stock"
+    """What Sage has available: of a kit, as many as its components make."""
+    FIXED = "fixed"
+    """Always `quantity`: made to order, or shipped by its vendor."""
+    NONE = "none"
+    """Nothing: the store's own number stays."""
+
+
+class InventoryRule(Section):
+    """What the store is told of items for which `when` holds; the first rule that holds counts."""
+
+    when: ItemCondition
+    """The items that it is for, e.g. `item.product_line == 'TOYS'` or `item.drop_shipped`."""
+    count: CountAs = CountAs.STOCK
+    """`stock`: what Sage has available. `fixed`: always `quantity`. `none`: nothing, the store's own number stays."""
+    quantity: int | None = Field(default=None, ge=0, le=999_999_999)
+    """With `fixed`: the number in each warehouse of the store, in the unit in which it sells."""
+    safety_stock: Decimal | None = Field(default=None, ge=0)
+    """With `stock`: kept back of each, in the item's standard unit; without, `inventory.safety_stock`."""
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> "InventoryRule":
+        found: list[Contradiction] = []
+        if self.count is CountAs.FIXED and self.quantity is None:
+            found.append(Contradiction(("count",), "count: fixed needs quantity", "Add quantity, such as 99."))
+        if self.count is not CountAs.FIXED and self.quantity is not None:
+            remedy = "Remove it, or write count: fixed."
+            found.append(Contradiction(("quantity",), "quantity belongs to count: fixed", remedy))
+        if self.count is not CountAs.STOCK and self.safety_stock is not None:
+            remedy = "Remove it: nothing is counted."
+            found.append(Contradiction(("safety_stock",), "safety_stock belongs to count: stock", remedy))
+        refuse(found)
+        return self
+
+
+class Inventory(Section):
+    """Stock from Sage to the store (docs/flows.md); without `warehouses` none is sent."""
+
+    warehouses: dict[Warehouse, Word] = {}
+    """WarehouseCode in Sage → the store's name of it; several may go into one. Others are not counted."""
+    safety_stock: Decimal = Field(default=Decimal(0), ge=0)
+    """Kept back of each item in each warehouse of the store, in the item's standard unit."""
+    rules: Annotated[list[InventoryRule], AfterValidator(_inventory_rules_reached)] = []
+    """Items that are counted otherwise, the first rule that holds. Without a rule regular items and kits are counted,
+    inactive ones are 0, and nothing is said of drop-shipped items, services and charges."""
+    aliases: bool = False
+    """Whether the store also sells under Sage's general aliases (IM_AliasItem, Type G): each gets its item's count."""
+    shares_stock_with: list[Word] = []
+    """Other pairs whose stores sell from the same Sage company: what they have accepted and Sage does not know yet
+    counts here, too."""
+
+    @property
+    def store_warehouses(self) -> list[str]:
+        """The store's warehouses, each once, in the order of the file."""
+        return list(dict.fromkeys(self.warehouses.values()))
 
 
 _HOUR = r"^([01]\d|2[0-3]):[0-5]\d$"
@@ -903,6 +968,12 @@ class Pace(Section):
     """Each look goes back so far behind the last one, the grace of a webhook added."""
     webhook_grace: float = Field(default=300.0, ge=0)
     """A change younger than this is left to its webhook, which may only be late."""
+    inventory_sweep: float = Field(default=600.0, gt=0)
+    """Between two readings of the whole stock in Sage."""
+    inventory_look: float = Field(default=15.0, gt=0)
+    """Between two looks at which orders were accepted or went to Sage; their items are counted at once."""
+    inventory_compare: float = Field(default=86_400.0, gt=0)
+    """Between two comparisons with the store's own numbers."""
     probe_interval: float = Field(default=15.0, gt=0)
     """Between two looks whether a system answers again."""
     outage_alert: float = Field(default=600.0, gt=0)
@@ -943,6 +1014,7 @@ class Pair(Section):
     customers: Customers
     credit: Credit
     stock: Stock = Stock()
+    inventory: Inventory = Inventory()
     checks: Checks
     columns: dict[TextColumn, Annotated[int, Field(strict=True, ge=1)]] = {}
     """Text lengths by Sage column; a value that does not fit is a problem, never cut."""
@@ -1049,7 +1121,8 @@ def read_folder(directory: Path) -> PairFolder:
             remedy = f"Rename it to {Path(found.unread[0]).stem}.yaml."
         raise PairFileError(directory, 0, "folder", f"holds no pair file (*.yaml){seen}", remedy)
     for name in [*found.pairs]:
-        wrong_targets = list(_other_pairs(directory / f"{name}.yaml", name, found))
+        file = directory / f"{name}.yaml"
+        wrong_targets = [*_other_pairs(file, name, found), *_sharing_pairs(file, name, found)]
         if wrong_targets:
             found.errors.append(PairFileError.of(wrong_targets))
     for broken in found.errors:
@@ -1081,6 +1154,24 @@ def _other_pairs(file: Path, name: str, found: PairFolder) -> Iterator[PairFileE
         if other is not None:
             problem = f"{target}'s company keeps {other.company.currency}"
         remedy = f"Name the pair whose company keeps {currency}."
+        yield PairFileError(file, found.lines[name].nearest(key), dotted(key), problem, remedy)
+
+
+def _sharing_pairs(file: Path, name: str, found: PairFolder) -> Iterator[PairFileError]:
+    """The pairs whose stores sell the same stock must be there, with the same company."""
+    broken = {error.file.stem for error in found.errors}
+    here = found.pairs[name]
+    for index, other_name in enumerate(here.inventory.shares_stock_with):
+        other = found.pairs.get(other_name)
+        if other_name in broken or (
+            other is not None and other is not here and other.company.code == here.company.code
+        ):
+            continue
+        problem = f"there is no pair {other_name!r} here"
+        if other is not None:
+            problem = "that is this pair itself" if other is here else f"{other_name} is another Sage company"
+        key: Path_ = ("inventory", "shares_stock_with", index)
+        remedy = "Name a pair whose store sells from the same company, or remove it."
         yield PairFileError(file, found.lines[name].nearest(key), dotted(key), problem, remedy)
 
 

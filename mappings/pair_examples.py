@@ -52,10 +52,12 @@ clarity.routes.order  clarity: {routes: {order: "/Ordering/SalesOrder/{id}"}}
 clarity.routes.shipments  clarity: {routes: {shipments: /Shipping/Shipment}}
 clarity.routes.shipment  clarity: {routes: {shipment: "/Shipping/Shipment/{id}"}}
 clarity.routes.customer  clarity: {routes: {customer: "/Contacts/Customer/{id}"}}
+clarity.routes.inventory  clarity: {routes: {inventory: /Inventory/StockLevel}}
 clarity.methods  clarity: {methods: {order: PUT, shipment: PUT}}
 clarity.methods.order  clarity: {methods: {order: PUT}}
 clarity.methods.shipment  clarity: {methods: {shipment: POST}}
 clarity.methods.customer  clarity: {methods: {customer: PUT}}
+clarity.methods.inventory  clarity: {methods: {inventory: POST}}
 clarity.paging  clarity: {paging: {first_page: 1, page_size: 100}}
 clarity.paging.first_page  clarity: {paging: {first_page: 1}}
 clarity.paging.page_size  clarity: {paging: {page_size: 100}}
@@ -184,6 +186,17 @@ clarity.fields.shipment.items  clarity: {fields: {shipment: {items: ShippedItems
 clarity.fields.shipment_item  clarity: {fields: {shipment_item: {orderItemId: SalesItemID}}}
 clarity.fields.shipment_item.orderItemId  clarity: {fields: {shipment_item: {orderItemId: SalesItemID}}}
 clarity.fields.shipment_item.quantity  clarity: {fields: {shipment_item: {quantity: Quantity}}}
+clarity.fields.inventory_batch  clarity: {fields: {inventory_batch: {items: Levels}}}
+clarity.fields.inventory_batch.items  clarity: {fields: {inventory_batch: {items: Levels}}}
+clarity.fields.inventory_batch.rejected  clarity: {fields: {inventory_batch: {rejected: Refused}}}
+clarity.fields.inventory_level  clarity: {fields: {inventory_level: {sku: ProductSku}}}
+clarity.fields.inventory_level.sku  clarity: {fields: {inventory_level: {sku: ProductSku}}}
+clarity.fields.inventory_level.warehouse  clarity: {fields: {inventory_level: {warehouse: null}}}
+clarity.fields.inventory_level.quantityAvailable  clarity: {fields: {inventory_level: {quantityAvailable: Available}}}
+clarity.fields.inventory_rejection  clarity: {fields: {inventory_rejection: {sku: ProductSku}}}
+clarity.fields.inventory_rejection.sku  clarity: {fields: {inventory_rejection: {sku: ProductSku}}}
+clarity.fields.inventory_rejection.warehouse  clarity: {fields: {inventory_rejection: {warehouse: WarehouseName}}}
+clarity.fields.inventory_rejection.message  clarity: {fields: {inventory_rejection: {message: Reason}}}
 clarity.statuses  clarity: {statuses: {processing: In Process, shipped: Dispatched}}
 clarity.statuses.processing  clarity: {statuses: {processing: In Process}}
 clarity.statuses.pending_payment  clarity: {statuses: {pending_payment: Awaiting Payment}}
@@ -218,6 +231,7 @@ clarity.webhook.timestamp_header  clarity: {webhook: {scheme: hmac-sha256-hex, t
 clarity.webhook.signature_header  clarity: {webhook: {signature_header: X-Store-Signature}}
 clarity.webhook.signature_prefix  clarity: {webhook: {scheme: hmac-sha256-hex, signature_prefix: sha256=}}
 clarity.webhook_tolerance_seconds  clarity: {webhook_tolerance_seconds: 600}
+clarity.inventory_batch  clarity: {inventory_batch: 200}
 clarity.maintenance  clarity: {maintenance: [{start: "01:30", end: "03:00"}]}
 clarity.maintenance[].days  clarity: {maintenance: [{days: [sat, sun], start: "01:30", end: "03:00"}]}
 clarity.maintenance[].start  clarity: {maintenance: [{start: "23:30", end: "00:45"}]}
@@ -331,6 +345,17 @@ stock  stock: {policy: backorder}
 stock.policy  stock: {policy: backorder}
 stock.not_checked  stock: {not_checked: [KIT-HOME-OFFICE]}
 
+inventory  inventory: {warehouses: {"000": MAIN, "001": EAST}, safety_stock: 2}
+inventory.warehouses  inventory: {warehouses: {"000": MAIN, "001": MAIN, "002": EAST}}
+inventory.safety_stock  inventory: {safety_stock: 5}
+inventory.rules  inventory: {rules: [{when: item.drop_shipped, count: fixed, quantity: 99}]}
+inventory.rules[].when  inventory: {rules: [{when: "item.item_code.starts_with('MTO-')", count: none}]}
+inventory.rules[].count  inventory: {rules: [{when: "item.product_type == 'K'", count: none}]}
+inventory.rules[].quantity  inventory: {rules: [{when: item.drop_shipped, count: fixed, quantity: 99}]}
+inventory.rules[].safety_stock  inventory: {rules: [{when: "item.product_line == 'TOYS'", safety_stock: 10}]}
+inventory.aliases  inventory: {aliases: true}
+inventory.shares_stock_with  inventory: {shares_stock_with: [storetwo]}
+
 checks  checks: [{name: credit, on_fail: credit}, {name: stock, on_fail: out_of_stock}]
 checks[].name  checks: [{name: same_basket, on_fail: anomaly}]
 checks[].on_fail  checks: [{name: stock, on_fail: out_of_stock}]
@@ -374,6 +399,9 @@ pace.retry_maximum  pace: {retry_maximum: 600}
 pace.backfill_interval  pace: {backfill_interval: 600}
 pace.backfill_overlap  pace: {backfill_overlap: 3600}
 pace.webhook_grace  pace: {webhook_grace: 120}
+pace.inventory_sweep  pace: {inventory_sweep: 900}
+pace.inventory_look  pace: {inventory_look: 30}
+pace.inventory_compare  pace: {inventory_compare: 43200}
 pace.probe_interval  pace: {probe_interval: 30}
 pace.outage_alert  pace: {outage_alert: 900}
 pace.outage_reminder  pace: {outage_reminder: 7200}

@@ -27,6 +27,10 @@ TAKEN_FROM_THE_FILE: Final = ("name", "version")
 """Fields of `Pair` that no pair file holds."""
 
 
+LOOKS_AT: Final = {Document.LINE: "a line", Document.ITEM: "an item"}
+"""What a condition looks at, in words, where it is not the order."""
+
+
 class Key(NamedTuple):
     """One key that a person may write. `path` has `[]` for an entry of a list, `*` for any name."""
 
@@ -107,8 +111,8 @@ def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     if origin is dict:
         return f"map: {type_of(arguments[0])} → {type_of(arguments[1])}{_bounds(metadata)}"
     if annotation in (Condition, Expression):
-        on_a_line = any(getattr(one, "document", None) is Document.LINE for one in metadata)
-        return f"{annotation.__name__.lower()} on {'a line' if on_a_line else 'the order'}"
+        document = next((one.document for one in metadata if hasattr(one, "document")), Document.ORDER)
+        return f"{annotation.__name__.lower()} on {LOOKS_AT.get(document, 'the order')}"
     if not isinstance(annotation, type):
         return str(annotation)
     if issubclass(annotation, StrEnum):

@@ -10,6 +10,7 @@ from workers.alert_test import add_alert_commands, test_alerts
 from workers.backfill import add_backfill_options, run_backfill
 from workers.connect import connect
 from workers.demo import add_demo_options, run_demo
+from workers.inventory import add_inventory_options, run_inventory
 from workers.plugin import integration_plugin
 from workers.roles import Fleet, Role, check_settings
 from workers.schedules import ensure_schedules, left_over
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", title="commands (default: run the workers)")
     commands.add_parser("schedules", help="create or update the schedules of all pairs")
     add_backfill_options(commands.add_parser("backfill", help="take in what Clarity has and no webhook told"))
+    add_inventory_options(commands.add_parser("inventory", help="stock to the store by hand: sweep, --full, --compare"))
     add_alert_commands(commands.add_parser("alerts", help="targets of alerts: test sends each of them a message"))
     add_demo_options(commands.add_parser("demo", help="everything on this machine: make run"))
     return parser
@@ -72,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(run_demo(options, settings))
         if options.command == "backfill":
             return asyncio.run(run_backfill(options, settings))
+        if options.command == "inventory":
+            return asyncio.run(run_inventory(options, settings))
         if options.command == "alerts":
             return test_alerts(options, settings)
         if options.command == "schedules":

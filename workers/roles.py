@@ -23,6 +23,8 @@ from activities.replay import ReplayActivities
 from activities.sage_poll import SagePollActivities
 from activities.sage_read import SageReadActivities
 from activities.sage_write import SageWriteActivities
+from activities.stock_sweep import StockSweepActivities
+from activities.store_stock import StoreStockActivities
 from activities.watch import WatchActivities
 from connectors.clarity.client import ClarityClient, ClaritySettings
 from connectors.sage100.gateway import SageGateway, SageGatewaySettings
@@ -37,6 +39,7 @@ from workers.settings import Settings, load_pair_settings, require
 from workflows.alerts import AlertWorkflow
 from workflows.customer_resolution import CustomerResolutionWorkflow
 from workflows.dead_letter import DeadLetterWorkflow
+from workflows.inventory_sync import InventorySyncWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.order_fulfillment import OrderFulfillmentWorkflow
 from workflows.outage_watch import OutageWatchWorkflow
@@ -54,6 +57,7 @@ WORKFLOWS = (
     AlertWorkflow,
     WatchWorkflow,
     OutageWatchWorkflow,
+    InventorySyncWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
@@ -61,6 +65,7 @@ TRANSFORMS_AT_ONCE = 8
 READS_AT_ONCE = 20
 CLARITY_CALLS_AT_ONCE = 20
 DELIVERIES_AT_ONCE = 8
+HEARTBEAT_AT_MOST = timedelta(seconds=5)
 PROBED_ORDER, PROBED_ITEM = "0000000", "/PROBE"
 """Keys that a probe reads; whether they exist does not matter."""
 
@@ -171,20 +176,30 @@ class Fleet:
             )
         )
         # One connection and thread per source: a long poll never waits for an order's look-up.
-        reader, poll_reader = SageReader(own.sage_odbc, pair.sage), SageReader(own.sage_odbc, pair.sage)
+        reader, poll_reader, stock_reader = (SageReader(own.sage_odbc, pair.sage) for _ in range(3))
         catalogue = ItemCatalogue(reader, pair.items)
-        self.closers += [gateway.close, catalogue.close, reader.close, poll_reader.close]
+        self.closers += [gateway.close, catalogue.close, reader.close, poll_reader.close, stock_reader.close]
         reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions), catalogue)
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
+        stock = StockSweepActivities(pair, self.pairs, stock_reader, self.client)
         writes = SageWriteActivities(pair, gateway, gateway, gateway, reader)
 
         def read_worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(
                 self.client,
                 task_queue=queues.sage_read(pair.name),
-                activities=[reads.read_sage_facts, reads.find_customer, reads.read_shipments, polls.poll],
+                activities=[
+                    reads.read_sage_facts,
+                    reads.find_customer,
+                    reads.read_shipments,
+                    polls.poll,
+                    stock.watch_stock,
+                    stock.compare_stock,
+                ],
                 interceptors=interceptors,
                 max_concurrent_activities=READS_AT_ONCE,
+                # Otherwise a watch hears of a request by hand only after most of its heartbeat's time-out.
+                max_heartbeat_throttle_interval=HEARTBEAT_AT_MOST,
                 max_task_queue_activities_per_second=pair.sage.reads_per_second,
                 graceful_shutdown_timeout=self.graceful,
             )
@@ -235,6 +250,7 @@ class Fleet:
         self.closers.append(client.close)
         clarity = ClarityActivities(pair, client)
         backfill = BackfillActivities(pair, self.pairs, client, self.client)
+        stock = StoreStockActivities(pair, client)
 
         def worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(
@@ -248,6 +264,8 @@ class Fleet:
                     clarity.record_invoices,
                     clarity.cancel_at_clarity,
                     backfill.backfill_orders,
+                    stock.push_stock,
+                    stock.list_store_stock,
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=CLARITY_CALLS_AT_ONCE,

@@ -25,8 +25,10 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from contracts import ids, queues
 from contracts import search_attributes as attributes
+from contracts.inventory import InventoryStart
 from contracts.messages import BackfillStart
 from mappings.pair import Pair
+from workflows.inventory_sync import InventorySyncWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.sage_poll import PollStart, SagePollWorkflow
 from workflows.watch import WatchStart, WatchWorkflow
@@ -68,6 +70,16 @@ def watch_schedule(pair: Pair) -> Schedule:
     return _every(pair.pace.shift_length, ScheduleOverlapPolicy.BUFFER_ONE, action)
 
 
+def inventory_schedule(pair: Pair) -> Schedule:
+    """Shifts of the stock, back to back as the poller's: one run at a time writes a store's numbers."""
+    action = ScheduleActionStartWorkflow(
+        InventorySyncWorkflow.run,
+        InventoryStart(pair=pair.name, pace=pair.pace),
+        **_of(pair, ids.inventory_schedule_id(pair.name), "Stock", "what Sage has available, to the store"),
+    )
+    return _every(pair.pace.shift_length, ScheduleOverlapPolicy.BUFFER_ONE, action)
+
+
 class _Start(TypedDict):
     id: str
     task_queue: str
@@ -94,12 +106,15 @@ def _every(seconds: float, overlap: ScheduleOverlapPolicy, action: ScheduleActio
 
 
 def schedules_of(pair: Pair) -> dict[str, Schedule]:
-    """Every Schedule of a pair by its id."""
-    return {
+    """Every Schedule of a pair by its id; of stock only where the pair names warehouses."""
+    schedules = {
         ids.poll_schedule_id(pair.name): poll_schedule(pair),
         ids.backfill_schedule_id(pair.name): backfill_schedule(pair),
         ids.watch_schedule_id(pair.name): watch_schedule(pair),
     }
+    if pair.inventory.warehouses:
+        schedules[ids.inventory_schedule_id(pair.name)] = inventory_schedule(pair)
+    return schedules
 
 
 async def left_over(client: Client, pairs: Iterable[Pair]) -> list[str]:

@@ -32,6 +32,8 @@ HEADINGS = {
         "orders cannot be taken in: enter them by hand",
     ),
     AlertKind.FLOW_FAILED: ("poller or backfill failed", "runs of poller or backfill failed"),
+    AlertKind.DRIFT: ("drift of the store's stock numbers", "drifts of the store's stock numbers"),
+    AlertKind.STOCK_STUCK: ("report: stock does not reach the store", "reports: stock does not reach the store"),
     AlertKind.GAP: ("gap: orders whose webhook never came", "gaps: orders whose webhook never came"),
     AlertKind.OUTAGE: ("outage", "outages"),
     AlertKind.OUTAGE_REMINDER: ("outage that lasts", "outages that last"),

@@ -55,6 +55,7 @@ from contracts.messages import (
     RememberAlias,
     ReserveRequest,
     ShipmentsRead,
+    StockNeeds,
     TrailEntry,
     TransformRequest,
     VoidShipment,
@@ -65,6 +66,7 @@ from contracts.search_attributes import OrderState
 from mappings.customer_match import BY_CROSS_REFERENCE_IN_SAGE, buyer_of, may_be_remembered
 from mappings.decisions import Decisions
 from mappings.intake import is_older, reference_in
+from mappings.inventory import needs_of
 from mappings.payments import captured_in, currency_in, says_what_was_paid
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.progress import (
@@ -1306,6 +1308,16 @@ class OrderFulfillmentWorkflow:
         # Only a person, or Clarity's own cancellation, answers a cancel request.
         if self.held.reason is not HoldReason.ORDER_CHANGED or by == EventType.ORDER_CANCELLED:
             self.accept(Checked(Release(action=ReleaseAction.RETRY, by=by), self.held))
+
+    @workflow.query(name="stock_needs", description="What the order will take that Sage does not know yet")
+    def stock_needs(self) -> StockNeeds:
+        """For the inventory sweep: Sage's own numbers count what Sage has."""
+        if self.sales_order_no or self.state in (OrderState.CANCELLED, OrderState.COMPLETE):
+            return StockNeeds()
+        draft = self.transformed.draft if self.transformed else None
+        if draft is None:
+            return StockNeeds(known=False)
+        return StockNeeds(customer=self.customer, lines=needs_of(draft, self.decisions))
 
     @workflow.query(name="state", description="The order as support sees it")
     def view(self) -> OrderView:

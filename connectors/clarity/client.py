@@ -18,10 +18,11 @@ from connectors.errors import RetryLater
 from connectors.http import Json, JsonApi
 from mappings.canonical import Shipment, ShippedLine
 from mappings.clarity_profile import ClarityProfile, ErrorAnswer, Kind, from_contract, to_contract, value_at
+from mappings.inventory import StockRow
 from mappings.packages import KnownShipment
 from mappings.shipments import CancelledItem, InvoiceReference
 
-__all__ = ["ClarityClient", "ClaritySettings", "OrderPage", "ShipmentReceipt"]
+__all__ = ["ClarityClient", "ClaritySettings", "OrderPage", "RejectedLevel", "ShipmentReceipt"]
 
 
 class ReceivedItem(BaseModel):
@@ -56,6 +57,26 @@ class OrderPage(BaseModel):
 
     items: list[dict[str, Any]]
     totalCount: int
+
+
+class RejectedLevel(BaseModel):
+    """A quantity that the store does not take."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
+
+    sku: str = ""
+    warehouse: str = ""
+    message: str = ""
+
+
+class _Level(BaseModel):
+    """A quantity as the store has it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
+
+    sku: str
+    warehouse: str = ""
+    quantityAvailable: Decimal
 
 
 class ClarityClient:
@@ -107,13 +128,15 @@ class ClarityClient:
         except (KeyError, ValidationError):
             raise RetryLater(SYSTEM, "GET orders", "an answer that is no list of orders") from None
 
-    async def _page(self, call: str, route: str, filters: Mapping[str, str], page: int) -> tuple[list[Json], Json]:
+    async def _page(
+        self, call: str, route: str, filters: Mapping[str, str], page: int, size: int | None = None
+    ) -> tuple[list[Json], Json]:
         """The entries of one page of a list, and the whole answer."""
         paging = self._profile.paging
         query = {
             **filters,
             paging.page_parameter: str(page + paging.first_page),
-            paging.size_parameter: str(paging.page_size),
+            paging.size_parameter: str(size or paging.page_size),
         }
         _, body = await self._api.call("GET", route, query=query)
         try:
@@ -210,6 +233,34 @@ class ClarityClient:
             body=from_contract(change, Kind.SHIPMENT, self._profile),
         )
 
+    async def put_inventory(self, rows: Sequence[StockRow]) -> list[RejectedLevel]:
+        """Set the quantities of one batch (at most `inventory_batch` of the profile); returns those not taken."""
+        body = {
+            "items": [{"sku": row.sku, "warehouse": row.warehouse, "quantityAvailable": row.quantity} for row in rows]
+        }
+        _, answer = await self._api.call(
+            self._profile.methods.inventory,
+            self._profile.routes.inventory,
+            body=from_contract(body, Kind.INVENTORY_BATCH, self._profile),
+        )
+        told = to_contract(answer, Kind.INVENTORY_BATCH, self._profile)
+        try:
+            return [RejectedLevel.model_validate(one) for one in (told or {}).get("rejected") or []]
+        except (AttributeError, ValidationError):
+            raise RetryLater(SYSTEM, "PUT inventory", "an answer that does not say what was taken") from None
+
+    async def list_inventory(self, page: int = 0) -> list[StockRow]:
+        """Quantities of all products, one page of `inventory_batch`; `page` counts from 0 whatever the profile does."""
+        size = self._profile.inventory_batch
+        entries, _ = await self._page("GET inventory", self._profile.routes.inventory, {}, page, size)
+        try:
+            levels = [
+                _Level.model_validate(to_contract(entry, Kind.INVENTORY_LEVEL, self._profile)) for entry in entries
+            ]
+            return [StockRow(one.sku, one.warehouse, _pieces(one.quantityAvailable)) for one in levels]
+        except ValidationError:
+            raise RetryLater(SYSTEM, "GET inventory", "an answer that is no list of quantities") from None
+
     async def patch_customer(self, customer_id: str, *, external_reference: str) -> None:
         """Store the cross-reference (division-number)."""
         await self._api.call(
@@ -217,6 +268,11 @@ class ClarityClient:
             _fill(self._profile.routes.customer, customer_id),
             body=from_contract({"externalReference": external_reference}, Kind.CUSTOMER, self._profile),
         )
+
+
+def _pieces(quantity: Decimal) -> int:
+    """A whole number; −1 for anything else: no quantity that was pushed, so that the comparison puts it right."""
+    return int(quantity) if quantity.is_finite() and quantity == int(quantity) else -1
 
 
 def shipment_body(shipment: Shipment) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import SecretStr
 
@@ -26,6 +26,7 @@ from connectors.sage100.session import SYSTEM, OdbcSource
 from mappings.baskets import RecentBasket
 from mappings.customer_match import CustomerRecord, EmailSource, split_emails
 from mappings.frozen import Frozen
+from mappings.inventory import KitComponent
 from mappings.item_candidates import CatalogueItem
 from mappings.items import AliasFacts, ItemFacts, WarehouseStock, spellings
 from mappings.packages import share_packages
@@ -74,6 +75,16 @@ class InvoiceHead(Frozen):
     """InvoiceType XD or ShipStatus D: no invoice any more."""
     created: datetime | None = None
     """DateCreated and TimeCreated, on the company's clock (naive)."""
+
+
+class StockPage(NamedTuple):
+    """A page of items with their stock."""
+
+    items: list[ItemFacts]
+    unreadable: list[str]
+    """ItemCodes whose rows make no sense."""
+    last: str
+    """The ItemCode after which the next page begins."""
 
 
 class OrderReading(Frozen):
@@ -127,33 +138,44 @@ class SageReader:
         return await self._run("items", read)
 
     def _item(self, row: Row) -> ItemFacts:
-        code = text(row[0])
-        return ItemFacts(
-            ItemCode=code,
-            ItemCodeDesc=text(row[10]),
-            ItemType=text(row[1]) or "1",
-            ProductType=text(row[11]),
-            InactiveItem=text(row[2]) == "Y",
-            AllowBackOrders=text(row[3]) != "N",
-            StandardUnitOfMeasure=text(row[12]),
-            SalesUnitOfMeasure=text(row[4]),
-            SalesUMConvFctr=number(row[5]) or Decimal(1),
-            PurchaseUnitOfMeasure=text(row[13]),
-            PurchaseUMConvFctr=number(row[14]),
-            TaxClass=text(row[6]),
-            DefaultWarehouseCode=text(row[7]),
-            DropShip=text(row[8]) == "Y",
-            StandardUnitCost=number(row[9]),
-            warehouses={
-                text(stock[0]): WarehouseStock(
-                    QuantityOnHand=number(stock[1]),
-                    QuantityOnSalesOrder=number(stock[2]),
-                    QuantityOnBackOrder=number(stock[3]),
-                    QuantityRequiredForWO=number(stock[4]),
-                )
-                for stock in self._rows(queries.ITEM_WAREHOUSES, code)
-            },
-        )
+        return item_facts(row, self._rows(queries.ITEM_WAREHOUSES, text(row[0])))
+
+    async def stock_page(self, after: str, limit: int) -> StockPage | None:
+        """A page of CI_Item in key order, inactive items too, each with its warehouses; None at the end."""
+
+        def read() -> StockPage | None:
+            rows = self._rows(queries.STOCK_ITEMS_PAGE, after, limit=limit)
+            if not rows:
+                return None
+            stocks: dict[str, list[Row]] = {}
+            for stock in self._rows(queries.STOCK_PAGE, str(rows[0][0]), str(rows[-1][0])):
+                stocks.setdefault(text(stock[5]), []).append(stock)
+            items, unreadable = [], []
+            for row in rows:
+                try:
+                    items.append(item_facts(row, stocks.get(text(row[0]), [])))
+                except (ValueError, ArithmeticError):
+                    unreadable.append(text(row[0]))
+            return StockPage(items, unreadable, text(rows[-1][0]))
+
+        return await self._run("stock_page", read)
+
+    async def kit_components(self, kits: Iterable[str]) -> dict[str, list[KitComponent]]:
+        """IM_SalesKitDetail of each of these items that is a sales kit with components; others are absent."""
+        wanted = list(kits)
+
+        def read() -> dict[str, list[KitComponent]]:
+            found = {
+                kit: [
+                    KitComponent(ItemCode=text(row[0]), QuantityPerAssembly=number(row[1]))
+                    for row in self._rows(queries.KIT_COMPONENTS, kit)
+                    if text(row[0])
+                ]
+                for kit in wanted
+            }
+            return {kit: components for kit, components in found.items() if components}
+
+        return await self._run("kit_components", read)
 
     async def items_page(self, after: str, limit: int) -> list[CatalogueItem]:
         """A page of CI_Item in key order, inactive items too."""
@@ -745,6 +767,37 @@ class SageReader:
         return connection
 
 
+def item_facts(row: Row, stocks: Iterable[Row]) -> ItemFacts:
+    """A row of `ITEM_COLUMNS`, with the item's rows of IM_ItemWarehouse."""
+    return ItemFacts(
+        ItemCode=text(row[0]),
+        ItemCodeDesc=text(row[10]),
+        ItemType=text(row[1]) or "1",
+        ProductType=text(row[11]),
+        ProductLine=text(row[15]),
+        InactiveItem=text(row[2]) == "Y",
+        AllowBackOrders=text(row[3]) != "N",
+        StandardUnitOfMeasure=text(row[12]),
+        SalesUnitOfMeasure=text(row[4]),
+        SalesUMConvFctr=number(row[5]) or Decimal(1),
+        PurchaseUnitOfMeasure=text(row[13]),
+        PurchaseUMConvFctr=number(row[14]),
+        TaxClass=text(row[6]),
+        DefaultWarehouseCode=text(row[7]),
+        DropShip=text(row[8]) == "Y",
+        StandardUnitCost=number(row[9]),
+        warehouses={
+            text(stock[0]): WarehouseStock(
+                QuantityOnHand=number(stock[1]),
+                QuantityOnSalesOrder=number(stock[2]),
+                QuantityOnBackOrder=number(stock[3]),
+                QuantityRequiredForWO=number(stock[4]),
+            )
+            for stock in stocks
+        },
+    )
+
+
 def extension(rows: Iterable[Row]) -> Decimal:
     """The sum of ExtensionAmt of invoice lines."""
     return sum((number(row[8]) for row in rows), Decimal(0))
@@ -834,7 +887,8 @@ def text(value: object) -> str:
 
 def number(value: object) -> Decimal:
     """Exact Decimal: drivers give str, float or Decimal; NULL and empty are 0. At most 6 decimals (N 15.6)."""
-    if value is None or value == "":
+    if value in (None, "", "0", 0):
+        # Most columns of most rows: a sweep of the stock reads half a million numbers.
         return Decimal(0)
     result = Decimal(str(value))
     exponent = result.as_tuple().exponent

@@ -27,11 +27,25 @@ def _statement(name: str, sql: str, *, sweep: bool = False) -> Statement:
     return statement
 
 
-ITEM = _statement(
-    "item",
-    """SELECT ItemCode, ItemType, InactiveItem, AllowBackOrders, SalesUnitOfMeasure, SalesUMConvFctr, TaxClass,
-       DefaultWarehouseCode, DropShip, StandardUnitCost, ItemCodeDesc, ProductType, StandardUnitOfMeasure,
-       PurchaseUnitOfMeasure, PurchaseUMConvFctr FROM CI_Item WHERE ItemCode = ?""",
+ITEM_COLUMNS: Final = (
+    "ItemCode, ItemType, InactiveItem, AllowBackOrders, SalesUnitOfMeasure, SalesUMConvFctr, TaxClass, "
+    "DefaultWarehouseCode, DropShip, StandardUnitCost, ItemCodeDesc, ProductType, StandardUnitOfMeasure, "
+    "PurchaseUnitOfMeasure, PurchaseUMConvFctr, ProductLine"
+)
+ITEM = _statement("item", f"SELECT {ITEM_COLUMNS} FROM CI_Item WHERE ItemCode = ?")  # noqa: S608 - constants
+STOCK_ITEMS_PAGE = _statement(
+    "stock_items_page",
+    f"SELECT {ITEM_COLUMNS} FROM CI_Item WHERE ItemCode > ? ORDER BY ItemCode",  # noqa: S608 - constants
+    sweep=True,
+)
+STOCK_PAGE = _statement(
+    "stock_page",
+    """SELECT WarehouseCode, QuantityOnHand, QuantityOnSalesOrder, QuantityOnBackOrder, QuantityRequiredForWO, ItemCode
+       FROM IM_ItemWarehouse WHERE ItemCode >= ? AND ItemCode <= ?""",
+    sweep=True,
+)
+KIT_COMPONENTS = _statement(
+    "kit_components", "SELECT ComponentItemCode, QuantityPerAssembly FROM IM_SalesKitDetail WHERE SalesKitNo = ?"
 )
 ITEMS_PAGE = _statement(
     "items_page",

@@ -39,6 +39,20 @@ class DropWebhooks(BaseModel):
     seed: int = 0
 
 
+class DriftInventory(BaseModel):
+    """`POST /_control/inventory/drift`: so many quantities become wrong, by 1 to 9."""
+
+    rows: int = Field(default=10, ge=1)
+    seed: int = 0
+
+
+class NameSkus(BaseModel):
+    """`POST /_control/inventory/unknown`: what this store does not sell from now on, all of it. `…/forget`: quantities
+    that are lost."""
+
+    skus: list[str]
+
+
 class ChangeOrder(BaseModel):
     """`POST /_control/orders/change`: buyer or store change an order; its webhook follows (or is dropped)."""
 
@@ -169,6 +183,20 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         body = await body_of(request)
         return JSONResponse(await run_in_threadpool(store.patch_shipment, id_, body))
 
+    @app.put("/api/v1/inventory")
+    async def put_inventory(request: Request) -> JSONResponse:
+        clarity.authorize(request)
+        body = await body_of(request)
+        return JSONResponse(await run_in_threadpool(store.set_inventory, body, clarity.settings.inventory_limit))
+
+    @app.get("/api/v1/inventory")
+    async def list_inventory(request: Request, pageIndex: int = 0, pageSize: int = 50) -> JSONResponse:
+        clarity.authorize(request)
+        if not 0 <= pageIndex < 10**9 or not 1 <= pageSize <= 1000:
+            raise invalid("pageSize", "pageIndex starts at 0, pageSize is 1 to 1000")
+        items, total = await run_in_threadpool(store.inventory, pageIndex, pageSize)
+        return JSONResponse({"items": items, "pageIndex": pageIndex, "pageSize": pageSize, "totalCount": total})
+
     @app.get("/api/v1/customers/{id_}")
     async def get_customer(request: Request, id_: str) -> JSONResponse:
         clarity.authorize(request)
@@ -202,9 +230,11 @@ def add_controls(app: FastAPI, clarity: Clarity) -> None:
     store, sender = clarity.store, clarity.sender
 
     @app.post("/_control/orders")
-    async def check_out(request: Request, deliver: bool = True) -> JSONResponse:
+    async def check_out(request: Request, deliver: bool = True, reserve: bool = False) -> JSONResponse:
         event = await body_of(request)
         order = check_out_body(event)
+        if reserve:
+            await run_in_threadpool(store.reserve, order)
         if not await run_in_threadpool(store.check_out, order):
             return JSONResponse({"result": "exists", "orderId": str(order["id"])})
         if not deliver:
@@ -216,6 +246,19 @@ def add_controls(app: FastAPI, clarity: Clarity) -> None:
         order = await run_in_threadpool(store.change_order, wanted.orderId, wanted.change)
         event = {"type": wanted.type, "timestamp": datetime.now().astimezone().isoformat(), "data": order}
         return JSONResponse({"webhookId": sender.queue(event), "orderId": wanted.orderId}, 201)
+
+    @app.post("/_control/inventory/drift")
+    async def drift(wanted: DriftInventory) -> JSONResponse:
+        return JSONResponse({"changed": await run_in_threadpool(store.drift, wanted.rows, wanted.seed)})
+
+    @app.post("/_control/inventory/forget")
+    async def forget_inventory(wanted: NameSkus) -> JSONResponse:
+        return JSONResponse({"removed": await run_in_threadpool(store.forget_inventory, wanted.skus)})
+
+    @app.post("/_control/inventory/unknown")
+    async def unknown_skus(wanted: NameSkus) -> JSONResponse:
+        store.unknown_skus = set(wanted.skus)
+        return JSONResponse({"unknown": sorted(store.unknown_skus)})
 
     @app.post("/_control/webhooks/drop")
     async def drop_webhooks(wanted: DropWebhooks) -> JSONResponse:
@@ -244,6 +287,7 @@ def add_controls(app: FastAPI, clarity: Clarity) -> None:
                 "ready": True,
                 "orders": len(store.all("order")),
                 "shipments": len(store.all("shipment")),
+                "quantities": store.inventory(0, 1)[1],
                 "undelivered": sum(not entry["done"] for entry in store.all("delivery")),
             }
         )

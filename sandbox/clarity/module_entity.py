@@ -97,6 +97,8 @@ INSIDE = {
     "invoiceReferences": INVOICE,
     "cancelledItems": CANCELLED,
 }
+LEVEL = {"sku": "ProductSku", "warehouse": "WarehouseName", "quantityAvailable": "Available"}
+REJECTION = {"sku": "ProductSku", "warehouse": "WarehouseName", "message": "Reason"}
 REFERENCES = {"externalReference": "Erp", "purchaseOrderNumber": "PurchaseOrder"}
 STATUSES = {
     "Pending": "Open",
@@ -208,7 +210,8 @@ def error(code: str, message: str, details: list[Document]) -> Document:
 
 def field_out(path: str) -> str:
     """`items[0].quantity` → `ShippedItems[0].Quantity`."""
-    names = {**ORDER, **SHIPMENT, **CANCELLED, **REFERENCES}
+    stock = {name: LEVEL[name] for name in ("warehouse", "quantityAvailable")}
+    names = {**ORDER, **SHIPMENT, **CANCELLED, **REFERENCES, **stock}
     return re.sub(r"[A-Za-z_]\w*", lambda match: next(iter(theirs({match[0]: 0}, names))), path)
 
 
@@ -321,6 +324,25 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         authorize(request)
         change = shipment_in(await body_of(request))
         return JSONResponse(shipment_out(await run_in_threadpool(store.patch_shipment, id_, change)))
+
+    @app.put("/Inventory/StockLevel")
+    async def put_stock(request: Request) -> JSONResponse:
+        authorize(request)
+        body = await body_of(request)
+        if set(body) != {"Levels"} or not isinstance(body["Levels"], list):
+            raise invalid("Levels", "is not a list")
+        batch = {"items": [ours(level, LEVEL) for level in body["Levels"]]}
+        answer = await run_in_threadpool(store.set_inventory, batch, clarity.settings.inventory_limit, "levels")
+        return JSONResponse({"Refused": [theirs(one, REJECTION) for one in answer["rejected"]]})
+
+    @app.get("/Inventory/StockLevel")
+    async def list_stock(request: Request, page: int = 0, size: int = 50) -> JSONResponse:
+        authorize(request)
+        if not 0 <= page < 10**9 or not 1 <= size <= 1000:
+            raise invalid("size", "page starts at 0, size is 1 to 1000")
+        items, total = await run_in_threadpool(store.inventory, page, size)
+        shown = [theirs(one, LEVEL) for one in items]
+        return JSONResponse({"Results": shown, "Paging": {"Page": page, "Size": size, "Total": total}})
 
     @app.get("/Contacts/Customer/{id_}")
     async def get_customer(request: Request, id_: str) -> JSONResponse:

@@ -41,6 +41,8 @@ class ClaritySettings(BaseModel):
     webhook_secrets: list[str] = Field(
         default_factory=lambda: ["whsec_c2FuZGJveC13ZWJob29rLXNpZ25pbmctc2VjcmV0LTAwMQ=="]
     )
+    inventory_limit: int = 500
+    """Quantities in one batch."""
     webhook_schedule: list[float] = Field(default_factory=lambda: list(RETRY_SCHEDULE))
 
 

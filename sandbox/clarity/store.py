@@ -1,9 +1,10 @@
-"""What the store remembers: orders, customers, shipments, webhook deliveries. One SQLite file, JSON documents.
+"""What the store remembers: orders, customers, shipments, quantities, webhook deliveries. One SQLite file.
 
 Raises `Rejection` for what a real store would refuse.
 """
 
 import json
+import random
 import sqlite3
 import threading
 import uuid
@@ -76,6 +77,12 @@ class Store:
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS document (kind TEXT, id TEXT, updated TEXT, body TEXT, PRIMARY KEY (kind, id))"
         )
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS inventory (sku TEXT, warehouse TEXT, quantity INTEGER, updated TEXT, "
+            "PRIMARY KEY (sku, warehouse))"
+        )
+        self.unknown_skus: set[str] = set()
+        """SKUs that this store does not sell."""
 
     def close(self) -> None:
         """Close the file."""
@@ -242,3 +249,101 @@ class Store:
             customer = {**customer, **change}
             self.put("customer", id_, customer)
             return customer
+
+    # ---- inventory ------------------------------------------------------------------------------------------------
+
+    def set_inventory(self, body: Document, limit: int, called: str = "items") -> Document:
+        """A batch of absolute quantities (`called` so in refusals); a SKU that is not sold is rejected alone."""
+        for name in body:
+            if name != "items":
+                raise invalid(name, "is not a field of a batch")
+        items = body.get("items")
+        if not isinstance(items, list):
+            raise invalid(called, "is not a list")
+        if len(items) > limit:
+            raise invalid(called, f"has {len(items)} entries; the limit is {limit}")
+        rows, rejected = [], []
+        for index, item in enumerate(items):
+            sku, warehouse, quantity = level_of(item, f"{called}[{index}]")
+            if sku in self.unknown_skus:
+                rejected.append({"sku": sku, "warehouse": warehouse, "message": "This store has no such product."})
+            else:
+                rows.append((sku, warehouse, quantity, now_text()))
+        with self._lock:
+            self._connection.execute("BEGIN")
+            self._connection.executemany("REPLACE INTO inventory VALUES (?, ?, ?, ?)", rows)
+            self._connection.execute("COMMIT")
+        return {"updated": len(rows), "rejected": rejected}
+
+    def inventory(self, page: int, size: int) -> tuple[list[Document], int]:
+        """A page of the quantities in key order, and how many there are."""
+        with self._lock:
+            total = self._connection.execute("SELECT COUNT(*) FROM inventory").fetchone()[0]
+            rows = self._connection.execute(
+                "SELECT sku, warehouse, quantity, updated FROM inventory ORDER BY sku, warehouse LIMIT ? OFFSET ?",
+                (size, page * size),
+            ).fetchall()
+        return [
+            {"sku": sku, "warehouse": warehouse, "quantityAvailable": quantity, "updatedDate": updated}
+            for sku, warehouse, quantity, updated in rows
+        ], int(total)
+
+    def drift(self, rows: int, seed: int) -> list[Document]:
+        """Change quantities at random, as a hand in the back office or a bug of the store would; returns them."""
+        chance = random.Random(seed)  # noqa: S311 - repeatable, nothing secret
+        with self._lock:
+            known = self._connection.execute(
+                "SELECT sku, warehouse, quantity FROM inventory ORDER BY sku, warehouse"
+            ).fetchall()
+            changed = []
+            for sku, warehouse, quantity in chance.sample(known, min(rows, len(known))):
+                wrong = quantity + chance.choice((-1, 1)) * chance.randint(1, 9)
+                self._connection.execute(
+                    "UPDATE inventory SET quantity = ? WHERE sku = ? AND warehouse = ?", (wrong, sku, warehouse)
+                )
+                changed.append({"sku": sku, "warehouse": warehouse, "before": quantity, "now": wrong})
+        return changed
+
+    def forget_inventory(self, skus: list[str]) -> int:
+        """Remove quantities; returns how many."""
+        with self._lock:
+            return sum(self._connection.execute("DELETE FROM inventory WHERE sku = ?", (sku,)).rowcount for sku in skus)
+
+    def reserve(self, order: Document) -> None:
+        """A buyer takes what the store shows: from the first warehouse that has a whole line. 409 when none has."""
+        with self._lock:
+            self._connection.execute("BEGIN")
+            try:
+                for item in order.get("items", []):
+                    wanted = decimal_of(item.get("quantity"))
+                    place = self._connection.execute(
+                        "SELECT warehouse FROM inventory WHERE sku = ? AND quantity >= ? ORDER BY warehouse LIMIT 1",
+                        (str(item.get("sku")), float(wanted)),
+                    ).fetchone()
+                    if place is None:
+                        raise Rejection(409, "sold_out", f"{item.get('sku')} is sold out.")
+                    self._connection.execute(
+                        "UPDATE inventory SET quantity = quantity - ? WHERE sku = ? AND warehouse = ?",
+                        (int(wanted), str(item.get("sku")), place[0]),
+                    )
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+def level_of(item: object, path: str) -> tuple[str, str, int]:
+    """One quantity of a batch; refused when it is none."""
+    if not isinstance(item, dict):
+        raise invalid(path, "is not an object")
+    for name in item:
+        if name not in ("sku", "warehouse", "quantityAvailable"):
+            raise invalid(f"{path}.{name}", "is not a field of a quantity")
+    sku, warehouse, quantity = item.get("sku"), item.get("warehouse"), item.get("quantityAvailable")
+    if not isinstance(sku, str) or not 0 < len(sku) <= 64:
+        raise invalid(f"{path}.sku", "is not text of 1 to 64 characters")
+    if not isinstance(warehouse, str) or not 0 < len(warehouse) <= 64:
+        raise invalid(f"{path}.warehouse", "is not text of 1 to 64 characters")
+    if isinstance(quantity, bool) or not isinstance(quantity, int) or not 0 <= quantity < 2**31:
+        raise invalid(f"{path}.quantityAvailable", "is not a whole number from 0 up")
+    return sku, warehouse, quantity

@@ -196,6 +196,18 @@ class Company:
             for values in seed[table]:
                 own = {name: value for name, value in stamps.items() if name in TABLES[table].columns}
                 self.insert(table, **{**own, **DEFAULT_VALUES.get(table, {}), **values})
+        for kit, components in self.kits.items():
+            self.insert("IM_SalesKitHeader", SalesKitNo=kit, **stamps)
+            for number, component in enumerate(components, start=1):
+                self.insert(
+                    "IM_SalesKitDetail",
+                    SalesKitNo=kit,
+                    LineKey=f"{number:06d}",
+                    LineSeqNo=f"{number:014d}",
+                    ItemType="1",
+                    ComponentItemCode=component["ItemCode"],
+                    QuantityPerAssembly=component["QuantityPerBill"],
+                )
         for item in seed["CI_Item"]:
             if item.get("ItemType", "1") == "1" and item["ItemCode"] not in self.kits:
                 quantities = seed["stock"].get(item["ItemCode"], seed["default_stock"])

@@ -27,17 +27,21 @@ from hypothesis import strategies as st
 from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
 from pydantic import SecretStr
 from requests import PreparedRequest, Response
+from temporalio.testing import ActivityEnvironment
 
+from activities.store_stock import StoreStockActivities
 from api.payload import parse_payload
 from connectors.clarity.client import ClarityClient, ClaritySettings
 from connectors.clarity.sign_in import LIFETIME_WHEN_UNTOLD, lifetime_of
 from connectors.clarity.webhooks import BadSignature, decode_secret, verify
 from connectors.errors import AlreadyExists, Ambiguous, NotFound, Refused, RetryLater, SignedOut
+from contracts.inventory import ListStoreStock, PushStock, StoreStock
 from mappings.canonical import Order, Shipment, ShippedLine
 from mappings.clarity_order import parse_order
 from mappings.clarity_profile import CONTRACT, ClarityProfile, Kind, from_contract, release_path, to_contract
 from mappings.intake import order_id_of, payload_digest, reason_to_ignore
-from mappings.pair import Pair, PairFileError, load_pair
+from mappings.inventory import Digests, StockRow, bucket_of, by_bucket, digest_of
+from mappings.pair import Inventory, Pair, PairFileError, load_pair
 from mappings.shipments import CancelledItem, InvoiceReference
 from mappings.transform import transform
 from tests.support.contracts import contract
@@ -139,10 +143,13 @@ class Release:
     def profile(self) -> ClarityProfile:
         return self.pair.clarity
 
-    def client(self, *, secret: str = "clarity-sandbox-secret", **changes: object) -> ClarityClient:
-        settings = ClaritySettings(
+    def settings(self, secret: str = "clarity-sandbox-secret") -> ClaritySettings:
+        return ClaritySettings(
             url=self.sandbox.clarity_url, client_id="clarity-integration", client_secret=SecretStr(secret)
         )
+
+    def client(self, *, secret: str = "clarity-sandbox-secret", **changes: object) -> ClarityClient:
+        settings = self.settings(secret)
         name = {"contract": "clarity", "module_entity": "clarity-module-entity"}[self.dialect]
         return ClarityClient(self.profile.model_copy(update=changes), settings, transport=ReleaseTransport(name))
 
@@ -305,6 +312,63 @@ async def test_customers_carry_the_cross_reference(release: Release, clarity: Cl
 
 def document(database: Path, kind: str, id_: str) -> str:
     return str(read_rows(database, "SELECT body FROM document WHERE kind = ? AND id = ?", kind, id_)[0]["body"])
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_stock_is_written_in_batches_refused_by_row_and_read_back(
+    release: Release, clarity: ClarityClient
+) -> None:
+    release.sandbox.control("clarity", "inventory/unknown", {"skus": ["GHOST"]})
+    rows = [StockRow(f"S{number:03d}", "MAIN", number) for number in range(7)]
+    rejected = await clarity.put_inventory([*rows, StockRow("GHOST", "MAIN", 1)])
+    assert [(one.sku, one.warehouse) for one in rejected] == [("GHOST", "MAIN")]
+    assert "no such product" in rejected[0].message
+    assert await clarity.put_inventory(rows) == []
+    assert [row for row in await clarity.list_inventory() if row.sku.startswith("S0")] == rows
+    # Past the contract: what the store says of it.
+    careless = ClarityClient(release.profile, release.settings())
+    with pytest.raises(Refused, match="Available"):
+        await careless.put_inventory([StockRow("S000", "MAIN", -1)])
+    with pytest.raises(Refused, match="the limit is 500"):
+        await careless.put_inventory([StockRow(str(number), "MAIN", 1) for number in range(501)])
+    await careless.close()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_differs_at_the_store_is_listed_by_bucket(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("activities.store_stock.PAGE_ROWS", 2)
+    profile = release.profile.model_copy(update={"inventory_batch": 3})
+    update = {"clarity": profile, "inventory": Inventory(warehouses={"000": "DOCK"})}
+    pair = release.pair.model_copy(update=update)
+    client = ClarityClient(profile, release.settings())
+    rows = [StockRow(f"B{number:03d}", "DOCK", number) for number in range(8)]
+    digests = Digests()
+    for bucket, content in by_bucket(rows).items():
+        digests[bucket] = digest_of(content)
+    stock, calls = StoreStockActivities(pair, client), ActivityEnvironment()
+    pushed = await calls.run(stock.push_stock, PushStock(pair="demo", rows=rows))
+    assert (pushed.sent, pushed.rejected) == (8, 0)
+    bad = [*rows[:3], StockRow("X" * 70, "DOCK", 1), *rows[3:]]
+    pushed = await calls.run(stock.push_stock, PushStock(pair="demo", rows=bad))
+    assert (pushed.sent, pushed.rejected) == (9, 1), "one row that the store refuses costs nothing but itself"
+    assert pushed.rejected_skus[0].startswith("XXXX")
+    await client.put_inventory([StockRow("B001", "DOCK", 99), StockRow("B002", "ELSEWHERE", 5)])
+    await client.put_inventory([StockRow("B005", "DOCK", 98), StockRow("B006", "DOCK", 97)])
+
+    async def page(**more: Any) -> StoreStock:
+        request = ListStoreStock(pair="demo", digests=digests.text, reading=more.pop("reading", "first"), **more)
+        listed: StoreStock = await calls.run(stock.list_store_stock, request)
+        return listed
+
+    first = await page()
+    assert first.next_bucket is not None
+    second = await page(from_bucket=first.next_bucket)
+    assert second.next_bucket is None
+    assert {row.sku: row.quantity for row in [*first.rows, *second.rows]} == {"B001": 99, "B005": 98, "B006": 97}
+    await client.put_inventory(rows)
+    assert (await page(reading="second")).buckets == []
+    assert [row.sku for row in (await page(reading="second", only=[bucket_of("B003")])).rows] == ["B003"]
+    await client.close()
 
 
 @pytest.mark.asyncio(loop_scope="module")

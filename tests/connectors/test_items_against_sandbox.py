@@ -51,6 +51,29 @@ async def reader(sandbox: Sandbox) -> AsyncIterator[SageReader]:
     await one.close()
 
 
+async def test_pages_of_the_stock_tell_of_each_item_what_reading_it_tells(reader: SageReader, sandbox: Sandbox) -> None:
+    paged: list[ItemFacts] = []
+    after = ""
+    while page := await reader.stock_page(after, 7):
+        assert page.unreadable == []
+        paged += page.items
+        after = page.last
+    codes = [item.ItemCode for item in paged]
+    assert codes == [row["ItemCode"] for row in sandbox.rows("SELECT ItemCode FROM CI_Item ORDER BY ItemCode")]
+    assert {item.ItemCode: item for item in paged} == await reader.items(codes)
+    assert next(item for item in paged if item.ItemCode == "CHAIR-EXEC").warehouses["000"].available == 2
+
+
+async def test_the_components_of_kits(reader: SageReader) -> None:
+    kits = await reader.kit_components(["KIT-HOME-OFFICE", "STAPLER", "ghost"])
+    assert {one.ItemCode: one.QuantityPerAssembly for one in kits.pop("KIT-HOME-OFFICE")} == {
+        "SHELF-WALL-80": 2,
+        "LAMP-LED-01": 1,
+        "CABLE-USBC-1": 1,
+    }
+    assert kits == {}
+
+
 async def test_items_are_read_with_their_units_and_kinds_in_any_case(reader: SageReader) -> None:
     found = await reader.items(["paper-a4-cs", "Kit-Home-Office", "LAMP-HALOGEN", "ghost"])
     assert set(found) == {"PAPER-A4-CS", "KIT-HOME-OFFICE", "LAMP-HALOGEN"}

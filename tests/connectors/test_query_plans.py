@@ -13,7 +13,11 @@ from tests.support.sandbox import Sandbox, running_sandbox
 
 KEYED = re.compile(r"^SEARCH \w+ USING (COVERING )?INDEX \w+ \(\w+[=><]")
 UNPOSTED = {"unposted_invoices", "unposted_invoices_without_stamps"}
-SWEEPS = {"customers_page", "items_page", "aliases_page", "contact_emails", "ship_to_emails", *UNPOSTED}
+SWEEPS = {
+    *("customers_page", "items_page", "aliases_page", "stock_items_page", "stock_page"),
+    *("contact_emails", "ship_to_emails"),
+    *UNPOSTED,
+}
 
 
 @pytest.fixture(scope="module")

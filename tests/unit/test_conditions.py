@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mappings import conditions
-from mappings.canonical import Address, Buyer, Delivery, Order, OrderLine, Payment, PaymentType, Totals
+from mappings.canonical import Address, Buyer, Delivery, Item, Order, OrderLine, Payment, PaymentType, Totals
 from mappings.conditions import (
     Condition,
     ConditionError,
@@ -27,6 +27,7 @@ from mappings.conditions import (
     OrderCondition,
     OrderExpression,
     PaymentCondition,
+    item_context,
     line_context,
     order_context,
     payment_context,
@@ -55,6 +56,7 @@ CONTEXTS = {
     Document.ORDER: order_context(ORDER),
     Document.LINE: line_context(ORDER, ORDER.lines[0]),
     Document.PAYMENT: payment_context(ORDER, ORDER.payments[0]),
+    Document.ITEM: item_context(Item(item_code="TOY-1", sku="TOY-1", product_line="TOYS")),
 }
 
 
@@ -72,7 +74,7 @@ def refusal(text: str, document: Document = Document.ORDER, kind: type[Condition
     return str(caught.value)
 
 
-EXAMPLES = re.findall(r"^\| (order|line|payment) \| `(.+)` \| (.+) \|$", conditions.__doc__ or "", re.MULTILINE)
+EXAMPLES = re.findall(r"^\| (order|line|payment|item) \| `(.+)` \| (.+) \|$", conditions.__doc__ or "", re.MULTILINE)
 
 
 def test_the_documentation_has_examples() -> None:

@@ -54,6 +54,8 @@ class Reason(StrEnum):
     """Tax of partial invoices: at most 0.01 × invoices × tax codes."""
     ACTUAL_FREIGHT = "actual_freight"
     """The pair leaves freight to Sage's shipping."""
+    SHARED_INVOICE = "shared_invoice"
+    """An invoice for several orders: within its freight and tax."""
     NOT_YET_CAPTURED = "not_yet_captured"
     """Invoiced, and only authorised so far."""
     ON_LIST = "on_list"

@@ -72,6 +72,9 @@ class OrderInvoice(Frozen):
     """Of this order: what of its deposit the invoice took."""
     tax_codes: int = 0
     """Tax codes of its schedule: each rounds on its own."""
+    shared: Decimal | None = None
+    """Of an invoice for several orders: its freight and tax less discount, which nobody can share out; `total` is this
+    order's lines alone. None: the invoice is this order's alone."""
     Balance: Decimal | None = None
     """AR_OpenInvoice.Balance: what is still owed; None: not read, or unposted."""
 

@@ -52,6 +52,8 @@ clarity.routes.order  clarity: {routes: {order: "/Ordering/SalesOrder/{id}"}}
 clarity.routes.shipments  clarity: {routes: {shipments: /Shipping/Shipment}}
 clarity.routes.shipment  clarity: {routes: {shipment: "/Shipping/Shipment/{id}"}}
 clarity.routes.customer  clarity: {routes: {customer: "/Contacts/Customer/{id}"}}
+clarity.routes.payments  clarity: {routes: {payments: /Payments/Payment}}
+clarity.routes.payouts  clarity: {routes: {payouts: null}}
 clarity.methods  clarity: {methods: {order: PUT, shipment: PUT}}
 clarity.methods.order  clarity: {methods: {order: PUT}}
 clarity.methods.shipment  clarity: {methods: {shipment: POST}}
@@ -161,6 +163,17 @@ clarity.fields.payment.amount  clarity: {fields: {payment: {amount: Amount}}}
 clarity.fields.payment.currency  clarity: {fields: {payment: {currency: CurrencyKey}}}
 clarity.fields.payment.last4  clarity: {fields: {payment: {last4: LastFour}}}
 clarity.fields.payment.date  clarity: {fields: {payment: {date: PaymentDate}}}
+clarity.fields.payment.orderId  clarity: {fields: {payment: {orderId: SalesOrderID}}}
+clarity.fields.payment.fee  clarity: {fields: {payment: {fee: FeeAmount}}}
+clarity.fields.payment.payoutId  clarity: {fields: {payment: {payoutId: null}}}
+clarity.fields.payout  clarity: {fields: {payout: {gateway: Provider}}}
+clarity.fields.payout.id  clarity: {fields: {payout: {id: ID}}}
+clarity.fields.payout.gateway  clarity: {fields: {payout: {gateway: Provider}}}
+clarity.fields.payout.date  clarity: {fields: {payout: {date: PayoutDate}}}
+clarity.fields.payout.currency  clarity: {fields: {payout: {currency: CurrencyKey}}}
+clarity.fields.payout.gross  clarity: {fields: {payout: {gross: GrossAmount}}}
+clarity.fields.payout.fee  clarity: {fields: {payout: {fee: FeeAmount}}}
+clarity.fields.payout.net  clarity: {fields: {payout: {net: NetAmount}}}
 clarity.fields.invoice_reference  clarity: {fields: {invoice_reference: {invoiceNo: Number}}}
 clarity.fields.invoice_reference.invoiceNo  clarity: {fields: {invoice_reference: {invoiceNo: Number}}}
 clarity.fields.invoice_reference.invoiceDate  clarity: {fields: {invoice_reference: {invoiceDate: Date}}}

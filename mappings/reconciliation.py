@@ -623,6 +623,8 @@ class Comparison:
         if abs(rest) <= self.tolerance + pair.tax.tolerance + pair.order.prices.tolerance:
             if rest:
                 self._tell(Place.INVOICE, Reason.TOLERANCE, rest)
+        elif abs(rest) <= abs(_sum(one.shared for one in bills if one.shared is not None)):
+            self._tell(Place.INVOICE, Reason.SHARED_INVOICE, rest)
         elif len(bills) > 1 and abs(rest) <= tax_bound:
             self._tell(Place.INVOICE, Reason.PARTIAL_INVOICE_TAX, rest)
         elif rest < 0:

@@ -13,6 +13,7 @@ from tests.support.sandbox import Sandbox, running_sandbox
 
 KEYED = re.compile(r"^SEARCH \w+ USING (COVERING )?INDEX \w+ \(\w+[=><]")
 SWEEPS = {"customers_page", "items_page", "aliases_page", "contact_emails", "ship_to_emails", "unposted_invoices"}
+SWEEPS |= {"open_deposits_page"}
 
 
 @pytest.fixture(scope="module")

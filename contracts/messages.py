@@ -438,6 +438,8 @@ class AlertKind(StrEnum):
     """An order's workflow was terminated, cancelled, failed or timed out: nobody follows the order any more."""
     TASKS_FAILING = "tasks_failing"
     """A workflow stands still because its code raises: mend the code, it goes on by itself."""
+    RECONCILIATION = "reconciliation"
+    """Money that nobody can explain: Clarity's payments and Sage's books differ."""
     CHANNEL_DOWN = "channel_down"
     """A target of alerts cannot be reached; told through the others."""
 

@@ -100,6 +100,13 @@ class DepositedOrder(Frozen):
     invoices: list[OrderInvoice] = []
 
 
+class OrderNamed(Frozen):
+    """A sales order that has to be looked at, and the web order that it is of."""
+
+    SalesOrderNo: str
+    web_order_id: str = ""
+
+
 class ReceiptOf(StrEnum):
     """What a line of a cash receipt pays."""
 

@@ -6,9 +6,9 @@ the reading of an order for Sage: one payment that makes no sense is counted, ne
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -27,8 +27,14 @@ class WebOrderSeen(Frozen):
     """Clarity's `externalReference`, written when the order was created in Sage."""
     purchase_orders: list[str] = Field(default=[], max_length=2)
     """What may stand in CustomerPONo: the buyer's number, the web order's number."""
+    created: datetime | None = None
     unreadable: int = 0
     """Payments that make no sense."""
+
+    def paid_in(self, since: date, until: date, zone: tzinfo) -> bool:
+        """Whether one of its payments is of these days. One without a day may be."""
+        days = [one.date.astimezone(zone).date() if one.date is not None else None for one in self.order.payments]
+        return any(day is None or since <= day <= until for day in days)
 
 
 class ListedPayment(Frozen):
@@ -36,6 +42,13 @@ class ListedPayment(Frozen):
 
     order_id: str
     payment: GatewayPayment
+
+
+WAITS: Final = {
+    ClarityOrderState.ON_HOLD: "on hold at Clarity",
+    ClarityOrderState.PENDING_PAYMENT: "pending payment at Clarity",
+}
+"""States in which Sage does not get an order."""
 
 
 def web_order(body: Mapping[str, Any], statuses: ClarityStatuses) -> WebOrderSeen | None:
@@ -52,11 +65,13 @@ def web_order(body: Mapping[str, Any], statuses: ClarityStatuses) -> WebOrderSee
         order=WebOrder(
             order_id=order_id,
             cancelled=state is ClarityOrderState.CANCELLED,
+            waits=WAITS.get(state, "") if state is not None else "",
             shipping=(to_decimal(shipping.get("amount")) if isinstance(shipping, Mapping) else None) or Decimal(0),
             payments=[one for one in read if one is not None],
         ),
         sales_order_no=_text(body.get("externalReference")),
         purchase_orders=list(dict.fromkeys(number for number in numbers if number)),
+        created=_instant(body.get("createdDate")),
         unreadable=sum(one is None for one in read),
     )
 

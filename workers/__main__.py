@@ -11,6 +11,7 @@ from workers.backfill import add_backfill_options, run_backfill
 from workers.connect import connect
 from workers.demo import add_demo_options, run_demo
 from workers.plugin import integration_plugin
+from workers.reconcile import add_reconcile_options, run_reconcile
 from workers.roles import Fleet, Role, check_settings
 from workers.schedules import ensure_schedules
 from workers.settings import Settings, SettingsError, load_pair_files, load_settings
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", title="commands (default: run the workers)")
     commands.add_parser("schedules", help="create or update the schedules of all pairs")
     add_backfill_options(commands.add_parser("backfill", help="take in what Clarity has and no webhook told"))
+    add_reconcile_options(commands.add_parser("reconcile", help="hold Clarity's payments against Sage's books"))
     add_alert_commands(commands.add_parser("alerts", help="targets of alerts: test sends each of them a message"))
     add_demo_options(commands.add_parser("demo", help="everything on this machine: make run"))
     return parser
@@ -66,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(run_demo(options, settings))
         if options.command == "backfill":
             return asyncio.run(run_backfill(options, settings))
+        if options.command == "reconcile":
+            return asyncio.run(run_reconcile(options, settings))
         if options.command == "alerts":
             return test_alerts(options, settings)
         if options.command == "schedules":

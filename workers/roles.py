@@ -17,8 +17,10 @@ from temporalio.worker import Interceptor, Worker
 from activities.alert_delivery import AlertDelivery
 from activities.backfill import BackfillActivities
 from activities.clarity import ClarityActivities
+from activities.money import ClarityMoneyActivities, SageMoneyActivities
 from activities.orders import OrderActivities
 from activities.outages import OutageActivities
+from activities.reconciliation import ReconciliationActivities
 from activities.replay import ReplayActivities
 from activities.sage_poll import SagePollActivities
 from activities.sage_read import SageReadActivities
@@ -27,6 +29,7 @@ from activities.watch import WatchActivities
 from connectors.clarity.client import ClarityClient, ClaritySettings
 from connectors.sage100.gateway import SageGateway, SageGatewaySettings
 from connectors.sage100.item_catalogue import ItemCatalogue
+from connectors.sage100.ledger import SageLedger
 from connectors.sage100.match_index import MatchIndex
 from connectors.sage100.odbc import SageReader
 from contracts import queues
@@ -40,6 +43,7 @@ from workflows.dead_letter import DeadLetterWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.order_fulfillment import OrderFulfillmentWorkflow
 from workflows.outage_watch import OutageWatchWorkflow
+from workflows.payment_reconciliation import PaymentReconciliationWorkflow
 from workflows.sage_poll import SagePollWorkflow
 from workflows.watch import WatchWorkflow
 
@@ -54,6 +58,7 @@ WORKFLOWS = (
     AlertWorkflow,
     WatchWorkflow,
     OutageWatchWorkflow,
+    PaymentReconciliationWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
@@ -149,6 +154,7 @@ class Fleet:
                     orders.raise_alert,
                     replays.replay_event,
                     OutageActivities(self.client).count_waiting_orders,
+                    ReconciliationActivities(self.pairs, self.client, self.settings.reports_dir).compare_books,
                 ],
                 activity_executor=ThreadPoolExecutor(max_workers=TRANSFORMS_AT_ONCE),
                 max_concurrent_activities=TRANSFORMS_AT_ONCE,
@@ -172,8 +178,10 @@ class Fleet:
         )
         # One connection and thread per source: a long poll never waits for an order's look-up.
         reader, poll_reader = SageReader(own.sage_odbc, pair.sage), SageReader(own.sage_odbc, pair.sage)
+        ledger = SageLedger(own.sage_odbc, pair.sage)
+        money = SageMoneyActivities(pair, ledger)
         catalogue = ItemCatalogue(reader, pair.items)
-        self.closers += [gateway.close, catalogue.close, reader.close, poll_reader.close]
+        self.closers += [gateway.close, catalogue.close, reader.close, poll_reader.close, ledger.close]
         reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions), catalogue)
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
         writes = SageWriteActivities(pair, gateway, gateway, gateway, reader)
@@ -182,7 +190,16 @@ class Fleet:
             return Worker(
                 self.client,
                 task_queue=queues.sage_read(pair.name),
-                activities=[reads.read_sage_facts, reads.find_customer, reads.read_shipments, polls.poll],
+                activities=[
+                    reads.read_sage_facts,
+                    reads.find_customer,
+                    reads.read_shipments,
+                    polls.poll,
+                    money.find_billed_orders,
+                    money.find_open_deposits,
+                    money.read_sage_money,
+                    money.read_cash_receipts,
+                ],
                 interceptors=interceptors,
                 max_concurrent_activities=READS_AT_ONCE,
                 max_task_queue_activities_per_second=pair.sage.reads_per_second,
@@ -234,6 +251,7 @@ class Fleet:
         )
         self.closers.append(client.close)
         clarity = ClarityActivities(pair, client)
+        money = ClarityMoneyActivities(pair, client)
         backfill = BackfillActivities(pair, self.pairs, client, self.client)
 
         def worker(interceptors: Sequence[Interceptor]) -> Worker:
@@ -248,6 +266,10 @@ class Fleet:
                     clarity.record_invoices,
                     clarity.cancel_at_clarity,
                     backfill.backfill_orders,
+                    money.list_web_orders,
+                    money.read_web_orders,
+                    money.list_gateway_payments,
+                    money.list_payouts,
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=CLARITY_CALLS_AT_ONCE,

@@ -25,17 +25,10 @@ from connectors.sage100.odbc import (
     text,
 )
 from mappings.frozen import Frozen
-from mappings.ledger import DepositedOrder, OrderInvoice, Receipt, ReceiptOf
+from mappings.ledger import DepositedOrder, OrderInvoice, OrderNamed, Receipt, ReceiptOf
 
 BILL_TYPES = frozenset({"IN", "CM", "DM"})
 """InvoiceTypes that an order is billed or credited by."""
-
-
-class OrderNamed(Frozen):
-    """A sales order that has to be looked at, and the web order that it is of."""
-
-    SalesOrderNo: str
-    web_order_id: str = ""
 
 
 class DepositsPage(Frozen):

@@ -1,0 +1,183 @@
+"""Comparing the books, and writing the files (docs/reconciliation.md). Runs on `orders`.
+
+In: `CompareBooks`. The books themselves come from the workflow, part by part, as answers to a query: an argument with
+all of them would be larger than a payload may be, and what the workflow has is the same on every machine and attempt.
+Out: `ReconciliationResult`. Files are replaced whole: written under another name first, then renamed.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+
+from activities.money import heartbeats
+from contracts import search_attributes as attributes
+from contracts.failures import FailureType
+from contracts.ids import order_id_of
+from contracts.reconciliation import CompareBooks, LedgerPart, ReconciliationResult
+from contracts.retry import TEMPORAL_CALL
+from contracts.search_attributes import OrderState
+from mappings.differences import OrderResult
+from mappings.ledger import Ledger, ListEntry
+from mappings.pair import Pair
+from mappings.reconciliation import list_due, reconcile
+from mappings.reconciliation_files import BOOKED, files, read_booked, whole_list
+from mappings.reconciliation_report import Report, report
+
+FINDINGS_KEPT: Final = 20
+CARRIED: Final = 2_000
+"""Unexplained orders that the next nightly run looks at whatever their day."""
+FOLDERS_TRIED: Final = 9
+
+RESERVED_ON_WINDOWS: Final = {"con", "prn", "aux", "nul"} | {f"{name}{n}" for name in ("com", "lpt") for n in range(10)}
+"""No folder can be called so there, and a pair may be."""
+
+
+class ReconciliationActivities:
+    """`reports` is REPORTS_DIR."""
+
+    def __init__(self, pairs: Mapping[str, Pair], client: Client, reports: Path) -> None:
+        self._pairs = pairs
+        self._client = client
+        self._reports = reports
+
+    @activity.defn
+    async def compare_books(self, request: CompareBooks) -> ReconciliationResult:
+        """Compare, write, add up."""
+        pair = self._pairs[request.pair]
+        async with heartbeats():
+            ledger = await self._ledger(request)
+            waiting = await self._waiting(request.pair)
+            ledger = ledger.model_copy(
+                update={
+                    "orders": [
+                        one.model_copy(update={"waits": one.waits or waiting.get(one.order_id, "")})
+                        for one in ledger.orders
+                    ]
+                }
+            )
+            return await asyncio.to_thread(self._compare, request, ledger, pair)
+
+    async def _ledger(self, request: CompareBooks) -> Ledger:
+        info = activity.info()
+        workflow = self._client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
+        ledger = Ledger(
+            since=request.since,
+            until=request.until,
+            as_of=request.as_of,
+            payouts=[] if request.tells_payouts else None,
+            opening=request.opening,
+        )
+        for number in range(request.parts):
+            part = await workflow.query("part", number, result_type=LedgerPart, rpc_timeout=TEMPORAL_CALL)
+            ledger = ledger.model_copy(
+                update={
+                    "orders": ledger.orders + part.orders,
+                    "sales_orders": ledger.sales_orders + part.sales_orders,
+                    "receipts": ledger.receipts + part.receipts,
+                    "payouts": None if ledger.payouts is None else ledger.payouts + part.payouts,
+                }
+            )
+        return ledger
+
+    async def _waiting(self, pair: str) -> dict[str, str]:
+        """Orders that Sage does not have yet, with the reason: `held: credit`."""
+        states = ", ".join(f"'{state.value}'" for state in (OrderState.RECEIVED, OrderState.HELD))
+        query = (
+            f"WorkflowType='OrderFulfillmentWorkflow' AND Pair='{pair}' AND ExecutionStatus='Running' "
+            f"AND OrderState IN ({states})"
+        )
+        found = {}
+        async for run in self._client.list_workflows(query):
+            order_id = order_id_of(pair, run.id)
+            if order_id is not None:
+                state = run.typed_search_attributes.get(attributes.ORDER_STATE) or OrderState.RECEIVED.value
+                reason = run.typed_search_attributes.get(attributes.HOLD_REASON)
+                found[order_id] = f"{state}: {reason}" if reason else state
+        return found
+
+    def _compare(self, request: CompareBooks, ledger: Ledger, pair: Pair) -> ReconciliationResult:
+        home = self._reports / folder_of(pair.name)
+        listed = whole_list(list_due(ledger, pair), booked_in(home / BOOKED))
+        ledger = ledger.model_copy(update={"accounting_list": listed})
+        results = reconcile(ledger, pair)
+        whole = report(ledger, results, pair.name, pair.company.currency)
+        name = write_files(home, f"{request.since}_{request.until}", files(whole, results, listed))
+        return result_of(request, whole, results, f"{home.name}/{name}")
+
+
+def result_of(request: CompareBooks, whole: Report, results: list[OrderResult], folder: str) -> ReconciliationResult:
+    """What travels back: sums, and the largest of what is unexplained."""
+    unexplained = [one for result in results for one in result.differences if not one.reason.explained]
+    unexplained.sort(key=lambda one: (-abs(one.amount), one.order_id, one.SalesOrderNo))
+    return ReconciliationResult(
+        since=whole.since,
+        until=whole.until,
+        as_of=whole.as_of,
+        currency=whole.currency,
+        orders=whole.orders,
+        reasons=whole.reasons,
+        controls=whole.controls,
+        customer_deposits=whole.customer_deposits,
+        ageing=whole.ageing,
+        unexplained=len(unexplained),
+        findings=unexplained[:FINDINGS_KEPT],
+        payouts=None if whole.payouts is None else len(whole.payouts),
+        payouts_differ=whole.payouts_differ,
+        unreadable=request.unreadable,
+        folder=folder,
+        carried=list(dict.fromkeys(one.order_id for one in unexplained if one.order_id))[:CARRIED],
+    )
+
+
+def folder_of(pair: str) -> str:
+    """The pair's folder of reports: its name, where every system can have a folder of that name."""
+    return f"{pair}_" if pair in RESERVED_ON_WINDOWS else pair
+
+
+def booked_in(file: Path) -> list[ListEntry]:
+    """What accounting booked of its list; nothing without the file. Raises ApplicationError that names the line."""
+    try:
+        return read_booked(file.read_bytes())
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        raise ApplicationError(
+            f"{file.name} of the accounting list cannot be read: {error}. Correct it; the run goes on by itself.",
+            type=FailureType.UNAVAILABLE,
+        ) from None
+
+
+def write_files(home: Path, name: str, contents: Mapping[str, bytes]) -> str:
+    """Write each file whole, in the given order; returns the folder's name.
+
+    A file that a spreadsheet keeps open on Windows cannot be replaced: then all go into another folder.
+    """
+    for number in range(1, FOLDERS_TRIED + 1):
+        folder = home / (name if number == 1 else f"{name}-{number}")
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            for file, content in contents.items():
+                replace(folder / file, content)
+        except PermissionError:
+            if number == FOLDERS_TRIED:
+                raise
+            continue
+        return folder.name
+    raise AssertionError("unreachable")
+
+
+def replace(file: Path, content: bytes) -> None:
+    """All or nothing: a reader sees the old file or the new one."""
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,192 @@
+"""What travels between `PaymentReconciliationWorkflow`, the activities that read both books, and the one that compares.
+
+Additive, as all messages. No personal data: ids, codes, days and amounts. Lists are bounded by those who fill them.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from pydantic import Field
+
+from mappings.differences import Difference, Reason, Status
+from mappings.frozen import Frozen
+from mappings.ledger import DepositedOrder, OrderNamed, Payout, Receipt, WebOrder
+from mappings.pair import Pace
+from mappings.reconciliation_report import Age, ControlSums, CustomerDeposits
+from mappings.web_money import ListedPayment, WebOrderSeen
+
+
+class ReconciliationStart(Frozen):
+    """Start argument of `PaymentReconciliationWorkflow`. Without a range it is a nightly run, up to yesterday."""
+
+    pair: str
+    pace: Pace
+    time_zone: str
+    """IANA name; the company's days are in it."""
+    days: int = 35
+    """How far a nightly run looks back."""
+    since: date | None = None
+    until: date | None = None
+    """By hand: both days included."""
+
+
+class MoneyPage(Frozen):
+    """`list_web_orders`, `list_gateway_payments`, `list_payouts`: some pages of a list, from this one on."""
+
+    pair: str
+    since: datetime
+    """What changed at this instant or later."""
+    page: int = 0
+
+
+class WebOrdersRead(Frozen):
+    """Orders with payments, of the pages that were read, or of the ids that were asked for."""
+
+    orders: list[WebOrderSeen] = []
+    ignored: list[str] = []
+    """Orders with payments that were created before the pair's go-live."""
+    missing: list[str] = []
+    """Of ids: Clarity has no such order."""
+    entries: int = 0
+    """Entries of the list that were read, with payments or not."""
+    total: int = 0
+    """Entries of the whole list, as the last page says."""
+    next_page: int | None = None
+    """None at the end."""
+
+
+class PaymentsRead(Frozen):
+    """Entries of the list of payments."""
+
+    payments: list[ListedPayment] = []
+    unreadable: int = 0
+    entries: int = 0
+    total: int = 0
+    next_page: int | None = None
+
+
+class PayoutsRead(Frozen):
+    """Payouts; None where the release has no such list."""
+
+    payouts: list[Payout] | None = None
+    unreadable: int = 0
+
+
+class ReadWebOrders(Frozen):
+    """`read_web_orders`: single orders."""
+
+    pair: str
+    order_ids: list[str] = Field(max_length=500)
+
+
+class FindBilledOrders(Frozen):
+    """`find_billed_orders`: sales orders on invoices posted on these days."""
+
+    pair: str
+    days: list[date]
+
+
+class FindOpenDeposits(Frozen):
+    """`find_open_deposits`: live orders with a deposit, from this SalesOrderNo on."""
+
+    pair: str
+    after: str = ""
+
+
+class OrdersFound(Frozen):
+    """Sales orders that have to be looked at; `last` is where to go on, empty at the end."""
+
+    orders: list[OrderNamed] = []
+    last: str = ""
+
+
+class SoughtOrder(Frozen):
+    """A web order, and by what its sales orders are found."""
+
+    order_id: str = ""
+    """Empty: a sales order without a web order."""
+    numbers: list[str] = []
+    """SalesOrderNos that may be its."""
+    purchase_orders: list[str] = []
+
+
+class ReadSageMoney(Frozen):
+    """`read_sage_money`: these orders with deposits and invoices."""
+
+    pair: str
+    orders: list[SoughtOrder] = Field(max_length=500)
+
+
+class SageMoneyRead(Frozen):
+    """Sales orders, each with what it was sought for in `web_order_id`."""
+
+    orders: list[DepositedOrder]
+
+
+class ReadReceipts(Frozen):
+    """`read_cash_receipts`: posted ones of these days; with `unposted` also the batches that are not."""
+
+    pair: str
+    days: list[date]
+    unposted: bool = False
+
+
+class ReceiptsRead(Frozen):
+    """Cash receipts that may be web money."""
+
+    receipts: list[Receipt] = []
+
+
+class LedgerPart(Frozen):
+    """Answer of the query `part`: some of what was read."""
+
+    orders: list[WebOrder] = []
+    sales_orders: list[DepositedOrder] = []
+    receipts: list[Receipt] = []
+    payouts: list[Payout] = []
+
+
+class CompareBooks(Frozen):
+    """`compare_books`: ask the workflow for its parts, compare them, write the files."""
+
+    pair: str
+    since: date
+    until: date
+    as_of: date
+    parts: int
+    tells_payouts: bool
+    opening: Decimal | None = None
+    """Customer deposits as the last run closed, when it closed on the day before."""
+    unreadable: int = 0
+
+
+class ReconciliationResult(Frozen):
+    """Result of the workflow and answer of the query `result`; the nightly run's is the memory of the next one."""
+
+    since: date
+    until: date
+    as_of: date
+    currency: str
+    orders: dict[Status, int]
+    reasons: dict[Reason, int]
+    controls: ControlSums
+    customer_deposits: CustomerDeposits
+    ageing: list[Age]
+    unexplained: int = 0
+    """Unexplained differences."""
+    findings: list[Difference] = []
+    """The first of them, the largest first."""
+    payouts: int | None = None
+    """None: this release of Clarity does not tell payouts."""
+    payouts_differ: int = 0
+    unreadable: int = 0
+    """Payments and payouts at Clarity that make no sense."""
+    folder: str = ""
+    """Where the files are: below REPORTS_DIR of the process that wrote them."""
+    carried: list[str] = []
+    """Order ids that are unexplained: the next nightly run looks at them whatever their day."""
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether an alert is raised."""
+        return bool(self.unexplained or self.payouts_differ or self.unreadable or not self.controls.adds_up)

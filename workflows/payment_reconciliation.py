@@ -1,0 +1,447 @@
+"""Clarity's payments against Sage's books: `PaymentReconciliationWorkflow`, each night or by hand.
+
+In: `ReconciliationStart`. Out: `ReconciliationResult`, which the next nightly run remembers. A run reads both sides in
+pages, each of which is one activity, keeps them as parts, and lets one activity compare: that one asks for the parts by
+the query `part`, since an argument with all of them would be too large. One alert when somebody has to look.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from activities.money import ClarityMoneyActivities, SageMoneyActivities
+from activities.reconciliation import ReconciliationActivities
+from contracts import queues, retry
+from contracts.messages import Alert, AlertKind
+from contracts.reconciliation import (
+    CompareBooks,
+    FindBilledOrders,
+    FindOpenDeposits,
+    LedgerPart,
+    MoneyPage,
+    PaymentsRead,
+    ReadReceipts,
+    ReadSageMoney,
+    ReadWebOrders,
+    ReconciliationResult,
+    ReconciliationStart,
+    SoughtOrder,
+    WebOrdersRead,
+)
+from mappings.differences import Status
+from mappings.ledger import DepositedOrder, GatewayPayment, OrderNamed, Payout, Receipt, WebOrder
+from mappings.web_money import ListedPayment, WebOrderSeen, merge_payments
+from workflows.telling import raise_alert
+
+MOST_ORDERS: Final = 100_000
+"""In one run: its history stays below what the server allows."""
+ROUNDS: Final = 3
+"""Readings of a list that moves while it is read."""
+ORDERS_AT_ONCE: Final = 200
+IDS_AT_ONCE: Final = 100
+DAYS_AT_ONCE: Final = 7
+RECEIPT_DAYS_AT_ONCE: Final = 31
+OLDEST_RECEIPT: Final = timedelta(days=120)
+"""Before the range: receipts of older payments are not looked for."""
+IN_A_PART: Final = 400
+"""Orders, sales orders or receipts in an answer to the query `part`."""
+LONGEST_CALL: Final = timedelta(minutes=30)
+"""Start-to-close of a call that reads some hundred orders, or compares; its heartbeats tell whether it lives."""
+
+T = TypeVar("T")
+
+
+@workflow.defn(name="PaymentReconciliationWorkflow")
+class PaymentReconciliationWorkflow:
+    """One range of days; see the module."""
+
+    @workflow.init
+    def __init__(self, start: ReconciliationStart) -> None:
+        """Messages may come before `run`."""
+        self.start = start
+        self.zone = ZoneInfo(start.time_zone)
+        self.step = "begins"
+        self.seen: dict[str, WebOrderSeen] = {}
+        """Orders of Clarity's list, in the range or not."""
+        self.ignored: set[str] = set()
+        """Orders from before the go-live."""
+        self.unknown: dict[str, WebOrder] = {}
+        """Orders that Clarity has payments of, and does not have."""
+        self.sought: dict[str, SoughtOrder] = {}
+        """What is looked at, by order id; a sales order without a web order by its number."""
+        self.sales_orders: list[DepositedOrder] = []
+        self.receipts: list[Receipt] = []
+        self.payouts: list[Payout] | None = None
+        self.unreadable = 0
+        self.parts: list[LedgerPart] = []
+        self.outcome: ReconciliationResult | None = None
+
+    @workflow.run
+    async def run(self, start: ReconciliationStart) -> ReconciliationResult:
+        """Read Clarity, read Sage, compare, tell."""
+        last = None if self.by_hand else workflow.get_last_completion_result(ReconciliationResult)
+        since, until = self.days()
+        try:
+            await self.read_clarity(since, until)
+            await self.find_in_sage(since, until, last.carried if last is not None else [])
+            await self.read_sage(since)
+            result = await self.compare(since, until, last)
+        except ActivityError as error:
+            await self.tell_failure(error)
+            raise
+        self.outcome, self.step = result, "done"
+        self.show()
+        if result.needs_a_person:
+            await self.tell(result)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return result
+
+    # ---- the range ------------------------------------------------------------------------------------------------
+
+    @property
+    def by_hand(self) -> bool:
+        """A range was given."""
+        return self.start.since is not None
+
+    def today(self) -> date:
+        """The company's day."""
+        return workflow.now().astimezone(self.zone).date()
+
+    def days(self) -> tuple[date, date]:
+        """The range, both days included; a nightly run ends yesterday."""
+        yesterday = self.today() - timedelta(days=1)
+        if self.start.since is not None:
+            return self.start.since, self.start.until or self.today()
+        return yesterday - timedelta(days=self.start.days - 1), yesterday
+
+    def beginning_of(self, day: date) -> datetime:
+        """Its first instant in the company's time zone."""
+        return datetime.combine(day, time(), self.zone).astimezone(UTC)
+
+    # ---- Clarity --------------------------------------------------------------------------------------------------
+
+    async def read_clarity(self, since: date, until: date) -> None:
+        """Orders and payments that changed since the range began, and payouts."""
+        page = MoneyPage(pair=self.start.pair, since=self.beginning_of(since))
+        self.at("reads Clarity's orders")
+        for read in await self.whole_orders(page):
+            self.take_orders(read)
+        self.at("reads Clarity's payments")
+        listed = await self.whole_payments(page)
+        self.unreadable += sum(read.unreadable for read in listed)
+        await self.take_payments([one for read in listed for one in read.payments])
+        payouts = await self.clarity(ClarityMoneyActivities.list_payouts, page, "Payouts")
+        self.payouts, self.unreadable = payouts.payouts, self.unreadable + payouts.unreadable
+        for order_id, seen in self.seen.items():
+            if seen.paid_in(since, until, self.zone):
+                self.seek(order_id)
+        for order_id in self.unknown:
+            self.seek(order_id)
+
+    async def whole_orders(self, page: MoneyPage) -> list[WebOrdersRead]:
+        """The list, read again when it moved meanwhile."""
+        reads: list[WebOrdersRead] = []
+        for _ in range(ROUNDS):
+            reads, number = [], 0
+            while True:
+                wanted = page.model_copy(update={"page": number})
+                reads.append(
+                    await self.clarity(ClarityMoneyActivities.list_web_orders, wanted, f"Orders, page {number}")
+                )
+                self.check_size(sum(len(read.orders) for read in reads))
+                if reads[-1].next_page is None:
+                    break
+                number = reads[-1].next_page
+            if sum(read.entries for read in reads) == reads[-1].total:
+                break
+        return reads
+
+    async def whole_payments(self, page: MoneyPage) -> list[PaymentsRead]:
+        """Likewise."""
+        reads: list[PaymentsRead] = []
+        for _ in range(ROUNDS):
+            reads, number = [], 0
+            while True:
+                wanted = page.model_copy(update={"page": number})
+                reads.append(
+                    await self.clarity(ClarityMoneyActivities.list_gateway_payments, wanted, f"Payments, page {number}")
+                )
+                self.check_size(sum(len(read.payments) for read in reads))
+                if reads[-1].next_page is None:
+                    break
+                number = reads[-1].next_page
+            if sum(read.entries for read in reads) == reads[-1].total:
+                break
+        return reads
+
+    def take_orders(self, read: WebOrdersRead) -> None:
+        """Keep what was read; an order that is there already is replaced by its later version."""
+        self.ignored |= set(read.ignored)
+        for seen in read.orders:
+            self.unreadable += seen.unreadable
+            self.seen[seen.order.order_id] = seen
+
+    async def take_payments(self, listed: Sequence[ListedPayment]) -> None:
+        """What the list of payments knows and the orders do not: fees, payouts, payments of other orders."""
+        by_order: dict[str, list[GatewayPayment]] = {}
+        for one in listed:
+            by_order.setdefault(one.order_id, []).append(one.payment)
+        await self.read_orders([name for name in by_order if name not in self.seen])
+        for order_id, payments in by_order.items():
+            seen = self.seen.get(order_id)
+            if seen is not None:
+                own = seen.order.payments
+                order = seen.order.model_copy(update={"payments": merge_payments(own, payments)})
+                self.seen[order_id] = seen.model_copy(update={"order": order})
+            elif order_id not in self.ignored:
+                self.unknown[order_id] = WebOrder(order_id=order_id, known=False, payments=payments)
+
+    async def read_orders(self, order_ids: Sequence[str]) -> None:
+        """Orders that the list does not have."""
+        wanted = [name for name in dict.fromkeys(order_ids) if name not in self.ignored]
+        for some in chunks(wanted, IDS_AT_ONCE):
+            request = ReadWebOrders(pair=self.start.pair, order_ids=some)
+            self.take_orders(await self.clarity(ClarityMoneyActivities.read_web_orders, request, f"{len(some)} orders"))
+
+    # ---- Sage -----------------------------------------------------------------------------------------------------
+
+    async def find_in_sage(self, since: date, until: date, carried: Sequence[str]) -> None:
+        """What Sage says has to be looked at: invoiced in the range, or with a deposit that is open now."""
+        self.at("looks for invoices and open deposits in Sage")
+        found: list[OrderNamed] = []
+        days = [since + timedelta(days=number) for number in range((until - since).days + 1)]
+        for some in chunks(days, DAYS_AT_ONCE):
+            request = FindBilledOrders(pair=self.start.pair, days=some)
+            read = await self.sage(SageMoneyActivities.find_billed_orders, request, f"Invoices from {some[0]}")
+            found += read.orders
+        after = ""
+        while True:
+            read = await self.sage(
+                SageMoneyActivities.find_open_deposits,
+                FindOpenDeposits(pair=self.start.pair, after=after),
+                "Open deposits",
+            )
+            found += read.orders
+            after = read.last
+            if not after:
+                break
+        strangers = [one.web_order_id for one in found if one.web_order_id] + list(carried)
+        await self.read_orders([name for name in strangers if name not in self.seen and name not in self.unknown])
+        for one in found:
+            if one.web_order_id not in self.ignored:
+                self.seek(one.web_order_id, one.SalesOrderNo)
+        for order_id in carried:
+            if order_id in self.seen:
+                self.seek(order_id)
+        self.check_size(len(self.sought))
+
+    def seek(self, order_id: str, sales_order_no: str = "") -> None:
+        """Look at an order, by the numbers that either side knows it by."""
+        key = order_id or sales_order_no
+        seen = self.seen.get(order_id)
+        known = self.sought.get(key) or SoughtOrder(
+            order_id=order_id,
+            numbers=[seen.sales_order_no] if seen is not None and seen.sales_order_no else [],
+            purchase_orders=seen.purchase_orders if seen is not None else [],
+        )
+        if sales_order_no and sales_order_no not in known.numbers:
+            known = known.model_copy(update={"numbers": [*known.numbers, sales_order_no]})
+        self.sought[key] = known
+
+    async def read_sage(self, since: date) -> None:
+        """Deposits, invoices, receipts of everything that is looked at."""
+        done = 0
+        for some in chunks(list(self.sought.values()), ORDERS_AT_ONCE):
+            self.at(f"reads Sage's deposits and invoices, {done} of {len(self.sought)}")
+            request = ReadSageMoney(pair=self.start.pair, orders=some)
+            read = await self.sage(SageMoneyActivities.read_sage_money, request, f"{len(some)} orders")
+            self.sales_orders += read.orders
+            done += len(some)
+        self.at("reads Sage's cash receipts")
+        first = max(min([since, *self.paid_on()]), since - OLDEST_RECEIPT)
+        days = [first + timedelta(days=number) for number in range((self.today() - first).days + 1)]
+        for some_days in chunks(days, RECEIPT_DAYS_AT_ONCE):
+            wanted = ReadReceipts(pair=self.start.pair, days=some_days, unposted=some_days[-1] == days[-1])
+            receipts = await self.sage(SageMoneyActivities.read_cash_receipts, wanted, f"Receipts from {some_days[0]}")
+            self.receipts += receipts.receipts
+
+    def paid_on(self) -> Iterator[date]:
+        """Days of the payments that are looked at."""
+        for order_id in self.sought:
+            seen = self.seen.get(order_id)
+            for one in seen.order.payments if seen is not None else []:
+                if one.date is not None:
+                    yield one.date.astimezone(self.zone).date()
+
+    # ---- comparing ------------------------------------------------------------------------------------------------
+
+    async def compare(self, since: date, until: date, last: ReconciliationResult | None) -> ReconciliationResult:
+        """Hand everything over, part by part."""
+        self.at("compares")
+        orders = [self.seen[name].order for name in self.sought if name in self.seen]
+        orders += [self.unknown[name] for name in self.sought if name in self.unknown]
+        self.parts = [
+            *(LedgerPart(orders=some) for some in chunks(orders, IN_A_PART)),
+            *(LedgerPart(sales_orders=some) for some in chunks(self.sales_orders, IN_A_PART)),
+            *(LedgerPart(receipts=some) for some in chunks(self.receipts, IN_A_PART)),
+            *(LedgerPart(payouts=some) for some in chunks(self.payouts or [], IN_A_PART)),
+        ]
+        consecutive = last is not None and last.until == since - timedelta(days=1)
+        return await workflow.execute_activity_method(
+            ReconciliationActivities.compare_books,
+            CompareBooks(
+                pair=self.start.pair,
+                since=since,
+                until=until,
+                as_of=self.today(),
+                parts=len(self.parts),
+                tells_payouts=self.payouts is not None,
+                opening=last.customer_deposits.closing if last is not None and consecutive else None,
+                unreadable=self.unreadable,
+            ),
+            task_queue=queues.ORDERS,
+            start_to_close_timeout=LONGEST_CALL,
+            heartbeat_timeout=timedelta(seconds=self.start.pace.poll_heartbeat_timeout),
+            retry_policy=retry.outside_system(self.start.pace),
+            summary=f"{len(orders)} orders of Clarity, {len(self.sales_orders)} of Sage",
+        )
+
+    @workflow.query(description="Part of what was read; the activity that compares asks for each")
+    def part(self, number: int) -> LedgerPart:
+        """One of `parts`; an empty one beyond."""
+        return self.parts[number] if 0 <= number < len(self.parts) else LedgerPart()
+
+    @workflow.query(description="What was found; nothing until it is compared")
+    def result(self) -> ReconciliationResult | None:
+        """For people, the API and the console."""
+        return self.outcome
+
+    # ---- telling --------------------------------------------------------------------------------------------------
+
+    async def tell(self, result: ReconciliationResult) -> None:
+        """One alert: how many, of what kind, where to read on."""
+        unexplained = [f"{number} {reason.value}" for reason, number in result.reasons.items() if not reason.explained]
+        parts = [
+            f"{result.orders.get(Status.UNEXPLAINED, 0)} orders with unexplained money ({', '.join(unexplained)})"
+            if result.unexplained
+            else "",
+            f"{result.payouts_differ} payouts that are not the sum of their payments" if result.payouts_differ else "",
+            f"{result.unreadable} payments at Clarity that make no sense" if result.unreadable else "",
+            "" if result.controls.adds_up else "sums that do not add up",
+        ]
+        alert = Alert(
+            pair=self.start.pair,
+            kind=AlertKind.RECONCILIATION,
+            workflow_id=workflow.info().workflow_id,
+            title=f"Reconciliation of {result.since} to {result.until}",
+            text=f"{'; '.join(part for part in parts if part)}. Files: {result.folder}",
+            occurrence=workflow.info().run_id,
+        )
+        await raise_alert(alert, f"Alert: {result.unexplained} unexplained differences")
+
+    async def tell_failure(self, error: ActivityError) -> None:
+        """Nobody knows whether the books agree."""
+        alert = Alert(
+            pair=self.start.pair,
+            kind=AlertKind.RECONCILIATION,
+            workflow_id=workflow.info().workflow_id,
+            title=f"Reconciliation of pair {self.start.pair}",
+            text=f"It could not be done ({self.step}): {error.cause or error}"[:500],
+            occurrence=workflow.info().run_id,
+        )
+        await raise_alert(alert, "Alert: the reconciliation failed")
+
+    def at(self, step: str) -> None:
+        """Where it is, for the details page (that costs no event)."""
+        self.step = step
+        self.show()
+
+    def show(self) -> None:
+        """The details page."""
+        workflow.set_current_details(page(self.start, self.days(), self.step, self.outcome))
+
+    # ---- calls ----------------------------------------------------------------------------------------------------
+
+    async def clarity(self, step: Any, argument: Any, summary: str) -> Any:
+        """A call of Clarity; outages and 429s are waited out."""
+        return await self.call(queues.clarity(self.start.pair), step, argument, summary)
+
+    async def sage(self, step: Any, argument: Any, summary: str) -> Any:
+        """A reading of Sage."""
+        return await self.call(queues.sage_read(self.start.pair), step, argument, summary)
+
+    async def call(self, queue: str, step: Any, argument: Any, summary: str) -> Any:
+        """One activity that heartbeats."""
+        return await workflow.execute_activity_method(
+            step,
+            argument,
+            task_queue=queue,
+            start_to_close_timeout=LONGEST_CALL,
+            heartbeat_timeout=timedelta(seconds=self.start.pace.poll_heartbeat_timeout),
+            retry_policy=retry.outside_system(self.start.pace),
+            summary=summary,
+        )
+
+    def check_size(self, orders: int) -> None:
+        """A range that is too long ends the run at once, in words."""
+        if orders > MOST_ORDERS:
+            raise ApplicationError(
+                f"More than {MOST_ORDERS:,} orders or payments: reconcile a shorter range "
+                "(python -m workers reconcile --from … --to …, or reconciliation.days of the pair file).",
+                non_retryable=True,
+            )
+
+
+def chunks(things: Sequence[T], size: int) -> Iterator[list[T]]:
+    """As many as fit, in their order."""
+    for place in range(0, len(things), size):
+        yield list(things[place : place + size])
+
+
+def page(start: ReconciliationStart, days: tuple[date, date], step: str, result: ReconciliationResult | None) -> str:
+    """What the Web UI shows."""
+    how = "by hand" if start.since is not None else "nightly"
+    head = f"## Reconciliation: {step}\n\n{days[0]} to {days[1]}, {how}"
+    if result is None:
+        return head
+    sums, moved, money = result.controls, result.customer_deposits, result.currency
+    rows = [
+        ("captured", sums.captured),
+        ("refunded", -sums.refunded),
+        ("deposits", sums.deposits),
+        ("receipts", sums.receipts),
+        ("on the list", sums.listed),
+        ("gift-card lines", sums.lines),
+        ("**difference**", sums.difference),
+        ("… explained", sums.explained),
+        ("… **unexplained**", sums.unexplained),
+        ("invoiced, posted", sums.invoiced),
+        ("invoiced, unposted", sums.invoiced_unposted),
+    ]
+    lines = [head, "", f"| {money} | |", "|---|---:|", *(f"| {name} | {amount:,.2f} |" for name, amount in rows), ""]
+    lines += [f"The sums {'add up' if sums.adds_up else '**do not add up**'}.", ""]
+    lines += [
+        "| orders | |",
+        "|---|---:|",
+        *(f"| {status.value} | {number} |" for status, number in result.orders.items()),
+    ]
+    lines += ["", "| why | |", "|---|---:|"]
+    lines += [f"| {reason.value} | {number} |" for reason, number in result.reasons.items()]
+    lines += [
+        "",
+        f"Customer deposits: {moved.opening:,.2f} + {moved.deposited:,.2f} − {moved.applied:,.2f} applied "
+        f"− {moved.refunded:,.2f} refunded = {moved.closing:,.2f} {money}",
+    ]
+    if result.findings:
+        lines += ["", "| order | Sage | why | amount | at |", "|---|---|---|---:|---|"]
+        lines += [
+            f"| {one.order_id} | {one.SalesOrderNo} | {one.reason.value} {one.other} "
+            f"| {one.amount:,.2f} {one.currency} | {one.place.value} |"
+            for one in result.findings
+        ]
+    lines += ["", f"Files: `{result.folder}` in REPORTS_DIR"]
+    return "\n".join(lines)[:15_000]

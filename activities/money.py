@@ -16,6 +16,7 @@ from connectors.clarity.client import ClarityClient
 from connectors.errors import NotFound
 from connectors.sage100.ledger import SageLedger
 from contracts.reconciliation import (
+    LONGEST_PAYOUT,
     FindBilledOrders,
     FindOpenDeposits,
     MoneyPage,
@@ -99,9 +100,14 @@ class ClarityMoneyActivities:
         return bool(seen.order.payments or seen.unreadable)
 
     def _add(self, result: WebOrdersRead, seen: list[WebOrderSeen]) -> WebOrdersRead:
-        old = [one.order.order_id for one in seen if one.created is not None and one.created < self._go_live]
+        old = {one.order.order_id for one in seen if self._is_ignored(one)}
         new = [one for one in seen if one.order.order_id not in old]
-        return result.model_copy(update={"orders": [*result.orders, *new], "ignored": [*result.ignored, *old]})
+        return result.model_copy(update={"orders": [*result.orders, *new], "ignored": [*result.ignored, *sorted(old)]})
+
+    def _is_ignored(self, seen: WebOrderSeen) -> bool:
+        """From before the go-live, or of a currency that another pair's company keeps."""
+        old = seen.created is not None and seen.created < self._go_live
+        return old or seen.currency in self._pair.company.other_currencies
 
     @activity.defn
     async def list_gateway_payments(self, request: MoneyPage) -> PaymentsRead:
@@ -123,13 +129,18 @@ class ClarityMoneyActivities:
 
     @activity.defn
     async def list_payouts(self, request: MoneyPage) -> PayoutsRead:
-        """All payouts since; they are few."""
+        """All payouts since in the company's currency; they are few.
+
+        The first ones after the go-live are left out: they hold payments of orders that nobody here knows.
+        """
+        first = self._pair.go_live + LONGEST_PAYOUT
         found: list[Payout] = []
         unreadable, number = 0, 0
         async with heartbeats():
             while (page := await self._clarity.list_payouts(request.since, number)) is not None:
                 read = [payout(body) for body in page.items]
-                found += [one for one in read if one is not None]
+                known = [one for one in read if one is not None]
+                found += [one for one in known if one.day >= first and one.currency == self._pair.company.currency]
                 unreadable += sum(one is None for one in read)
                 number += 1
                 if len(read) < self._clarity.page_size:

@@ -80,6 +80,7 @@ class ReconciliationActivities:
                     "orders": ledger.orders + part.orders,
                     "sales_orders": ledger.sales_orders + part.sales_orders,
                     "receipts": ledger.receipts + part.receipts,
+                    "elsewhere": ledger.elsewhere + part.elsewhere,
                     "payouts": None if ledger.payouts is None else ledger.payouts + part.payouts,
                 }
             )
@@ -103,7 +104,14 @@ class ReconciliationActivities:
 
     def _compare(self, request: CompareBooks, ledger: Ledger, pair: Pair) -> ReconciliationResult:
         home = self._reports / folder_of(pair.name)
-        listed = whole_list(list_due(ledger, pair), booked_in(home / BOOKED))
+        # What was booked for orders outside the range is another run's business.
+        ours = {one.order_id for one in ledger.orders}
+        booked = [
+            one
+            for one in booked_in(home / BOOKED)
+            if one.order_id in ours or (one.day is not None and ledger.since <= one.day <= ledger.until)
+        ]
+        listed = whole_list(list_due(ledger, pair), booked)
         ledger = ledger.model_copy(update={"accounting_list": listed})
         results = reconcile(ledger, pair)
         whole = report(ledger, results, pair.name, pair.company.currency)

@@ -3,8 +3,9 @@
 Additive, as all messages. No personal data: ids, codes, days and amounts. Lists are bounded by those who fill them.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
 from pydantic import Field
 
@@ -14,6 +15,9 @@ from mappings.ledger import DepositedOrder, OrderNamed, Payout, Receipt, WebOrde
 from mappings.pair import Pace
 from mappings.reconciliation_report import Age, ControlSums, CustomerDeposits
 from mappings.web_money import ListedPayment, WebOrderSeen
+
+LONGEST_PAYOUT: Final = timedelta(days=14)
+"""From a payment to the payout that holds it: a payout of the first day of a range holds payments from before it."""
 
 
 class ReconciliationStart(Frozen):
@@ -44,7 +48,7 @@ class WebOrdersRead(Frozen):
 
     orders: list[WebOrderSeen] = []
     ignored: list[str] = []
-    """Orders with payments that were created before the pair's go-live."""
+    """Orders from before the pair's go-live, or of another pair's currency."""
     missing: list[str] = []
     """Of ids: Clarity has no such order."""
     entries: int = 0
@@ -144,6 +148,8 @@ class LedgerPart(Frozen):
     sales_orders: list[DepositedOrder] = []
     receipts: list[Receipt] = []
     payouts: list[Payout] = []
+    elsewhere: list[str] = []
+    """Transactions of orders that are not looked at."""
 
 
 class CompareBooks(Frozen):

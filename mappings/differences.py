@@ -54,6 +54,8 @@ class Reason(StrEnum):
     """Tax of partial invoices: at most 0.01 × invoices × tax codes."""
     ACTUAL_FREIGHT = "actual_freight"
     """The pair leaves freight to Sage's shipping."""
+    ON_ACCOUNT = "on_account"
+    """Invoiced, and neither paid nor promised at a gateway: the buyer owes it on the account."""
     SHARED_INVOICE = "shared_invoice"
     """An invoice for several orders: within its freight and tax."""
     NOT_YET_CAPTURED = "not_yet_captured"
@@ -171,6 +173,12 @@ class OrderResult(Frozen):
     movements: list[Moved] = []
     """In other currencies, too."""
     differences: list[Difference] = []
+
+    @property
+    def has_money(self) -> bool:
+        """Whether a gateway, Sage or the list knows any: an order on account is none of a reconciliation's business."""
+        amounts = (self.authorised, self.captured, self.voided, self.deposits, self.receipts, self.listed)
+        return bool(self.movements or self.differences or any(amounts) or self.customer_deposits)
 
     @property
     def difference(self) -> Decimal:

@@ -32,6 +32,8 @@ class WebOrder(Frozen):
     known: bool = True
     """False: Clarity lists payments of it and has no such order."""
     cancelled: bool = False
+    total: Decimal | None = None
+    """What the buyer owes for it; None: not said."""
     shipping: Decimal = Decimal(0)
     """What the buyer was charged for it."""
     waits: str = ""
@@ -167,5 +169,7 @@ class Ledger(Frozen):
     accounting_list: list[ListEntry] = []
     payouts: list[Payout] | None = None
     """None: this release of Clarity does not tell payouts."""
+    elsewhere: list[str] = []
+    """Transactions of orders that this range does not look at: money that names one is no stranger's."""
     opening: Decimal | None = None
     """Customer deposits at the end of the day before `since`, as an earlier run closed with; None: unknown."""

@@ -857,8 +857,9 @@ class ReconciliationRules(Section):
     """What an order's money in Sage may differ from what was captured, in the company's currency; best nothing."""
     days: int = Field(default=35, ge=1, le=400)
     """How many days the nightly run looks back, yesterday included."""
-    at: str = Field(default="02:30", pattern=_HOUR)
-    """When it begins, in the company's time zone; as text, `"02:30"`: YAML reads the bare form as a number."""
+    at: str = Field(default="04:00", pattern=_HOUR)
+    """When it begins, in the company's time zone; as text, `"04:00"`: YAML reads the bare form as a number. The hour
+    after two is missing in the night when summer time begins."""
     bank_code: str = Field(default="", pattern=r"^[A-Z0-9]?$")
     """BankCode of the cash receipts of web money; without, none are read, and routes with cash receipts never match."""
 

@@ -361,7 +361,7 @@ polling.business_hours  polling: {business_hours: {days: [mon, tue, wed, thu, fr
 polling.business_hours.days  polling: {business_hours: {days: [mon, tue, wed, thu, fri, sat]}}
 polling.business_hours.start  polling: {business_hours: {start: "07:00"}}
 polling.business_hours.end  polling: {business_hours: {end: "18:30"}}
-reconciliation  reconciliation: {days: 35, at: "02:30", bank_code: A}
+reconciliation  reconciliation: {days: 35, at: "04:00", bank_code: A}
 reconciliation.tolerance  reconciliation: {tolerance: 0.01}
 reconciliation.days  reconciliation: {days: 62}
 reconciliation.at  reconciliation: {at: "23:15"}

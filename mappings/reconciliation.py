@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 from mappings.canonical import PaymentType, counted_payments, transaction
 from mappings.card_numbers import mask_card_numbers
 from mappings.differences import NOTHING, UNEXPLAINED, Difference, Moved, OrderResult, Place, Reason, Status
-from mappings.ledger import DepositedOrder, GatewayPayment, Ledger, ListEntry, Receipt, WebOrder
+from mappings.ledger import DepositedOrder, GatewayPayment, Ledger, ListEntry, Receipt, ReceiptOf, WebOrder
 from mappings.pair import FreightAmount, Pair, PaymentRoute
 from mappings.payments import payment_rule
 
@@ -132,10 +132,21 @@ class Books:
             case = self._case(sold.web_order_id, f"sales order {sold.SalesOrderNo}")
             case.sales_orders.append(sold)
             by_invoice |= {invoice.InvoiceNo: case.key for invoice in sold.invoices}
+        elsewhere = References(
+            [WebOrder(order_id=name, payments=[_named(name)]) for name in ledger.elsewhere],
+            [one.CheckNo for one in ledger.receipts],
+        )
         for receipt in sorted(ledger.receipts, key=_receipt_key):
             key = by_invoice.get(receipt.InvoiceNo, "") or self.references.owner(receipt.CheckNo)
-            # One that names neither, of a payment type that is none of ours, is somebody else's business.
-            if key or receipt.PaymentType in self.gateways:
+            stranger = (
+                receipt.PaymentType in self.gateways
+                and receipt.of is not ReceiptOf.INVOICE
+                and receipt.DepositDate is not None
+                and ledger.since <= receipt.DepositDate <= ledger.until
+                and not elsewhere.owners(receipt.CheckNo)
+            )
+            # Any other one pays what this range does not look at.
+            if key or stranger:
                 self._case(key, f"receipt {receipt.CheckNo}").receipts.append(receipt)
         for entry in sorted(ledger.accounting_list, key=_entry_key):
             self._case(entry.order_id, f"list {entry.transaction_id}").entries.append(entry)
@@ -166,6 +177,11 @@ class Books:
                 here.strays.append(Stray(pot.place, Reason.WRONG_ORDER, pot.amount, owner.case.name, named))
             else:
                 here.strays.append(Stray(pot.place, Reason.DOUBLE, pot.amount, owner.case.name, named))
+
+
+def _named(transaction_id: str) -> GatewayPayment:
+    """A payment of which only the transaction is known."""
+    return GatewayPayment(gateway="", transaction_id=transaction_id, type=IN, amount=NOTHING, currency="")
 
 
 def names(reference: str, transaction_id: str) -> bool:
@@ -659,6 +675,11 @@ class Comparison:
         if promised:
             self._tell(Place.INVOICE, Reason.NOT_YET_CAPTURED, promised)
             rest -= promised
+        total = self.case.order.total if self.case.order is not None else None
+        owed = min(max((total or NOTHING) - max(self.authorised, self.captured), NOTHING), rest)
+        if owed:
+            self._tell(Place.INVOICE, Reason.ON_ACCOUNT, owed)
+            rest -= owed
         if not rest:
             return
         if self._may_be_freight(rest):
@@ -676,8 +697,9 @@ class Comparison:
 
 
 def reconcile(ledger: Ledger, pair: Pair) -> list[OrderResult]:
-    """Every order of the ledger, by order id, then those that Sage alone has."""
-    results = [one.compare() for one in Books(ledger, pair).comparisons.values()]
+    """Every order of the ledger with money on either side, by order id, then those that Sage alone has."""
+    compared = [one.compare() for one in Books(ledger, pair).comparisons.values()]
+    results = [one for one in compared if one.has_money]
     return sorted(results, key=lambda one: (not one.order_id, one.order_id, one.sales_orders))
 
 

@@ -320,6 +320,8 @@ def payout_lines(payouts: Iterable[Payout], results: Iterable[OrderResult]) -> l
         for one in result.movements:
             if one.payout_id:
                 inside[one.gateway, one.payout_id].append((one, one.transaction_id not in lacking))
+    telling = {gateway for gateway, _ in inside}
+    """Gateways whose payments say in which payout they are."""
     lines = []
     for payout in sorted(payouts, key=lambda one: (one.day, one.gateway, one.id)):
         payments = inside[payout.gateway.casefold(), payout.id]
@@ -331,7 +333,8 @@ def payout_lines(payouts: Iterable[Payout], results: Iterable[OrderResult]) -> l
                 payments=total,
                 fees=fees,
                 in_sage=_sum(one.amount for one, booked in payments if booked),
-                matched=total == payout.gross and payout.gross - payout.fee == payout.net,
+                matched=total in (payout.gross, *([] if payout.gateway.casefold() in telling else [NOTHING]))
+                and payout.gross - payout.fee == payout.net,
             )
         )
     return lines

@@ -27,6 +27,7 @@ class WebOrderSeen(Frozen):
     """Clarity's `externalReference`, written when the order was created in Sage."""
     purchase_orders: list[str] = Field(default=[], max_length=2)
     """What may stand in CustomerPONo: the buyer's number, the web order's number."""
+    currency: str = ""
     created: datetime | None = None
     unreadable: int = 0
     """Payments that make no sense."""
@@ -59,18 +60,20 @@ def web_order(body: Mapping[str, Any], statuses: ClarityStatuses) -> WebOrderSee
     entries = body.get("payments")
     read = [gateway_payment(one, _text(body.get("currency"))) for one in entries] if isinstance(entries, list) else []
     numbers = [_text(body.get(name)) for name in ("purchaseOrderNumber", "number")]
-    shipping = body.get("shipping")
+    shipping, totals = body.get("shipping"), body.get("totals")
     state = statuses.states.get(_text(body.get("status")).casefold())
     return WebOrderSeen(
         order=WebOrder(
             order_id=order_id,
             cancelled=state is ClarityOrderState.CANCELLED,
             waits=WAITS.get(state, "") if state is not None else "",
+            total=to_decimal(totals.get("grand")) if isinstance(totals, Mapping) else None,
             shipping=(to_decimal(shipping.get("amount")) if isinstance(shipping, Mapping) else None) or Decimal(0),
             payments=[one for one in read if one is not None],
         ),
         sales_order_no=_text(body.get("externalReference")),
         purchase_orders=list(dict.fromkeys(number for number in numbers if number)),
+        currency=_text(body.get("currency")),
         created=_instant(body.get("createdDate")),
         unreadable=sum(one is None for one in read),
     )

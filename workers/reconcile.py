@@ -105,8 +105,8 @@ def in_words(result: ReconciliationResult) -> list[str]:
     lines = [
         ", ".join(f"{number} {status.value}" for status, number in result.orders.items()) + " orders",
         f"{net} = deposits {sums.deposits:,.2f} + receipts {sums.receipts:,.2f} + list {sums.listed:,.2f} "
-        f"+ gift-card lines {sums.lines:,.2f} − ({sums.difference:,.2f}); of the difference {sums.explained:,.2f} explained, "
-        f"{sums.unexplained:,.2f} unexplained",
+        f"+ gift-card lines {sums.lines:,.2f} − ({sums.difference:,.2f}); "
+        f"of the difference {sums.explained:,.2f} explained, {sums.unexplained:,.2f} unexplained",
     ]
     if not sums.adds_up:
         lines.append("The sums do not add up.")

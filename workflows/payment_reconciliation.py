@@ -18,6 +18,7 @@ from activities.reconciliation import ReconciliationActivities
 from contracts import queues, retry
 from contracts.messages import Alert, AlertKind
 from contracts.reconciliation import (
+    LONGEST_PAYOUT,
     CompareBooks,
     FindBilledOrders,
     FindOpenDeposits,
@@ -126,7 +127,7 @@ class PaymentReconciliationWorkflow:
 
     async def read_clarity(self, since: date, until: date) -> None:
         """Orders and payments that changed since the range began, and payouts."""
-        page = MoneyPage(pair=self.start.pair, since=self.beginning_of(since))
+        page = MoneyPage(pair=self.start.pair, since=self.beginning_of(since - LONGEST_PAYOUT))
         self.at("reads Clarity's orders")
         for read in await self.whole_orders(page):
             self.take_orders(read)
@@ -134,13 +135,19 @@ class PaymentReconciliationWorkflow:
         listed = await self.whole_payments(page)
         self.unreadable += sum(read.unreadable for read in listed)
         await self.take_payments([one for read in listed for one in read.payments])
-        payouts = await self.clarity(ClarityMoneyActivities.list_payouts, page, "Payouts")
-        self.payouts, self.unreadable = payouts.payouts, self.unreadable + payouts.unreadable
+        paid_out = MoneyPage(pair=self.start.pair, since=self.beginning_of(since))
+        payouts = await self.clarity(ClarityMoneyActivities.list_payouts, paid_out, "Payouts")
+        self.unreadable += payouts.unreadable
+        if payouts.payouts is not None:
+            self.payouts = [one for one in payouts.payouts if since <= one.day <= until]
+        names = {one.id for one in self.payouts or []}
         for order_id, seen in self.seen.items():
-            if seen.paid_in(since, until, self.zone):
+            in_payout = any(one.payout_id in names for one in seen.order.payments)
+            if in_payout or seen.paid_in(since, until, self.zone):
                 self.seek(order_id)
-        for order_id in self.unknown:
-            self.seek(order_id)
+        for order_id, order in self.unknown.items():
+            if WebOrderSeen(order=order).paid_in(since, until, self.zone):
+                self.seek(order_id)
 
     async def whole_orders(self, page: MoneyPage) -> list[WebOrdersRead]:
         """The list, read again when it moved meanwhile."""
@@ -284,7 +291,15 @@ class PaymentReconciliationWorkflow:
         self.at("compares")
         orders = [self.seen[name].order for name in self.sought if name in self.seen]
         orders += [self.unknown[name] for name in self.sought if name in self.unknown]
+        elsewhere = [
+            one.transaction_id
+            for name, seen in self.seen.items()
+            if name not in self.sought
+            for one in seen.order.payments
+            if one.transaction_id
+        ]
         self.parts = [
+            *(LedgerPart(elsewhere=some) for some in chunks(elsewhere, 5 * IN_A_PART)),
             *(LedgerPart(orders=some) for some in chunks(orders, IN_A_PART)),
             *(LedgerPart(sales_orders=some) for some in chunks(self.sales_orders, IN_A_PART)),
             *(LedgerPart(receipts=some) for some in chunks(self.receipts, IN_A_PART)),

@@ -31,6 +31,10 @@ BILL_TYPES = frozenset({"IN", "CM", "DM"})
 """InvoiceTypes that an order is billed or credited by."""
 
 
+SAME_PURCHASE_ORDER = 50
+"""Orders with one CustomerPONo that are looked at; buyers write VERBAL again and again."""
+
+
 class DepositsPage(Frozen):
     """Live orders with a deposit, of one page of SO_SalesOrderHeader."""
 
@@ -93,7 +97,7 @@ class SageLedger(SageReader):
                 for statement in (queries.LIVE_ORDERS_BY_PO, queries.HISTORY_ORDERS_BY_PO):
                     found |= {
                         name: False
-                        for row in self._rows(statement, purchase_order)
+                        for row in self._rows(statement, purchase_order, limit=SAME_PURCHASE_ORDER)
                         if (name := text(row[0])) not in found
                     }
             return [name for name, told in found.items() if self._is_of(web_order_id, name, told=told)]

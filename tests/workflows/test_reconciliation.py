@@ -233,7 +233,7 @@ async def test_books_that_agree_raise_no_alert_and_leave_their_files(
     assert (result.unexplained, result.payouts_differ, result.controls.adds_up) == (0, 0, True)
     assert sum(result.orders.values()) == ORDERS
     assert desks.alerts == []
-    assert desks.since[0] == datetime(2026, 10, 1, 5, tzinfo=UTC)
+    assert desks.since[0] == datetime(2026, 9, 17, 5, tzinfo=UTC)
     folder = tmp_path / result.folder
     assert result.folder == "books/2026-10-01_2026-10-31"
     assert sorted(file.name for file in folder.iterdir()) == [

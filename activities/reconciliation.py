@@ -23,11 +23,12 @@ from contracts.reconciliation import CompareBooks, LedgerPart, ReconciliationRes
 from contracts.retry import TEMPORAL_CALL
 from contracts.search_attributes import OrderState
 from mappings.differences import OrderResult
-from mappings.ledger import Ledger, ListEntry
+from mappings.ledger import GatewayPayment, Ledger, ListEntry, WebOrder
 from mappings.pair import Pair
 from mappings.reconciliation import list_due, reconcile
 from mappings.reconciliation_files import BOOKED, files, read_booked, whole_list
 from mappings.reconciliation_report import Report, report
+from mappings.web_money import merge_payments
 
 FINDINGS_KEPT: Final = 20
 CARRIED: Final = 2_000
@@ -49,42 +50,18 @@ class ReconciliationActivities:
     @activity.defn
     async def compare_books(self, request: CompareBooks) -> ReconciliationResult:
         """Compare, write, add up."""
-        pair = self._pairs[request.pair]
         async with heartbeats():
-            ledger = await self._ledger(request)
+            parts = await self._parts(request.parts)
             waiting = await self._waiting(request.pair)
-            ledger = ledger.model_copy(
-                update={
-                    "orders": [
-                        one.model_copy(update={"waits": one.waits or waiting.get(one.order_id, "")})
-                        for one in ledger.orders
-                    ]
-                }
-            )
-            return await asyncio.to_thread(self._compare, request, ledger, pair)
+            return await asyncio.to_thread(self._compare, request, parts, waiting)
 
-    async def _ledger(self, request: CompareBooks) -> Ledger:
+    async def _parts(self, number: int) -> list[LedgerPart]:
         info = activity.info()
         workflow = self._client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
-        ledger = Ledger(
-            since=request.since,
-            until=request.until,
-            as_of=request.as_of,
-            payouts=[] if request.tells_payouts else None,
-            opening=request.opening,
-        )
-        for number in range(request.parts):
-            part = await workflow.query("part", number, result_type=LedgerPart, rpc_timeout=TEMPORAL_CALL)
-            ledger = ledger.model_copy(
-                update={
-                    "orders": ledger.orders + part.orders,
-                    "sales_orders": ledger.sales_orders + part.sales_orders,
-                    "receipts": ledger.receipts + part.receipts,
-                    "elsewhere": ledger.elsewhere + part.elsewhere,
-                    "payouts": None if ledger.payouts is None else ledger.payouts + part.payouts,
-                }
-            )
-        return ledger
+        return [
+            await workflow.query("part", place, result_type=LedgerPart, rpc_timeout=TEMPORAL_CALL)
+            for place in range(number)
+        ]
 
     async def _waiting(self, pair: str) -> dict[str, str]:
         """Orders that Sage does not have yet, with the reason: `held: credit`."""
@@ -102,7 +79,21 @@ class ReconciliationActivities:
                 found[order_id] = f"{state}: {reason}" if reason else state
         return found
 
-    def _compare(self, request: CompareBooks, ledger: Ledger, pair: Pair) -> ReconciliationResult:
+    def _compare(
+        self, request: CompareBooks, parts: list[LedgerPart], waiting: Mapping[str, str]
+    ) -> ReconciliationResult:
+        pair = self._pairs[request.pair]
+        ledger = Ledger(
+            since=request.since,
+            until=request.until,
+            as_of=request.as_of,
+            orders=whole_orders(parts, waiting),
+            sales_orders=[one for part in parts for one in part.sales_orders],
+            receipts=[one for part in parts for one in part.receipts],
+            payouts=[one for part in parts for one in part.payouts] if request.tells_payouts else None,
+            elsewhere=[one for part in parts for one in part.elsewhere],
+            opening=request.opening,
+        )
         home = self._reports / folder_of(pair.name)
         # What was booked for orders outside the range is another run's business.
         ours = {one.order_id for one in ledger.orders}
@@ -117,6 +108,26 @@ class ReconciliationActivities:
         whole = report(ledger, results, pair.name, pair.company.currency)
         name = write_files(home, f"{request.since}_{request.until}", files(whole, results, listed))
         return result_of(request, whole, results, f"{home.name}/{name}")
+
+
+def whole_orders(parts: list[LedgerPart], waiting: Mapping[str, str]) -> list[WebOrder]:
+    """The orders with what the list of payments knows more of them, and those that only it knows."""
+    listed: dict[str, list[GatewayPayment]] = {}
+    for part in parts:
+        for entry in part.listed:
+            listed.setdefault(entry.order_id, []).append(entry.payment)
+    orders = []
+    for order in (one for part in parts for one in part.orders):
+        more = {
+            "payments": merge_payments(order.payments, listed.pop(order.order_id, [])),
+            "waits": order.waits or waiting.get(order.order_id, ""),
+        }
+        orders.append(order.model_copy(update=more))
+    strangers = [
+        WebOrder(order_id=order_id, known=False, payments=merge_payments([], payments))
+        for order_id, payments in listed.items()
+    ]
+    return orders + strangers
 
 
 def result_of(request: CompareBooks, whole: Report, results: list[OrderResult], folder: str) -> ReconciliationResult:

@@ -145,6 +145,8 @@ class LedgerPart(Frozen):
     """Answer of the query `part`: some of what was read."""
 
     orders: list[WebOrder] = []
+    listed: list[ListedPayment] = []
+    """Of these orders, and of orders that Clarity does not have: what the list of payments says."""
     sales_orders: list[DepositedOrder] = []
     receipts: list[Receipt] = []
     payouts: list[Payout] = []

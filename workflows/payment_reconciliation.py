@@ -24,6 +24,7 @@ from contracts.reconciliation import (
     FindOpenDeposits,
     LedgerPart,
     MoneyPage,
+    OrdersFound,
     PaymentsRead,
     ReadReceipts,
     ReadSageMoney,
@@ -34,8 +35,8 @@ from contracts.reconciliation import (
     WebOrdersRead,
 )
 from mappings.differences import Status
-from mappings.ledger import DepositedOrder, GatewayPayment, OrderNamed, Payout, Receipt, WebOrder
-from mappings.web_money import ListedPayment, WebOrderSeen, merge_payments
+from mappings.ledger import DepositedOrder, GatewayPayment, Payout, Receipt
+from mappings.web_money import ListedPayment, WebOrderSeen
 from workflows.telling import raise_alert
 
 MOST_ORDERS: Final = 100_000
@@ -48,6 +49,8 @@ DAYS_AT_ONCE: Final = 7
 RECEIPT_DAYS_AT_ONCE: Final = 31
 OLDEST_RECEIPT: Final = timedelta(days=120)
 """Before the range: receipts of older payments are not looked for."""
+NO_WEB_ORDER: Final = "#"
+"""Before a SalesOrderNo: no order id begins so."""
 IN_A_PART: Final = 400
 """Orders, sales orders or receipts in an answer to the query `part`."""
 LONGEST_CALL: Final = timedelta(minutes=30)
@@ -62,21 +65,25 @@ class PaymentReconciliationWorkflow:
 
     @workflow.init
     def __init__(self, start: ReconciliationStart) -> None:
-        """Messages may come before `run`."""
+        """Messages may come before `run`. Each task of the workflow handles one page: none takes long."""
         self.start = start
         self.zone = ZoneInfo(start.time_zone)
         self.step = "begins"
         self.seen: dict[str, WebOrderSeen] = {}
-        """Orders of Clarity's list, in the range or not."""
+        """Orders of Clarity, looked at or not."""
         self.ignored: set[str] = set()
-        """Orders from before the go-live."""
-        self.unknown: dict[str, WebOrder] = {}
-        """Orders that Clarity has payments of, and does not have."""
-        self.sought: dict[str, SoughtOrder] = {}
-        """What is looked at, by order id; a sales order without a web order by its number."""
+        """Orders from before the go-live, or of another pair."""
+        self.listed: dict[str, list[ListedPayment]] = {}
+        """The list of payments, by order."""
+        self.sought: dict[str, list[str]] = {}
+        """What is looked at: order id → SalesOrderNos that Sage named. A sales order without a web order has a key that
+        no order id is like."""
+        self.oldest: date | None = None
+        """Day of the first payment that is looked at."""
         self.sales_orders: list[DepositedOrder] = []
         self.receipts: list[Receipt] = []
         self.payouts: list[Payout] | None = None
+        self.payout_ids: set[str] = set()
         self.unreadable = 0
         self.parts: list[LedgerPart] = []
         self.outcome: ReconciliationResult | None = None
@@ -126,163 +133,152 @@ class PaymentReconciliationWorkflow:
     # ---- Clarity --------------------------------------------------------------------------------------------------
 
     async def read_clarity(self, since: date, until: date) -> None:
-        """Orders and payments that changed since the range began, and payouts."""
-        page = MoneyPage(pair=self.start.pair, since=self.beginning_of(since - LONGEST_PAYOUT))
-        self.at("reads Clarity's orders")
-        for read in await self.whole_orders(page):
-            self.take_orders(read)
-        self.at("reads Clarity's payments")
-        listed = await self.whole_payments(page)
-        self.unreadable += sum(read.unreadable for read in listed)
-        await self.take_payments([one for read in listed for one in read.payments])
-        paid_out = MoneyPage(pair=self.start.pair, since=self.beginning_of(since))
-        payouts = await self.clarity(ClarityMoneyActivities.list_payouts, paid_out, "Payouts")
+        """Payouts; orders and payments that changed since the range began, or may be in a payout of it."""
+        self.at("reads Clarity's payouts")
+        first = MoneyPage(pair=self.start.pair, since=self.beginning_of(since))
+        payouts = await self.clarity(ClarityMoneyActivities.list_payouts, first, "Payouts")
         self.unreadable += payouts.unreadable
         if payouts.payouts is not None:
             self.payouts = [one for one in payouts.payouts if since <= one.day <= until]
-        names = {one.id for one in self.payouts or []}
-        for order_id, seen in self.seen.items():
-            in_payout = any(one.payout_id in names for one in seen.order.payments)
-            if in_payout or seen.paid_in(since, until, self.zone):
-                self.seek(order_id)
-        for order_id, order in self.unknown.items():
-            if WebOrderSeen(order=order).paid_in(since, until, self.zone):
-                self.seek(order_id)
+            self.payout_ids = {one.id for one in self.payouts if one.id}
+        page = MoneyPage(pair=self.start.pair, since=self.beginning_of(since - LONGEST_PAYOUT))
+        self.at("reads Clarity's orders")
+        await self.read_orders_list(page, since, until)
+        self.at("reads Clarity's payments")
+        await self.read_payments_list(page, since, until)
+        await self.read_orders([name for name in self.listed if name in self.sought])
 
-    async def whole_orders(self, page: MoneyPage) -> list[WebOrdersRead]:
-        """The list, read again when it moved meanwhile."""
-        reads: list[WebOrdersRead] = []
+    async def read_orders_list(self, page: MoneyPage, since: date, until: date) -> None:
+        """The list, read again when it moved meanwhile; an order is replaced by its later version."""
         for _ in range(ROUNDS):
-            reads, number = [], 0
+            entries, number = 0, 0
             while True:
                 wanted = page.model_copy(update={"page": number})
-                reads.append(
-                    await self.clarity(ClarityMoneyActivities.list_web_orders, wanted, f"Orders, page {number}")
+                read: WebOrdersRead = await self.clarity(
+                    ClarityMoneyActivities.list_web_orders, wanted, f"Orders, page {number}"
                 )
-                self.check_size(sum(len(read.orders) for read in reads))
-                if reads[-1].next_page is None:
+                self.take_orders(read)
+                for seen in read.orders:
+                    for payment in seen.order.payments:
+                        self.take_payment(seen.order.order_id, payment, since, until)
+                entries += read.entries
+                if read.next_page is None:
                     break
-                number = reads[-1].next_page
-            if sum(read.entries for read in reads) == reads[-1].total:
-                break
-        return reads
+                number = read.next_page
+            if entries == read.total:
+                return
 
-    async def whole_payments(self, page: MoneyPage) -> list[PaymentsRead]:
-        """Likewise."""
-        reads: list[PaymentsRead] = []
+    async def read_payments_list(self, page: MoneyPage, since: date, until: date) -> None:
+        """Likewise: it knows fees, payouts, and payments of orders that nobody has."""
         for _ in range(ROUNDS):
-            reads, number = [], 0
+            entries, unreadable, number = 0, 0, 0
+            self.listed = {}
             while True:
                 wanted = page.model_copy(update={"page": number})
-                reads.append(
-                    await self.clarity(ClarityMoneyActivities.list_gateway_payments, wanted, f"Payments, page {number}")
+                read: PaymentsRead = await self.clarity(
+                    ClarityMoneyActivities.list_gateway_payments, wanted, f"Payments, page {number}"
                 )
-                self.check_size(sum(len(read.payments) for read in reads))
-                if reads[-1].next_page is None:
+                for entry in read.payments:
+                    self.listed.setdefault(entry.order_id, []).append(entry)
+                    self.take_payment(entry.order_id, entry.payment, since, until)
+                entries, unreadable = entries + read.entries, unreadable + read.unreadable
+                if read.next_page is None:
                     break
-                number = reads[-1].next_page
-            if sum(read.entries for read in reads) == reads[-1].total:
+                number = read.next_page
+            if entries == read.total:
                 break
-        return reads
+        self.unreadable += unreadable
+
+    def take_payment(self, order_id: str, payment: GatewayPayment, since: date, until: date) -> None:
+        """Look at its order when it is of the range, or in a payout of the range. One without a day may be."""
+        day = payment.date.astimezone(self.zone).date() if payment.date is not None else None
+        if (
+            payment.payout_id in self.payout_ids or day is None or since <= day <= until
+        ) and order_id not in self.ignored:
+            self.seek(order_id)
+            if day is not None:
+                self.oldest = min(day, self.oldest or day)
 
     def take_orders(self, read: WebOrdersRead) -> None:
-        """Keep what was read; an order that is there already is replaced by its later version."""
-        self.ignored |= set(read.ignored)
+        """Keep what was read."""
+        for order_id in read.ignored:
+            self.ignored.add(order_id)
+            self.sought.pop(order_id, None)
         for seen in read.orders:
-            self.unreadable += seen.unreadable
+            before = self.seen.get(seen.order.order_id)
+            self.unreadable += seen.unreadable - (before.unreadable if before is not None else 0)
             self.seen[seen.order.order_id] = seen
-
-    async def take_payments(self, listed: Sequence[ListedPayment]) -> None:
-        """What the list of payments knows and the orders do not: fees, payouts, payments of other orders."""
-        by_order: dict[str, list[GatewayPayment]] = {}
-        for one in listed:
-            by_order.setdefault(one.order_id, []).append(one.payment)
-        await self.read_orders([name for name in by_order if name not in self.seen])
-        for order_id, payments in by_order.items():
-            seen = self.seen.get(order_id)
-            if seen is not None:
-                own = seen.order.payments
-                order = seen.order.model_copy(update={"payments": merge_payments(own, payments)})
-                self.seen[order_id] = seen.model_copy(update={"order": order})
-            elif order_id not in self.ignored:
-                self.unknown[order_id] = WebOrder(order_id=order_id, known=False, payments=payments)
+        self.check_size(len(self.seen))
 
     async def read_orders(self, order_ids: Sequence[str]) -> None:
         """Orders that the list does not have."""
-        wanted = [name for name in dict.fromkeys(order_ids) if name not in self.ignored]
+        wanted = [name for name in dict.fromkeys(order_ids) if name not in self.seen and name not in self.ignored]
         for some in chunks(wanted, IDS_AT_ONCE):
             request = ReadWebOrders(pair=self.start.pair, order_ids=some)
             self.take_orders(await self.clarity(ClarityMoneyActivities.read_web_orders, request, f"{len(some)} orders"))
+
+    def seek(self, order_id: str, sales_order_no: str = "") -> None:
+        """Look at an order, by the number that Sage named."""
+        numbers = self.sought.setdefault(order_id or f"{NO_WEB_ORDER}{sales_order_no}", [])
+        if sales_order_no and sales_order_no not in numbers:
+            numbers.append(sales_order_no)
+        self.check_size(len(self.sought))
 
     # ---- Sage -----------------------------------------------------------------------------------------------------
 
     async def find_in_sage(self, since: date, until: date, carried: Sequence[str]) -> None:
         """What Sage says has to be looked at: invoiced in the range, or with a deposit that is open now."""
         self.at("looks for invoices and open deposits in Sage")
-        found: list[OrderNamed] = []
         days = [since + timedelta(days=number) for number in range((until - since).days + 1)]
         for some in chunks(days, DAYS_AT_ONCE):
             request = FindBilledOrders(pair=self.start.pair, days=some)
-            read = await self.sage(SageMoneyActivities.find_billed_orders, request, f"Invoices from {some[0]}")
-            found += read.orders
+            await self.take_found(
+                await self.sage(SageMoneyActivities.find_billed_orders, request, f"Invoices from {some[0]}")
+            )
         after = ""
         while True:
-            read = await self.sage(
-                SageMoneyActivities.find_open_deposits,
-                FindOpenDeposits(pair=self.start.pair, after=after),
-                "Open deposits",
-            )
-            found += read.orders
+            wanted = FindOpenDeposits(pair=self.start.pair, after=after)
+            read = await self.sage(SageMoneyActivities.find_open_deposits, wanted, "Open deposits")
+            await self.take_found(read)
             after = read.last
             if not after:
                 break
-        strangers = [one.web_order_id for one in found if one.web_order_id] + list(carried)
-        await self.read_orders([name for name in strangers if name not in self.seen and name not in self.unknown])
-        for one in found:
-            if one.web_order_id not in self.ignored:
-                self.seek(one.web_order_id, one.SalesOrderNo)
+        await self.read_orders(carried)
         for order_id in carried:
             if order_id in self.seen:
                 self.seek(order_id)
-        self.check_size(len(self.sought))
 
-    def seek(self, order_id: str, sales_order_no: str = "") -> None:
-        """Look at an order, by the numbers that either side knows it by."""
-        key = order_id or sales_order_no
-        seen = self.seen.get(order_id)
-        known = self.sought.get(key) or SoughtOrder(
-            order_id=order_id,
-            numbers=[seen.sales_order_no] if seen is not None and seen.sales_order_no else [],
-            purchase_orders=seen.purchase_orders if seen is not None else [],
-        )
-        if sales_order_no and sales_order_no not in known.numbers:
-            known = known.model_copy(update={"numbers": [*known.numbers, sales_order_no]})
-        self.sought[key] = known
+    async def take_found(self, found: OrdersFound) -> None:
+        """Their web orders are asked for where Clarity's list did not have them."""
+        await self.read_orders([one.web_order_id for one in found.orders if one.web_order_id])
+        for one in found.orders:
+            if one.web_order_id not in self.ignored:
+                self.seek(one.web_order_id, one.SalesOrderNo)
 
     async def read_sage(self, since: date) -> None:
         """Deposits, invoices, receipts of everything that is looked at."""
         done = 0
-        for some in chunks(list(self.sought.values()), ORDERS_AT_ONCE):
+        for some in chunks(list(self.sought), ORDERS_AT_ONCE):
             self.at(f"reads Sage's deposits and invoices, {done} of {len(self.sought)}")
-            request = ReadSageMoney(pair=self.start.pair, orders=some)
+            request = ReadSageMoney(pair=self.start.pair, orders=[self.sought_order(key) for key in some])
             read = await self.sage(SageMoneyActivities.read_sage_money, request, f"{len(some)} orders")
             self.sales_orders += read.orders
             done += len(some)
         self.at("reads Sage's cash receipts")
-        first = max(min([since, *self.paid_on()]), since - OLDEST_RECEIPT)
+        first = max(min(since, self.oldest or since), since - OLDEST_RECEIPT)
         days = [first + timedelta(days=number) for number in range((self.today() - first).days + 1)]
         for some_days in chunks(days, RECEIPT_DAYS_AT_ONCE):
             wanted = ReadReceipts(pair=self.start.pair, days=some_days, unposted=some_days[-1] == days[-1])
             receipts = await self.sage(SageMoneyActivities.read_cash_receipts, wanted, f"Receipts from {some_days[0]}")
             self.receipts += receipts.receipts
 
-    def paid_on(self) -> Iterator[date]:
-        """Days of the payments that are looked at."""
-        for order_id in self.sought:
-            seen = self.seen.get(order_id)
-            for one in seen.order.payments if seen is not None else []:
-                if one.date is not None:
-                    yield one.date.astimezone(self.zone).date()
+    def sought_order(self, key: str) -> SoughtOrder:
+        """By the numbers that either side knows it by."""
+        seen, numbers = self.seen.get(key), self.sought[key]
+        if seen is None:
+            return SoughtOrder(order_id="" if key.startswith(NO_WEB_ORDER) else key, numbers=numbers)
+        own = [seen.sales_order_no] if seen.sales_order_no and seen.sales_order_no not in numbers else []
+        return SoughtOrder(order_id=key, numbers=own + numbers, purchase_orders=seen.purchase_orders)
 
     # ---- comparing ------------------------------------------------------------------------------------------------
 
@@ -290,7 +286,7 @@ class PaymentReconciliationWorkflow:
         """Hand everything over, part by part."""
         self.at("compares")
         orders = [self.seen[name].order for name in self.sought if name in self.seen]
-        orders += [self.unknown[name] for name in self.sought if name in self.unknown]
+        listed = [entry for name in self.sought for entry in self.listed.get(name, [])]
         elsewhere = [
             one.transaction_id
             for name, seen in self.seen.items()
@@ -301,6 +297,7 @@ class PaymentReconciliationWorkflow:
         self.parts = [
             *(LedgerPart(elsewhere=some) for some in chunks(elsewhere, 5 * IN_A_PART)),
             *(LedgerPart(orders=some) for some in chunks(orders, IN_A_PART)),
+            *(LedgerPart(listed=some) for some in chunks(listed, 2 * IN_A_PART)),
             *(LedgerPart(sales_orders=some) for some in chunks(self.sales_orders, IN_A_PART)),
             *(LedgerPart(receipts=some) for some in chunks(self.receipts, IN_A_PART)),
             *(LedgerPart(payouts=some) for some in chunks(self.payouts or [], IN_A_PART)),

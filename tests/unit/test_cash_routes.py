@@ -1,4 +1,4 @@
-"""Every cash route × what can happen to money: what stands where when everybody did right, and what is told when not."""
+"""Every cash route × what can happen to money: what stands where when all did right, what is told when not."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ from contracts.reconciliation import (
     WebOrdersRead,
 )
 from mappings.differences import Reason, Status
-from mappings.ledger import DepositedOrder, GatewayPayment, OrderNamed, Receipt, WebOrder
+from mappings.ledger import DepositedOrder, OrderNamed, Receipt, WebOrder
 from mappings.pair import Pace, Pair, PaymentRoute, PaymentRule
 from mappings.web_money import ListedPayment, WebOrderSeen
 from tests.support.books import FIRST, GATEWAYS, LAST, TYPES, Books
@@ -91,6 +92,15 @@ class Desks:
         self.receipts: list[Receipt] = ledger.receipts
         self.payouts = ledger.payouts
 
+    @cached_property
+    def listed(self) -> list[ListedPayment]:
+        """Made once: what a stand-in works out, the workflow beside it waits for."""
+        return [
+            ListedPayment(order_id=name, payment=payment)
+            for name in sorted(self.orders)
+            for payment in self.orders[name].payments
+        ]
+
     def seen(self, order_id: str) -> WebOrderSeen:
         order = self.orders[order_id]
         plain = [one.model_copy(update={"fee": Decimal(0), "payout_id": ""}) for one in order.payments]
@@ -124,11 +134,7 @@ class Desks:
 
     @activity.defn
     async def list_gateway_payments(self, request: MoneyPage) -> PaymentsRead:
-        listed = [
-            ListedPayment(order_id=name, payment=GatewayPayment.model_validate(payment))
-            for name in sorted(self.orders)
-            for payment in self.orders[name].payments
-        ]
+        listed = self.listed
         some = listed[request.page * PAGE : (request.page + 1) * PAGE]
         last = (request.page + 1) * PAGE >= len(listed)
         return PaymentsRead(
@@ -160,8 +166,9 @@ class Desks:
     @activity.defn
     async def read_sage_money(self, request: ReadSageMoney) -> SageMoneyRead:
         self.calls.append("read_sage_money")
-        by_web = {one.web_order_id: one for one in self.sold if one.web_order_id}
-        by_number = {one.SalesOrderNo: one for one in self.sold}
+        wanted = {one.order_id for one in request.orders}
+        by_web = {one.web_order_id: one for one in self.sold if one.web_order_id in wanted}
+        by_number = {one.SalesOrderNo: one for one in self.sold if not one.web_order_id}
         found = [by_web.get(one.order_id) if one.order_id else by_number[one.numbers[0]] for one in request.orders]
         return SageMoneyRead(orders=[one for one in found if one is not None])
 

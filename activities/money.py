@@ -7,9 +7,10 @@ few hundred orders, and is repeated whole when it fails. Nothing is written anyw
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, time
+from datetime import date, datetime, time
 from typing import Final
 
+from pydantic import TypeAdapter
 from temporalio import activity
 
 from connectors.clarity.client import ClarityClient
@@ -30,14 +31,20 @@ from contracts.reconciliation import (
     SageMoneyRead,
     WebOrdersRead,
 )
-from mappings.ledger import DepositedOrder, OrderNamed, Payout
+from mappings.ledger import DepositedOrder, GatewayPayment, OrderNamed, Payout, Receipt, WebOrder
 from mappings.pair import Pair
-from mappings.web_money import WebOrderSeen, listed_payment, payout, web_order
+from mappings.web_money import ListedPayment, WebOrderSeen, listed_payment, payout, web_order
 
 PAGES_AT_ONCE: Final = 10
 """Pages of a list in one call; with fifty entries each they stay far below what a payload may hold."""
 DEPOSITS_PAGE: Final = 500
 BEAT_SECONDS: Final = 5.0
+
+ORDERS: Final = TypeAdapter(list[WebOrder])
+LISTED: Final = TypeAdapter(list[ListedPayment])
+SALES_ORDERS: Final = TypeAdapter(list[DepositedOrder])
+RECEIPTS: Final = TypeAdapter(list[Receipt])
+"""What travels as JSON inside a text: the workflow carries thousands and opens none."""
 
 
 @asynccontextmanager
@@ -68,64 +75,91 @@ class ClarityMoneyActivities:
     @activity.defn
     async def list_web_orders(self, request: MoneyPage) -> WebOrdersRead:
         """Orders changed since, those with payments."""
-        result, number = WebOrdersRead(), request.page
+        seen: list[WebOrderSeen] = []
+        entries, total, number, ended = 0, 0, request.page, False
         async with heartbeats():
             for number in range(request.page, request.page + PAGES_AT_ONCE):
                 page = await self._clarity.list_orders(request.since, number)
-                seen = [web_order(body, self._pair.clarity.statuses) for body in page.items]
-                result = self._add(result, [one for one in seen if one is not None and self._has_payments(one)])
-                result = result.model_copy(
-                    update={"entries": result.entries + len(page.items), "total": page.totalCount}
-                )
-                if len(page.items) < self._clarity.page_size:
-                    return result
-        return result.model_copy(update={"next_page": number + 1})
+                read = [web_order(body, self._pair.clarity.statuses) for body in page.items]
+                seen += [one for one in read if one is not None and (one.order.payments or one.unreadable)]
+                entries, total = entries + len(page.items), page.totalCount
+                ended = len(page.items) < self._clarity.page_size
+                if ended:
+                    break
+        result = self._orders(seen, request)
+        more = {"entries": entries, "total": total, "next_page": None if ended else number + 1}
+        return result.model_copy(update=more)
 
     @activity.defn
     async def read_web_orders(self, request: ReadWebOrders) -> WebOrdersRead:
         """Single orders, with payments or not."""
-        result = WebOrdersRead()
+        seen, missing = [], []
         async with heartbeats():
             for order_id in request.order_ids:
                 try:
                     body = await self._clarity.get_order(order_id)
                 except NotFound:
-                    result = result.model_copy(update={"missing": [*result.missing, order_id]})
+                    missing.append(order_id)
                     continue
-                seen = web_order(body, self._pair.clarity.statuses)
-                result = self._add(result, [] if seen is None else [seen])
-        return result
+                one = web_order(body, self._pair.clarity.statuses)
+                if one is not None:
+                    seen.append(one)
+        return self._orders(seen, None).model_copy(update={"missing": missing})
 
-    def _has_payments(self, seen: WebOrderSeen) -> bool:
-        return bool(seen.order.payments or seen.unreadable)
-
-    def _add(self, result: WebOrdersRead, seen: list[WebOrderSeen]) -> WebOrdersRead:
-        old = {one.order.order_id for one in seen if self._is_ignored(one)}
-        new = [one for one in seen if one.order.order_id not in old]
-        return result.model_copy(update={"orders": [*result.orders, *new], "ignored": [*result.ignored, *sorted(old)]})
+    def _orders(self, seen: list[WebOrderSeen], page: MoneyPage | None) -> WebOrdersRead:
+        ours = [one for one in seen if not self._is_ignored(one)]
+        days: list[date] = []
+        paid = []
+        for one in ours if page is not None else []:
+            found = [day for payment in one.order.payments for day in self._in_range(payment, page)]
+            if found:
+                paid.append(one.order.order_id)
+                days += [day for day in found if day is not None]
+        return WebOrdersRead(
+            keys={one.order.order_id: [one.sales_order_no, *one.purchase_orders] for one in ours},
+            content=ORDERS.dump_json([one.order for one in ours]).decode(),
+            paid=paid,
+            oldest=min(days, default=None),
+            unreadable=sum(one.unreadable for one in ours),
+            ignored=sorted({one.order.order_id for one in seen} - {one.order.order_id for one in ours}),
+        )
 
     def _is_ignored(self, seen: WebOrderSeen) -> bool:
         """From before the go-live, or of a currency that another pair's company keeps."""
         old = seen.created is not None and seen.created < self._go_live
         return old or seen.currency in self._pair.company.other_currencies
 
+    def _in_range(self, payment: GatewayPayment, page: MoneyPage | None) -> list[date | None]:
+        """The payment's day when its order is looked at for it; one without a day may be of the range."""
+        day = payment.date.astimezone(self._pair.company.zone).date() if payment.date is not None else None
+        if page is None:
+            return []
+        wanted = day is None or page.first <= day <= page.last or payment.payout_id in page.payout_ids
+        return [day] if wanted else []
+
     @activity.defn
     async def list_gateway_payments(self, request: MoneyPage) -> PaymentsRead:
         """The list of payments changed since."""
-        result, number = PaymentsRead(), request.page
+        found: list[ListedPayment] = []
+        entries, total, number, ended = 0, 0, request.page, False
         async with heartbeats():
             for number in range(request.page, request.page + PAGES_AT_ONCE):
                 page = await self._clarity.list_payments(request.since, number)
-                read = [listed_payment(body) for body in page.items]
-                result = PaymentsRead(
-                    payments=[*result.payments, *(one for one in read if one is not None)],
-                    unreadable=result.unreadable + sum(one is None for one in read),
-                    entries=result.entries + len(read),
-                    total=page.totalCount,
-                )
-                if len(read) < self._clarity.page_size:
-                    return result
-        return result.model_copy(update={"next_page": number + 1})
+                found += [one for one in map(listed_payment, page.items) if one is not None]
+                entries, total = entries + len(page.items), page.totalCount
+                ended = len(page.items) < self._clarity.page_size
+                if ended:
+                    break
+        wanted = [(one.order_id, day) for one in found for day in self._in_range(one.payment, request)]
+        return PaymentsRead(
+            content=LISTED.dump_json(found).decode(),
+            paid=list(dict.fromkeys(order_id for order_id, _ in wanted)),
+            oldest=min((day for _, day in wanted if day is not None), default=None),
+            unreadable=entries - len(found),
+            entries=entries,
+            total=total,
+            next_page=None if ended else number + 1,
+        )
 
     @activity.defn
     async def list_payouts(self, request: MoneyPage) -> PayoutsRead:
@@ -194,7 +228,7 @@ class SageMoneyActivities:
                     order = await self._ledger.deposited_order(number, bills)
                     if order is not None:
                         found.append(order.model_copy(update={"web_order_id": sought.order_id}))
-        return SageMoneyRead(orders=found)
+        return SageMoneyRead(content=SALES_ORDERS.dump_json(found).decode())
 
     @activity.defn
     async def read_cash_receipts(self, request: ReadReceipts) -> ReceiptsRead:
@@ -208,4 +242,5 @@ class SageMoneyActivities:
                 found += await self._ledger.receipts_on(bank, deposit_date)
             if request.unposted:
                 found += await self._ledger.unposted_receipts(bank)
-        return ReceiptsRead(receipts=[one for one in found if one.PaymentType in ("", *self._types)])
+        ours = [one for one in found if one.PaymentType in ("", *self._types)]
+        return ReceiptsRead(content=RECEIPTS.dump_json(ours).decode())

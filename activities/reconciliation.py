@@ -1,6 +1,6 @@
 """Comparing the books, and writing the files (docs/reconciliation.md). Runs on `orders`.
 
-In: `CompareBooks`. The books themselves come from the workflow, part by part, as answers to a query: an argument with
+In: `CompareBooks`. The books themselves come from the workflow, sheet by sheet, as answers to a query: an argument with
 all of them would be larger than a payload may be, and what the workflow has is the same on every machine and attempt.
 Out: `ReconciliationResult`. Files are replaced whole: written under another name first, then renamed.
 """
@@ -9,26 +9,31 @@ import asyncio
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from pydantic import TypeAdapter
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
-from activities.money import heartbeats
+from activities.money import LISTED, ORDERS, RECEIPTS, SALES_ORDERS, heartbeats
 from contracts import search_attributes as attributes
 from contracts.failures import FailureType
 from contracts.ids import order_id_of
-from contracts.reconciliation import CompareBooks, LedgerPart, ReconciliationResult
+from contracts.reconciliation import CompareBooks, ReconciliationResult, Sheet, SheetKind
 from contracts.retry import TEMPORAL_CALL
 from contracts.search_attributes import OrderState
 from mappings.differences import OrderResult
-from mappings.ledger import GatewayPayment, Ledger, ListEntry, WebOrder
+from mappings.ledger import GatewayPayment, Ledger, ListEntry, Payout, WebOrder
 from mappings.pair import Pair
 from mappings.reconciliation import list_due, reconcile
 from mappings.reconciliation_files import BOOKED, files, read_booked, whole_list
 from mappings.reconciliation_report import Report, report
 from mappings.web_money import merge_payments
+
+PAYOUTS: Final = TypeAdapter(list[Payout])
+IDS: Final = TypeAdapter(list[str])
+T = TypeVar("T")
 
 FINDINGS_KEPT: Final = 20
 CARRIED: Final = 2_000
@@ -51,15 +56,15 @@ class ReconciliationActivities:
     async def compare_books(self, request: CompareBooks) -> ReconciliationResult:
         """Compare, write, add up."""
         async with heartbeats():
-            parts = await self._parts(request.parts)
+            sheets = await self._sheets(request.sheets)
             waiting = await self._waiting(request.pair)
-            return await asyncio.to_thread(self._compare, request, parts, waiting)
+            return await asyncio.to_thread(self._compare, request, sheets, waiting)
 
-    async def _parts(self, number: int) -> list[LedgerPart]:
+    async def _sheets(self, number: int) -> list[Sheet]:
         info = activity.info()
         workflow = self._client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
         return [
-            await workflow.query("part", place, result_type=LedgerPart, rpc_timeout=TEMPORAL_CALL)
+            await workflow.query("sheet", place, result_type=Sheet, rpc_timeout=TEMPORAL_CALL)
             for place in range(number)
         ]
 
@@ -79,21 +84,9 @@ class ReconciliationActivities:
                 found[order_id] = f"{state}: {reason}" if reason else state
         return found
 
-    def _compare(
-        self, request: CompareBooks, parts: list[LedgerPart], waiting: Mapping[str, str]
-    ) -> ReconciliationResult:
+    def _compare(self, request: CompareBooks, sheets: list[Sheet], waiting: Mapping[str, str]) -> ReconciliationResult:
         pair = self._pairs[request.pair]
-        ledger = Ledger(
-            since=request.since,
-            until=request.until,
-            as_of=request.as_of,
-            orders=whole_orders(parts, waiting),
-            sales_orders=[one for part in parts for one in part.sales_orders],
-            receipts=[one for part in parts for one in part.receipts],
-            payouts=[one for part in parts for one in part.payouts] if request.tells_payouts else None,
-            elsewhere=[one for part in parts for one in part.elsewhere],
-            opening=request.opening,
-        )
+        ledger = ledger_of(request, sheets, waiting)
         home = self._reports / folder_of(pair.name)
         # What was booked for orders outside the range is another run's business.
         ours = {one.order_id for one in ledger.orders}
@@ -110,24 +103,41 @@ class ReconciliationActivities:
         return result_of(request, whole, results, f"{home.name}/{name}")
 
 
-def whole_orders(parts: list[LedgerPart], waiting: Mapping[str, str]) -> list[WebOrder]:
-    """The orders with what the list of payments knows more of them, and those that only it knows."""
+def ledger_of(request: CompareBooks, sheets: list[Sheet], waiting: Mapping[str, str]) -> Ledger:
+    """Both books: the orders that are looked at, with what the list of payments knows more of them."""
+
+    def on(kind: SheetKind, adapter: TypeAdapter[list[T]]) -> list[T]:
+        return [one for sheet in sheets if sheet.kind is kind for one in adapter.validate_json(sheet.content)]
+
+    sought = set(on(SheetKind.SOUGHT, IDS))
     listed: dict[str, list[GatewayPayment]] = {}
-    for part in parts:
-        for entry in part.listed:
-            listed.setdefault(entry.order_id, []).append(entry.payment)
-    orders = []
-    for order in (one for part in parts for one in part.orders):
-        more = {
-            "payments": merge_payments(order.payments, listed.pop(order.order_id, [])),
-            "waits": order.waits or waiting.get(order.order_id, ""),
-        }
-        orders.append(order.model_copy(update=more))
-    strangers = [
-        WebOrder(order_id=order_id, known=False, payments=merge_payments([], payments))
-        for order_id, payments in listed.items()
-    ]
-    return orders + strangers
+    for entry in on(SheetKind.LISTED, LISTED):
+        listed.setdefault(entry.order_id, []).append(entry.payment)
+    latest = {order.order_id: order for order in on(SheetKind.ORDERS, ORDERS)}
+    orders, elsewhere = [], []
+    for order in latest.values():
+        payments = merge_payments(order.payments, listed.pop(order.order_id, []))
+        if order.order_id in sought:
+            waits = order.waits or waiting.get(order.order_id, "")
+            orders.append(order.model_copy(update={"payments": payments, "waits": waits}))
+        else:
+            elsewhere += [one.transaction_id for one in payments if one.transaction_id]
+    for order_id, entries in listed.items():
+        if order_id in sought:
+            orders.append(WebOrder(order_id=order_id, known=False, payments=merge_payments([], entries)))
+        else:
+            elsewhere += [one.transaction_id for one in entries if one.transaction_id]
+    return Ledger(
+        since=request.since,
+        until=request.until,
+        as_of=request.as_of,
+        orders=orders,
+        sales_orders=on(SheetKind.SALES_ORDERS, SALES_ORDERS),
+        receipts=on(SheetKind.RECEIPTS, RECEIPTS),
+        payouts=on(SheetKind.PAYOUTS, PAYOUTS) if request.tells_payouts else None,
+        elsewhere=elsewhere,
+        opening=request.opening,
+    )
 
 
 def result_of(request: CompareBooks, whole: Report, results: list[OrderResult], folder: str) -> ReconciliationResult:

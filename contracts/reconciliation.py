@@ -5,16 +5,16 @@ Additive, as all messages. No personal data: ids, codes, days and amounts. Lists
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final
 
 from pydantic import Field
 
 from mappings.differences import Difference, Reason, Status
 from mappings.frozen import Frozen
-from mappings.ledger import DepositedOrder, OrderNamed, Payout, Receipt, WebOrder
+from mappings.ledger import OrderNamed, Payout
 from mappings.pair import Pace
 from mappings.reconciliation_report import Age, ControlSums, CustomerDeposits
-from mappings.web_money import ListedPayment, WebOrderSeen
 
 LONGEST_PAYOUT: Final = timedelta(days=14)
 """From a payment to the payout that holds it: a payout of the first day of a range holds payments from before it."""
@@ -41,12 +41,26 @@ class MoneyPage(Frozen):
     since: datetime
     """What changed at this instant or later."""
     page: int = 0
+    first: date
+    last: date
+    """The range: orders with a payment of these days are looked at."""
+    payout_ids: list[str] = []
+    """Likewise those with a payment that is in one of these."""
 
 
 class WebOrdersRead(Frozen):
     """Orders with payments, of the pages that were read, or of the ids that were asked for."""
 
-    orders: list[WebOrderSeen] = []
+    keys: dict[str, list[str]] = {}
+    """Order id → Clarity's external reference (a SalesOrderNo, or empty), and what may stand in CustomerPONo."""
+    content: str = "[]"
+    """The orders, `WebOrder`s as JSON: the workflow carries them and never opens them."""
+    paid: list[str] = []
+    """Those that are looked at."""
+    oldest: date | None = None
+    """The day of their first payment."""
+    unreadable: int = 0
+    """Payments that make no sense."""
     ignored: list[str] = []
     """Orders from before the pair's go-live, or of another pair's currency."""
     missing: list[str] = []
@@ -62,7 +76,11 @@ class WebOrdersRead(Frozen):
 class PaymentsRead(Frozen):
     """Entries of the list of payments."""
 
-    payments: list[ListedPayment] = []
+    content: str = "[]"
+    """`ListedPayment`s as JSON, likewise."""
+    paid: list[str] = []
+    """Orders that are looked at for them."""
+    oldest: date | None = None
     unreadable: int = 0
     entries: int = 0
     total: int = 0
@@ -122,9 +140,9 @@ class ReadSageMoney(Frozen):
 
 
 class SageMoneyRead(Frozen):
-    """Sales orders, each with what it was sought for in `web_order_id`."""
+    """Sales orders (`DepositedOrder`s as JSON), each with what it was sought for in `web_order_id`."""
 
-    orders: list[DepositedOrder]
+    content: str = "[]"
 
 
 class ReadReceipts(Frozen):
@@ -136,32 +154,38 @@ class ReadReceipts(Frozen):
 
 
 class ReceiptsRead(Frozen):
-    """Cash receipts that may be web money."""
+    """Cash receipts that may be web money (`Receipt`s as JSON)."""
 
-    receipts: list[Receipt] = []
+    content: str = "[]"
 
 
-class LedgerPart(Frozen):
-    """Answer of the query `part`: some of what was read."""
+class SheetKind(StrEnum):
+    """What a sheet lists."""
 
-    orders: list[WebOrder] = []
-    listed: list[ListedPayment] = []
-    """Of these orders, and of orders that Clarity does not have: what the list of payments says."""
-    sales_orders: list[DepositedOrder] = []
-    receipts: list[Receipt] = []
-    payouts: list[Payout] = []
-    elsewhere: list[str] = []
-    """Transactions of orders that are not looked at."""
+    ORDERS = "orders"
+    LISTED = "listed"
+    SALES_ORDERS = "sales_orders"
+    RECEIPTS = "receipts"
+    PAYOUTS = "payouts"
+    SOUGHT = "sought"
+    """Ids of the orders that are looked at; of other orders only the transactions count."""
+
+
+class Sheet(Frozen):
+    """Answer of the query `sheet`: some of what was read, as JSON. An order on a later sheet replaces it."""
+
+    kind: SheetKind
+    content: str
 
 
 class CompareBooks(Frozen):
-    """`compare_books`: ask the workflow for its parts, compare them, write the files."""
+    """`compare_books`: ask the workflow for its sheets, compare what is on them, write the files."""
 
     pair: str
     since: date
     until: date
     as_of: date
-    parts: int
+    sheets: int
     tells_payouts: bool
     opening: Decimal | None = None
     """Customer deposits as the last run closed, when it closed on the day before."""

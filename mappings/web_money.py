@@ -6,7 +6,7 @@ the reading of an order for Sage: one payment that makes no sense is counted, ne
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -31,11 +31,6 @@ class WebOrderSeen(Frozen):
     created: datetime | None = None
     unreadable: int = 0
     """Payments that make no sense."""
-
-    def paid_in(self, since: date, until: date, zone: tzinfo) -> bool:
-        """Whether one of its payments is of these days. One without a day may be."""
-        days = [one.date.astimezone(zone).date() if one.date is not None else None for one in self.order.payments]
-        return any(day is None or since <= day <= until for day in days)
 
 
 class ListedPayment(Frozen):

@@ -1,10 +1,12 @@
 """Clarity's payments against Sage's books: `PaymentReconciliationWorkflow`, each night or by hand.
 
 In: `ReconciliationStart`. Out: `ReconciliationResult`, which the next nightly run remembers. A run reads both sides in
-pages, each of which is one activity, keeps them as parts, and lets one activity compare: that one asks for the parts by
-the query `part`, since an argument with all of them would be too large. One alert when somebody has to look.
+pages, each of which is one activity, keeps them as sheets that it does not open, and lets one activity compare: that
+one asks for them by the query `sheet`, since an argument with all of them would be too large. One alert when somebody
+has to look.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, TypeVar
@@ -22,7 +24,6 @@ from contracts.reconciliation import (
     CompareBooks,
     FindBilledOrders,
     FindOpenDeposits,
-    LedgerPart,
     MoneyPage,
     OrdersFound,
     PaymentsRead,
@@ -31,12 +32,13 @@ from contracts.reconciliation import (
     ReadWebOrders,
     ReconciliationResult,
     ReconciliationStart,
+    Sheet,
+    SheetKind,
     SoughtOrder,
     WebOrdersRead,
 )
 from mappings.differences import Status
-from mappings.ledger import DepositedOrder, GatewayPayment, Payout, Receipt
-from mappings.web_money import ListedPayment, WebOrderSeen
+from mappings.ledger import Payout
 from workflows.telling import raise_alert
 
 MOST_ORDERS: Final = 100_000
@@ -51,8 +53,8 @@ OLDEST_RECEIPT: Final = timedelta(days=120)
 """Before the range: receipts of older payments are not looked for."""
 NO_WEB_ORDER: Final = "#"
 """Before a SalesOrderNo: no order id begins so."""
-IN_A_PART: Final = 400
-"""Orders, sales orders or receipts in an answer to the query `part`."""
+IDS_ON_A_SHEET: Final = 10_000
+PAYOUTS_ON_A_SHEET: Final = 500
 LONGEST_CALL: Final = timedelta(minutes=30)
 """Start-to-close of a call that reads some hundred orders, or compares; its heartbeats tell whether it lives."""
 
@@ -69,23 +71,18 @@ class PaymentReconciliationWorkflow:
         self.start = start
         self.zone = ZoneInfo(start.time_zone)
         self.step = "begins"
-        self.seen: dict[str, WebOrderSeen] = {}
-        """Orders of Clarity, looked at or not."""
+        self.keys: dict[str, list[str]] = {}
+        """Orders of Clarity, looked at or not: id → external reference, purchase order numbers."""
         self.ignored: set[str] = set()
         """Orders from before the go-live, or of another pair."""
-        self.listed: dict[str, list[ListedPayment]] = {}
-        """The list of payments, by order."""
         self.sought: dict[str, list[str]] = {}
         """What is looked at: order id → SalesOrderNos that Sage named. A sales order without a web order has a key that
         no order id is like."""
         self.oldest: date | None = None
         """Day of the first payment that is looked at."""
-        self.sales_orders: list[DepositedOrder] = []
-        self.receipts: list[Receipt] = []
         self.payouts: list[Payout] | None = None
-        self.payout_ids: set[str] = set()
         self.unreadable = 0
-        self.parts: list[LedgerPart] = []
+        self.sheets: list[Sheet] = []
         self.outcome: ReconciliationResult | None = None
 
     @workflow.run
@@ -135,52 +132,40 @@ class PaymentReconciliationWorkflow:
     async def read_clarity(self, since: date, until: date) -> None:
         """Payouts; orders and payments that changed since the range began, or may be in a payout of it."""
         self.at("reads Clarity's payouts")
-        first = MoneyPage(pair=self.start.pair, since=self.beginning_of(since))
+        first = MoneyPage(pair=self.start.pair, since=self.beginning_of(since), first=since, last=until)
         payouts = await self.clarity(ClarityMoneyActivities.list_payouts, first, "Payouts")
         self.unreadable += payouts.unreadable
         if payouts.payouts is not None:
             self.payouts = [one for one in payouts.payouts if since <= one.day <= until]
-            self.payout_ids = {one.id for one in self.payouts if one.id}
-        page = MoneyPage(pair=self.start.pair, since=self.beginning_of(since - LONGEST_PAYOUT))
+        page = MoneyPage(
+            pair=self.start.pair,
+            since=self.beginning_of(since - LONGEST_PAYOUT),
+            first=since,
+            last=until,
+            payout_ids=[one.id for one in self.payouts or [] if one.id],
+        )
         self.at("reads Clarity's orders")
-        await self.read_orders_list(page, since, until)
+        await self.read_list(ClarityMoneyActivities.list_web_orders, page, SheetKind.ORDERS)
         self.at("reads Clarity's payments")
-        await self.read_payments_list(page, since, until)
-        await self.read_orders([name for name in self.listed if name in self.sought])
+        await self.read_list(ClarityMoneyActivities.list_gateway_payments, page, SheetKind.LISTED)
+        await self.read_orders(list(self.sought))
 
-    async def read_orders_list(self, page: MoneyPage, since: date, until: date) -> None:
-        """The list, read again when it moved meanwhile; an order is replaced by its later version."""
-        for _ in range(ROUNDS):
-            entries, number = 0, 0
-            while True:
-                wanted = page.model_copy(update={"page": number})
-                read: WebOrdersRead = await self.clarity(
-                    ClarityMoneyActivities.list_web_orders, wanted, f"Orders, page {number}"
-                )
-                self.take_orders(read)
-                for seen in read.orders:
-                    for payment in seen.order.payments:
-                        self.take_payment(seen.order.order_id, payment, since, until)
-                entries += read.entries
-                if read.next_page is None:
-                    break
-                number = read.next_page
-            if entries == read.total:
-                return
-
-    async def read_payments_list(self, page: MoneyPage, since: date, until: date) -> None:
-        """Likewise: it knows fees, payouts, and payments of orders that nobody has."""
+    async def read_list(self, step: Any, page: MoneyPage, kind: SheetKind) -> None:
+        """All pages of a list, and all of them again when it moved meanwhile."""
+        unreadable = 0
         for _ in range(ROUNDS):
             entries, unreadable, number = 0, 0, 0
-            self.listed = {}
+            self.sheets = [sheet for sheet in self.sheets if sheet.kind is not kind]
             while True:
                 wanted = page.model_copy(update={"page": number})
-                read: PaymentsRead = await self.clarity(
-                    ClarityMoneyActivities.list_gateway_payments, wanted, f"Payments, page {number}"
-                )
-                for entry in read.payments:
-                    self.listed.setdefault(entry.order_id, []).append(entry)
-                    self.take_payment(entry.order_id, entry.payment, since, until)
+                read: WebOrdersRead | PaymentsRead = await self.clarity(step, wanted, f"{kind.value}, page {number}")
+                self.sheets.append(Sheet(kind=kind, content=read.content))
+                if isinstance(read, WebOrdersRead):
+                    self.take_keys(read)
+                for order_id in read.paid:
+                    self.seek(order_id)
+                if read.oldest is not None:
+                    self.oldest = min(read.oldest, self.oldest or read.oldest)
                 entries, unreadable = entries + read.entries, unreadable + read.unreadable
                 if read.next_page is None:
                     break
@@ -189,36 +174,28 @@ class PaymentReconciliationWorkflow:
                 break
         self.unreadable += unreadable
 
-    def take_payment(self, order_id: str, payment: GatewayPayment, since: date, until: date) -> None:
-        """Look at its order when it is of the range, or in a payout of the range. One without a day may be."""
-        day = payment.date.astimezone(self.zone).date() if payment.date is not None else None
-        if (
-            payment.payout_id in self.payout_ids or day is None or since <= day <= until
-        ) and order_id not in self.ignored:
-            self.seek(order_id)
-            if day is not None:
-                self.oldest = min(day, self.oldest or day)
-
-    def take_orders(self, read: WebOrdersRead) -> None:
-        """Keep what was read."""
+    def take_keys(self, read: WebOrdersRead) -> None:
+        """What Sage may know the orders by. Orders that are none of this pair's business are looked at no more."""
         for order_id in read.ignored:
             self.ignored.add(order_id)
             self.sought.pop(order_id, None)
-        for seen in read.orders:
-            before = self.seen.get(seen.order.order_id)
-            self.unreadable += seen.unreadable - (before.unreadable if before is not None else 0)
-            self.seen[seen.order.order_id] = seen
-        self.check_size(len(self.seen))
+        self.keys |= read.keys
+        self.check_size(len(self.keys))
 
     async def read_orders(self, order_ids: Sequence[str]) -> None:
         """Orders that the list does not have."""
-        wanted = [name for name in dict.fromkeys(order_ids) if name not in self.seen and name not in self.ignored]
-        for some in chunks(wanted, IDS_AT_ONCE):
+        wanted = [name for name in dict.fromkeys(order_ids) if name not in self.keys and name not in self.ignored]
+        for some in chunks([name for name in wanted if not name.startswith(NO_WEB_ORDER)], IDS_AT_ONCE):
             request = ReadWebOrders(pair=self.start.pair, order_ids=some)
-            self.take_orders(await self.clarity(ClarityMoneyActivities.read_web_orders, request, f"{len(some)} orders"))
+            read = await self.clarity(ClarityMoneyActivities.read_web_orders, request, f"{len(some)} orders")
+            self.take_keys(read)
+            self.unreadable += read.unreadable
+            self.sheets.append(Sheet(kind=SheetKind.ORDERS, content=read.content))
 
     def seek(self, order_id: str, sales_order_no: str = "") -> None:
-        """Look at an order, by the number that Sage named."""
+        """Look at an order, by the number that Sage named, if it did."""
+        if order_id in self.ignored:
+            return
         numbers = self.sought.setdefault(order_id or f"{NO_WEB_ORDER}{sales_order_no}", [])
         if sales_order_no and sales_order_no not in numbers:
             numbers.append(sales_order_no)
@@ -245,15 +222,14 @@ class PaymentReconciliationWorkflow:
                 break
         await self.read_orders(carried)
         for order_id in carried:
-            if order_id in self.seen:
+            if order_id in self.keys:
                 self.seek(order_id)
 
     async def take_found(self, found: OrdersFound) -> None:
         """Their web orders are asked for where Clarity's list did not have them."""
         await self.read_orders([one.web_order_id for one in found.orders if one.web_order_id])
         for one in found.orders:
-            if one.web_order_id not in self.ignored:
-                self.seek(one.web_order_id, one.SalesOrderNo)
+            self.seek(one.web_order_id, one.SalesOrderNo)
 
     async def read_sage(self, since: date) -> None:
         """Deposits, invoices, receipts of everything that is looked at."""
@@ -262,7 +238,7 @@ class PaymentReconciliationWorkflow:
             self.at(f"reads Sage's deposits and invoices, {done} of {len(self.sought)}")
             request = ReadSageMoney(pair=self.start.pair, orders=[self.sought_order(key) for key in some])
             read = await self.sage(SageMoneyActivities.read_sage_money, request, f"{len(some)} orders")
-            self.sales_orders += read.orders
+            self.sheets.append(Sheet(kind=SheetKind.SALES_ORDERS, content=read.content))
             done += len(some)
         self.at("reads Sage's cash receipts")
         first = max(min(since, self.oldest or since), since - OLDEST_RECEIPT)
@@ -270,38 +246,27 @@ class PaymentReconciliationWorkflow:
         for some_days in chunks(days, RECEIPT_DAYS_AT_ONCE):
             wanted = ReadReceipts(pair=self.start.pair, days=some_days, unposted=some_days[-1] == days[-1])
             receipts = await self.sage(SageMoneyActivities.read_cash_receipts, wanted, f"Receipts from {some_days[0]}")
-            self.receipts += receipts.receipts
+            self.sheets.append(Sheet(kind=SheetKind.RECEIPTS, content=receipts.content))
 
     def sought_order(self, key: str) -> SoughtOrder:
         """By the numbers that either side knows it by."""
-        seen, numbers = self.seen.get(key), self.sought[key]
-        if seen is None:
+        numbers = self.sought[key]
+        if key not in self.keys:
             return SoughtOrder(order_id="" if key.startswith(NO_WEB_ORDER) else key, numbers=numbers)
-        own = [seen.sales_order_no] if seen.sales_order_no and seen.sales_order_no not in numbers else []
-        return SoughtOrder(order_id=key, numbers=own + numbers, purchase_orders=seen.purchase_orders)
+        reference, *purchase_orders = self.keys[key]
+        own = [reference] if reference and reference not in numbers else []
+        return SoughtOrder(order_id=key, numbers=own + numbers, purchase_orders=purchase_orders)
 
     # ---- comparing ------------------------------------------------------------------------------------------------
 
     async def compare(self, since: date, until: date, last: ReconciliationResult | None) -> ReconciliationResult:
-        """Hand everything over, part by part."""
+        """Hand everything over, sheet by sheet."""
         self.at("compares")
-        orders = [self.seen[name].order for name in self.sought if name in self.seen]
-        listed = [entry for name in self.sought for entry in self.listed.get(name, [])]
-        elsewhere = [
-            one.transaction_id
-            for name, seen in self.seen.items()
-            if name not in self.sought
-            for one in seen.order.payments
-            if one.transaction_id
-        ]
-        self.parts = [
-            *(LedgerPart(elsewhere=some) for some in chunks(elsewhere, 5 * IN_A_PART)),
-            *(LedgerPart(orders=some) for some in chunks(orders, IN_A_PART)),
-            *(LedgerPart(listed=some) for some in chunks(listed, 2 * IN_A_PART)),
-            *(LedgerPart(sales_orders=some) for some in chunks(self.sales_orders, IN_A_PART)),
-            *(LedgerPart(receipts=some) for some in chunks(self.receipts, IN_A_PART)),
-            *(LedgerPart(payouts=some) for some in chunks(self.payouts or [], IN_A_PART)),
-        ]
+        for ids in chunks(list(self.sought), IDS_ON_A_SHEET):
+            self.sheets.append(Sheet(kind=SheetKind.SOUGHT, content=json.dumps(ids)))
+        for payouts in chunks(self.payouts or [], PAYOUTS_ON_A_SHEET):
+            content = json.dumps([one.model_dump(mode="json") for one in payouts])
+            self.sheets.append(Sheet(kind=SheetKind.PAYOUTS, content=content))
         consecutive = last is not None and last.until == since - timedelta(days=1)
         return await workflow.execute_activity_method(
             ReconciliationActivities.compare_books,
@@ -310,7 +275,7 @@ class PaymentReconciliationWorkflow:
                 since=since,
                 until=until,
                 as_of=self.today(),
-                parts=len(self.parts),
+                sheets=len(self.sheets),
                 tells_payouts=self.payouts is not None,
                 opening=last.customer_deposits.closing if last is not None and consecutive else None,
                 unreadable=self.unreadable,
@@ -319,13 +284,15 @@ class PaymentReconciliationWorkflow:
             start_to_close_timeout=LONGEST_CALL,
             heartbeat_timeout=timedelta(seconds=self.start.pace.poll_heartbeat_timeout),
             retry_policy=retry.outside_system(self.start.pace),
-            summary=f"{len(orders)} orders of Clarity, {len(self.sales_orders)} of Sage",
+            summary=f"{len(self.sought)} orders",
         )
 
-    @workflow.query(description="Part of what was read; the activity that compares asks for each")
-    def part(self, number: int) -> LedgerPart:
-        """One of `parts`; an empty one beyond."""
-        return self.parts[number] if 0 <= number < len(self.parts) else LedgerPart()
+    @workflow.query(description="Some of what was read; the activity that compares asks for each")
+    def sheet(self, number: int) -> Sheet:
+        """One of `sheets`; an empty one beyond."""
+        if 0 <= number < len(self.sheets):
+            return self.sheets[number]
+        return Sheet(kind=SheetKind.SOUGHT, content="[]")
 
     @workflow.query(description="What was found; nothing until it is compared")
     def result(self) -> ReconciliationResult | None:

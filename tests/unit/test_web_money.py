@@ -3,12 +3,11 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.money import ClarityMoneyActivities
+from activities.money import ORDERS, ClarityMoneyActivities
 from activities.reconciliation import booked_in
 from connectors.clarity.client import OrderPage
 from connectors.errors import NotFound
@@ -53,13 +52,16 @@ def test_what_both_lists_tell_is_one_payment_whatever_its_instant_looks_like() -
     assert len(merge_payments(own, [*listed, *listed])) == 3
 
 
-def test_days_are_the_companys(pair: Pair) -> None:
+def page_of(first: date, last: date) -> MoneyPage:
+    return MoneyPage(pair="demo", since=datetime(2026, 1, 1, tzinfo=UTC), first=first, last=last)
+
+
+async def test_days_are_the_companys(pair: Pair) -> None:
     late = {**CAPTURE, "date": "2026-11-21T05:30:00Z"}
-    seen = web_order(an_order("1", payments=[late]), pair.clarity.statuses)
-    assert seen is not None
-    zone = ZoneInfo("America/Chicago")
-    assert seen.paid_in(date(2026, 11, 20), date(2026, 11, 20), zone)
-    assert not seen.paid_in(date(2026, 11, 21), date(2026, 11, 21), zone)
+    activities = ClarityMoneyActivities(pair, Store(an_order("1", payments=[late])))  # type: ignore[arg-type]
+    for day, paid in ((date(2026, 11, 20), ["1"]), (date(2026, 11, 21), [])):
+        read = await ActivityEnvironment().run(activities.list_web_orders, page_of(day, day))
+        assert (list(read.keys), read.paid, read.oldest) == (["1"], paid, day if paid else None)
 
 
 def test_an_order_that_clarity_keeps_back_waits(pair: Pair) -> None:
@@ -97,13 +99,14 @@ async def test_orders_from_before_the_go_live_or_of_another_pairs_currency_are_i
         an_order("4", payments=[]),
     )  # fmt: skip
     activities = ClarityMoneyActivities(pair.model_copy(update={"company": company}), store)  # type: ignore[arg-type]
-    page = MoneyPage(pair="demo", since=datetime(2026, 11, 1, tzinfo=UTC))
+    page = page_of(date(2026, 11, 1), date(2026, 11, 30))
     listed = await ActivityEnvironment().run(activities.list_web_orders, page)
-    assert [one.order.order_id for one in listed.orders] == ["1"]
+    assert (listed.keys, listed.paid) == ({"1": ["", "W-1"]}, ["1"])
+    assert [one.order_id for one in ORDERS.validate_json(listed.content)] == ["1"]
     assert (listed.ignored, listed.entries, listed.total, listed.next_page) == (["2", "3"], 4, 4, None)
     wanted = ReadWebOrders(pair="demo", order_ids=["1", "2", "4", "9"])
     asked = await ActivityEnvironment().run(activities.read_web_orders, wanted)
-    assert ([one.order.order_id for one in asked.orders], asked.ignored, asked.missing) == (["1", "4"], ["2"], ["9"])
+    assert (list(asked.keys), asked.ignored, asked.missing) == (["1", "4"], ["2"], ["9"])
 
 
 async def test_payouts_of_the_first_days_and_of_other_currencies_are_left_out(pair: Pair) -> None:
@@ -113,7 +116,7 @@ async def test_payouts_of_the_first_days_and_of_other_currencies_are_left_out(pa
     store = Store(
         payouts=[one("early", "2026-01-05"), one("euro", "2026-11-20", "EUR"), one("right", "2026-11-20"), {}]
     )
-    page = MoneyPage(pair="demo", since=datetime(2026, 1, 1, tzinfo=UTC))
+    page = page_of(date(2026, 1, 1), date(2026, 11, 30))
     activities = ClarityMoneyActivities(pair, store)  # type: ignore[arg-type]
     found = await ActivityEnvironment().run(activities.list_payouts, page)
     assert ([payout.id for payout in found.payouts or []], found.unreadable) == (["right"], 1)

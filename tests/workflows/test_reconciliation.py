@@ -27,13 +27,13 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.money import LISTED, ORDERS, RECEIPTS, SALES_ORDERS
 from activities.reconciliation import ReconciliationActivities, folder_of, write_files
 from contracts import queues
 from contracts.messages import Alert, AlertKind
 from contracts.reconciliation import (
     FindBilledOrders,
     FindOpenDeposits,
-    LedgerPart,
     MoneyPage,
     OrdersFound,
     PaymentsRead,
@@ -50,7 +50,7 @@ from contracts.reconciliation import (
 from mappings.differences import Reason, Status
 from mappings.ledger import DepositedOrder, OrderNamed, Receipt, WebOrder
 from mappings.pair import Pace, Pair, PaymentRoute, PaymentRule
-from mappings.web_money import ListedPayment, WebOrderSeen
+from mappings.web_money import ListedPayment
 from tests.support.books import FIRST, GATEWAYS, LAST, TYPES, Books
 from tests.workflows.conftest import PAIR, STARTED, end_what_still_runs
 from workers.roles import WORKFLOWS
@@ -59,7 +59,7 @@ from workflows.payment_reconciliation import PaymentReconciliationWorkflow
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PACE = Pace(retry_initial=0.05, retry_maximum=0.2)
-ORDERS = 120
+NUMBER = 120
 PAGE = 300
 """Orders in one call of the stand-in."""
 
@@ -101,10 +101,25 @@ class Desks:
             for payment in self.orders[name].payments
         ]
 
-    def seen(self, order_id: str) -> WebOrderSeen:
-        order = self.orders[order_id]
-        plain = [one.model_copy(update={"fee": Decimal(0), "payout_id": ""}) for one in order.payments]
-        return WebOrderSeen(order=order.model_copy(update={"payments": plain}), purchase_orders=[f"W-{order_id}"])
+    def read(self, names: list[str], page: MoneyPage | None = None, **more: Any) -> WebOrdersRead:
+        """Orders without what only the list of payments knows."""
+        plain = [
+            order.model_copy(
+                update={"payments": [p.model_copy(update={"fee": Decimal(0), "payout_id": ""}) for p in order.payments]}
+            )
+            for order in (self.orders[name] for name in names)
+        ]
+        paid = [
+            order.order_id
+            for order in plain
+            if page and any(p.date and page.first <= p.date.date() <= page.last for p in order.payments)
+        ]
+        return WebOrdersRead(
+            keys={name: ["", f"W-{name}"] for name in names},
+            content=ORDERS.dump_json(plain).decode(),
+            paid=paid,
+            **more,
+        )
 
     @activity.defn
     async def list_web_orders(self, request: MoneyPage) -> WebOrdersRead:
@@ -119,27 +134,29 @@ class Desks:
         if last and self.moved:
             self.moved -= 1
             total += 1
-        return WebOrdersRead(
-            orders=[self.seen(name) for name in some], entries=len(some), total=total,
-            next_page=None if last else request.page + 1,
-        )  # fmt: skip
+        next_page = None if last else request.page + 1
+        return self.read(some, request, entries=len(some), total=total, next_page=next_page)
 
     @activity.defn
     async def read_web_orders(self, request: ReadWebOrders) -> WebOrdersRead:
         self.ids += request.order_ids
         found = [name for name in request.order_ids if name in self.orders]
-        return WebOrdersRead(
-            orders=[self.seen(name) for name in found], missing=[n for n in request.order_ids if n not in found]
-        )
+        return self.read(found, missing=[name for name in request.order_ids if name not in found])
 
     @activity.defn
     async def list_gateway_payments(self, request: MoneyPage) -> PaymentsRead:
         listed = self.listed
         some = listed[request.page * PAGE : (request.page + 1) * PAGE]
         last = (request.page + 1) * PAGE >= len(listed)
+        paid = [
+            one.order_id
+            for one in some
+            if one.payment.date is not None and request.first <= one.payment.date.date() <= request.last
+        ]
         return PaymentsRead(
-            payments=some, entries=len(some), total=len(listed), next_page=None if last else request.page + 1
-        )
+            content=LISTED.dump_json(some).decode(), paid=list(dict.fromkeys(paid)),
+            entries=len(some), total=len(listed), next_page=None if last else request.page + 1,
+        )  # fmt: skip
 
     @activity.defn
     async def list_payouts(self, request: MoneyPage) -> PayoutsRead:
@@ -170,12 +187,13 @@ class Desks:
         by_web = {one.web_order_id: one for one in self.sold if one.web_order_id in wanted}
         by_number = {one.SalesOrderNo: one for one in self.sold if not one.web_order_id}
         found = [by_web.get(one.order_id) if one.order_id else by_number[one.numbers[0]] for one in request.orders]
-        return SageMoneyRead(orders=[one for one in found if one is not None])
+        return SageMoneyRead(content=SALES_ORDERS.dump_json([one for one in found if one is not None]).decode())
 
     @activity.defn
     async def read_cash_receipts(self, request: ReadReceipts) -> ReceiptsRead:
         wanted = [one for one in self.receipts if one.posted and one.DepositDate in request.days]
-        return ReceiptsRead(receipts=wanted + [one for one in self.receipts if not one.posted and request.unposted])
+        wanted += [one for one in self.receipts if not one.posted and request.unposted]
+        return ReceiptsRead(content=RECEIPTS.dump_json(wanted).decode())
 
     @activity.defn
     async def raise_alert(self, alert: Alert) -> None:
@@ -186,7 +204,7 @@ class Desks:
 async def desks(env: WorkflowEnvironment, tmp_path: Path) -> AsyncIterator[Desks]:
     """Workers for a pair of its own; its files are in `tmp_path`."""
     await end_what_still_runs(env.client)
-    one = Desks(Books(7, ORDERS))
+    one = Desks(Books(7, NUMBER))
     compare = ReconciliationActivities({"books": pair_of_books()}, env.client, tmp_path)
     sets: list[tuple[str, list[Any], list[Any]]] = [
         (queues.ORDERS, list(WORKFLOWS), [compare.compare_books, one.raise_alert]),
@@ -238,7 +256,7 @@ async def test_books_that_agree_raise_no_alert_and_leave_their_files(
     handle = await begin(env, start_of())
     result = await asyncio.wait_for(handle.result(), 60)
     assert (result.unexplained, result.payouts_differ, result.controls.adds_up) == (0, 0, True)
-    assert sum(result.orders.values()) == ORDERS
+    assert sum(result.orders.values()) == NUMBER
     assert desks.alerts == []
     assert desks.since[0] == datetime(2026, 9, 17, 5, tzinfo=UTC)
     folder = tmp_path / result.folder
@@ -248,7 +266,7 @@ async def test_books_that_agree_raise_no_alert_and_leave_their_files(
     ]  # fmt: skip
     assert json.loads((folder / "summary.json").read_text("utf-8"))["controls"]["adds_up"] is True
     assert await handle.query(PaymentReconciliationWorkflow.result) == result
-    assert await handle.query(PaymentReconciliationWorkflow.part, 99) == LedgerPart()
+    assert (await handle.query(PaymentReconciliationWorkflow.sheet, 99)).content == "[]"
 
 
 async def test_a_wrong_deposit_is_one_alert_with_counts_and_the_place_of_the_files(
@@ -282,7 +300,7 @@ async def test_orders_that_only_the_payments_or_sage_name_are_asked_for(env: Wor
     desks.hidden = set(sorted(desks.orders)[:3])
     result = await (await begin(env, start_of())).result()
     assert set(desks.ids) == desks.hidden
-    assert sum(result.orders.values()) == ORDERS
+    assert sum(result.orders.values()) == NUMBER
     assert result.unexplained == 0
 
 

@@ -99,3 +99,13 @@ def backfill_of_orders_id(pair: str, order_ids: Iterable[str]) -> str:
     ids = sorted(set(order_ids))
     named = ids[0] if len(ids) == 1 else hashlib.sha256(" ".join(ids).encode()).hexdigest()[:16]
     return backfill_workflow_id(pair, f"ids-{named}")
+
+
+def reconcile_schedule_id(pair: str) -> str:
+    """Id of the Schedule that reconciles payments each night, and the beginning of its runs' ids."""
+    return f"reconcile-{pair}"
+
+
+def reconcile_workflow_id(pair: str, since: str, until: str) -> str:
+    """Id of a reconciliation by hand: both days of its range."""
+    return f"reconcile-{pair}-{since}_{until}"

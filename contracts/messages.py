@@ -474,6 +474,8 @@ class AlertKind(StrEnum):
     """A workflow stands still because its code raises: mend the code, it goes on by itself."""
     FLOW_FAILED = "flow_failed"
     """A shift of the poller, or a backfill, failed: until one succeeds nobody polls, or catches up webhooks."""
+    RECONCILIATION = "reconciliation"
+    """Money that nobody can explain: Clarity's payments and Sage's books differ."""
     CHANNEL_DOWN = "channel_down"
     """A target of alerts cannot be reached; told through the others."""
 

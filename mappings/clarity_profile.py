@@ -66,6 +66,10 @@ class ClarityRoutes(Section):
     """One customer: the cross-reference to the account in Sage is written here."""
     inventory: str = "/api/v1/inventory"
     """Quantities by SKU and warehouse: the list, and where a batch of them is written."""
+    payments: str = "/api/v1/payments"
+    """The list of payments of all orders."""
+    payouts: str | None = "/api/v1/payouts"
+    """The list of what the gateways transferred to the bank; null where the release has none."""
 
     @model_validator(mode="after")
     def _say_where_the_id_goes(self) -> "ClarityRoutes":
@@ -73,7 +77,7 @@ class ClarityRoutes(Section):
         return self
 
     def _contradictions(self) -> Iterator[Contradiction]:
-        for name, route in self.model_dump().items():
+        for name, route in self.model_dump(exclude_none=True).items():
             wanted = ["id"] if name in ("order", "shipment", "customer") else []
             names, key = placeholders(route), (name,)
             if not re.fullmatch(r"/\S*", route):
@@ -170,7 +174,7 @@ class ClarityFilters(Section):
     """Query parameters that narrow lists. A filter may find too much (`…Contains`): the connector looks again."""
 
     updatedDateMin: str = "updatedDateMin"
-    """Parameter for orders changed at this instant or later."""
+    """Parameter for orders, payments and payouts changed at this instant or later."""
     orderId: str = "orderId"
     """Parameter for the shipments of an order."""
 
@@ -607,6 +611,31 @@ class PaymentNames(Names):
     """Last four digits of the card; not read."""
     date: FieldName = "date"
     """The instant of the movement."""
+    orderId: FieldName = "orderId"
+    """In the list of payments: the store's id of its order."""
+    fee: FieldName = "fee"
+    """What the gateway kept, where the release says so."""
+    payoutId: FieldName = "payoutId"
+    """The payout that it was part of, where the release says so."""
+
+
+class PayoutNames(Names):
+    """What a gateway transferred to the bank."""
+
+    id: FieldName = "id"
+    """The gateway's id of the payout."""
+    gateway: FieldName = "gateway"
+    """The gateway's name, as in payments."""
+    date: FieldName = "date"
+    """The day of the transfer."""
+    currency: FieldName = "currency"
+    """ISO 4217 code of the amounts."""
+    gross: FieldName = "gross"
+    """Captures less refunds."""
+    fee: FieldName = "fee"
+    """What the gateway kept of them."""
+    net: FieldName = "net"
+    """What came to the bank."""
 
 
 class InvoiceReferenceNames(Names):
@@ -711,6 +740,7 @@ class Kind(StrEnum):
     FEE = "fee"
     TOTALS = "totals"
     PAYMENT = "payment"
+    PAYOUT = "payout"
     INVOICE_REFERENCE = "invoice_reference"
     CANCELLED_ITEM = "cancelled_item"
     SHIPMENT = "shipment"
@@ -754,6 +784,7 @@ class ClarityFields(Section):
     fee: FeeNames = FeeNames()
     totals: TotalsNames = TotalsNames()
     payment: PaymentNames = PaymentNames()
+    payout: PayoutNames = PayoutNames()
     invoice_reference: InvoiceReferenceNames = InvoiceReferenceNames()
     cancelled_item: CancelledItemNames = CancelledItemNames()
     shipment: ShipmentNames = ShipmentNames()

@@ -917,6 +917,20 @@ class Polling(Section):
     """When it is worth polling quickly; without, always."""
 
 
+class ReconciliationRules(Section):
+    """Clarity's payments against Sage's books, each night (docs/reconciliation.md)."""
+
+    tolerance: Decimal = Field(default=Decimal(0), ge=0, le=1)
+    """What an order's money in Sage may differ from what was captured, in the company's currency; best nothing."""
+    days: int = Field(default=35, ge=1, le=400)
+    """How many days the nightly run looks back, yesterday included."""
+    at: str = Field(default="04:00", pattern=_HOUR)
+    """When it begins, in the company's time zone; as text, `"04:00"`: YAML reads the bare form as a number. The hour
+    after two is missing in the night when summer time begins."""
+    bank_code: str = Field(default="", pattern=r"^[A-Z0-9]?$")
+    """BankCode of the cash receipts of web money; without, none are read, and routes with cash receipts never match."""
+
+
 class Pace(Section):
     """Intervals and deadlines: production values by default, seconds in the demo. Travels in start arguments."""
 
@@ -1019,6 +1033,7 @@ class Pair(Section):
     columns: dict[TextColumn, Annotated[int, Field(strict=True, ge=1)]] = {}
     """Text lengths by Sage column; a value that does not fit is a problem, never cut."""
     polling: Polling = Polling()
+    reconciliation: ReconciliationRules = ReconciliationRules()
     pace: PaceInFile = PaceInFile()
     """Intervals and deadlines, in seconds unless the name says days."""
 

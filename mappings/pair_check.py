@@ -19,6 +19,8 @@ from mappings.sage_columns import LENGTHS
 BOOKED_BY_HAND: Final = (PaymentRoute.DEPOSIT_LIABILITY, PaymentRoute.PREPAYMENT, PaymentRoute.ON_INVOICE)
 """Routes that need a cash receipt in Sage."""
 
+NO_BANK: Final = "; without reconciliation.bank_code a reconciliation reads none, and its orders never match"
+
 USUAL_TAX_TOLERANCE: Final = Decimal(1)
 """Of an order, in the company's currency; rounding seldom differs by more."""
 
@@ -43,7 +45,7 @@ def warnings(pair: Pair) -> Iterator[Notice]:
             yield Notice(
                 ("payments", index, "route"),
                 f"route {rule.route} needs a cash receipt in Sage: accounting books it by hand until the payments flow "
-                "of this integration writes it",
+                f"of this integration writes it{'' if pair.reconciliation.bank_code else NO_BANK}",
             )
     if pair.tax.tolerance > USUAL_TAX_TOLERANCE:
         yield Notice(

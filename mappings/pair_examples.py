@@ -53,6 +53,8 @@ clarity.routes.shipments  clarity: {routes: {shipments: /Shipping/Shipment}}
 clarity.routes.shipment  clarity: {routes: {shipment: "/Shipping/Shipment/{id}"}}
 clarity.routes.customer  clarity: {routes: {customer: "/Contacts/Customer/{id}"}}
 clarity.routes.inventory  clarity: {routes: {inventory: /Inventory/StockLevel}}
+clarity.routes.payments  clarity: {routes: {payments: /Payments/Payment}}
+clarity.routes.payouts  clarity: {routes: {payouts: null}}
 clarity.methods  clarity: {methods: {order: PUT, shipment: PUT}}
 clarity.methods.order  clarity: {methods: {order: PUT}}
 clarity.methods.shipment  clarity: {methods: {shipment: POST}}
@@ -163,6 +165,17 @@ clarity.fields.payment.amount  clarity: {fields: {payment: {amount: Amount}}}
 clarity.fields.payment.currency  clarity: {fields: {payment: {currency: CurrencyKey}}}
 clarity.fields.payment.last4  clarity: {fields: {payment: {last4: LastFour}}}
 clarity.fields.payment.date  clarity: {fields: {payment: {date: PaymentDate}}}
+clarity.fields.payment.orderId  clarity: {fields: {payment: {orderId: SalesOrderID}}}
+clarity.fields.payment.fee  clarity: {fields: {payment: {fee: FeeAmount}}}
+clarity.fields.payment.payoutId  clarity: {fields: {payment: {payoutId: null}}}
+clarity.fields.payout  clarity: {fields: {payout: {gateway: Provider}}}
+clarity.fields.payout.id  clarity: {fields: {payout: {id: ID}}}
+clarity.fields.payout.gateway  clarity: {fields: {payout: {gateway: Provider}}}
+clarity.fields.payout.date  clarity: {fields: {payout: {date: PayoutDate}}}
+clarity.fields.payout.currency  clarity: {fields: {payout: {currency: CurrencyKey}}}
+clarity.fields.payout.gross  clarity: {fields: {payout: {gross: GrossAmount}}}
+clarity.fields.payout.fee  clarity: {fields: {payout: {fee: FeeAmount}}}
+clarity.fields.payout.net  clarity: {fields: {payout: {net: NetAmount}}}
 clarity.fields.invoice_reference  clarity: {fields: {invoice_reference: {invoiceNo: Number}}}
 clarity.fields.invoice_reference.invoiceNo  clarity: {fields: {invoice_reference: {invoiceNo: Number}}}
 clarity.fields.invoice_reference.invoiceDate  clarity: {fields: {invoice_reference: {invoiceDate: Date}}}
@@ -374,6 +387,11 @@ polling.business_hours  polling: {business_hours: {days: [mon, tue, wed, thu, fr
 polling.business_hours.days  polling: {business_hours: {days: [mon, tue, wed, thu, fri, sat]}}
 polling.business_hours.start  polling: {business_hours: {start: "07:00"}}
 polling.business_hours.end  polling: {business_hours: {end: "18:30"}}
+reconciliation  reconciliation: {days: 35, at: "04:00", bank_code: A}
+reconciliation.tolerance  reconciliation: {tolerance: 0.01}
+reconciliation.days  reconciliation: {days: 62}
+reconciliation.at  reconciliation: {at: "23:15"}
+reconciliation.bank_code  reconciliation: {bank_code: W}
 
 pace  pace: {poll_interval: 30, hold_reminder: 43200}
 pace.poll_interval  pace: {poll_interval: 30}

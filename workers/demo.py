@@ -142,6 +142,7 @@ class Demo:
             "DEMO_CLARITY_WEBHOOK_SECRETS": f"whsec_{SANDBOX_SECRET}",
             "DEMO_MATCH_KEY_SECRET": "sandbox-match-key",
             "GRACEFUL_SHUTDOWN_SECONDS": "5",
+            "REPORTS_DIR": str(self.var / "reports"),
         }
         return {
             **{name: os.environ.get(name, value) for name, value in defaults.items()},

@@ -17,8 +17,10 @@ from temporalio.worker import Interceptor, Worker
 from activities.alert_delivery import AlertDelivery
 from activities.backfill import BackfillActivities
 from activities.clarity import ClarityActivities
+from activities.money import ClarityMoneyActivities, SageMoneyActivities
 from activities.orders import OrderActivities
 from activities.outages import OutageActivities
+from activities.reconciliation import ReconciliationActivities
 from activities.replay import ReplayActivities
 from activities.sage_poll import SagePollActivities
 from activities.sage_read import SageReadActivities
@@ -29,6 +31,7 @@ from activities.watch import WatchActivities
 from connectors.clarity.client import ClarityClient, ClaritySettings
 from connectors.sage100.gateway import SageGateway, SageGatewaySettings
 from connectors.sage100.item_catalogue import ItemCatalogue
+from connectors.sage100.ledger import SageLedger
 from connectors.sage100.match_index import MatchIndex
 from connectors.sage100.odbc import SageReader
 from contracts import queues
@@ -43,6 +46,7 @@ from workflows.inventory_sync import InventorySyncWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.order_fulfillment import OrderFulfillmentWorkflow
 from workflows.outage_watch import OutageWatchWorkflow
+from workflows.payment_reconciliation import PaymentReconciliationWorkflow
 from workflows.sage_poll import SagePollWorkflow
 from workflows.watch import WatchWorkflow
 
@@ -58,6 +62,7 @@ WORKFLOWS = (
     WatchWorkflow,
     OutageWatchWorkflow,
     InventorySyncWorkflow,
+    PaymentReconciliationWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
@@ -154,6 +159,7 @@ class Fleet:
                     orders.raise_alert,
                     replays.replay_event,
                     OutageActivities(self.client).count_waiting_orders,
+                    ReconciliationActivities(self.pairs, self.client, self.settings.reports_dir).compare_books,
                 ],
                 activity_executor=ThreadPoolExecutor(max_workers=TRANSFORMS_AT_ONCE),
                 max_concurrent_activities=TRANSFORMS_AT_ONCE,
@@ -179,6 +185,9 @@ class Fleet:
         reader, poll_reader, stock_reader = (SageReader(own.sage_odbc, pair.sage) for _ in range(3))
         catalogue = ItemCatalogue(reader, pair.items)
         self.closers += [gateway.close, catalogue.close, reader.close, poll_reader.close, stock_reader.close]
+        ledger = SageLedger(own.sage_odbc, pair.sage)
+        money = SageMoneyActivities(pair, ledger)
+        self.closers.append(ledger.close)
         reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions), catalogue)
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
         stock = StockSweepActivities(pair, self.pairs, stock_reader, self.client)
@@ -195,6 +204,10 @@ class Fleet:
                     polls.poll,
                     stock.watch_stock,
                     stock.compare_stock,
+                    money.find_billed_orders,
+                    money.find_open_deposits,
+                    money.read_sage_money,
+                    money.read_cash_receipts,
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=READS_AT_ONCE,
@@ -249,6 +262,7 @@ class Fleet:
         )
         self.closers.append(client.close)
         clarity = ClarityActivities(pair, client)
+        money = ClarityMoneyActivities(pair, client)
         backfill = BackfillActivities(pair, self.pairs, client, self.client)
         stock = StoreStockActivities(pair, client)
 
@@ -266,6 +280,10 @@ class Fleet:
                     backfill.backfill_orders,
                     stock.push_stock,
                     stock.list_store_stock,
+                    money.list_web_orders,
+                    money.read_web_orders,
+                    money.list_gateway_payments,
+                    money.list_payouts,
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=CLARITY_CALLS_AT_ONCE,

@@ -14,9 +14,11 @@ from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
+    ScheduleCalendarSpec,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
+    ScheduleRange,
     ScheduleSpec,
     ScheduleUpdate,
     ScheduleUpdateInput,
@@ -27,17 +29,21 @@ from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.inventory import InventoryStart
 from contracts.messages import BackfillStart
+from contracts.reconciliation import ReconciliationStart
 from mappings.pair import Pair
 from workflows.inventory_sync import InventorySyncWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
+from workflows.payment_reconciliation import PaymentReconciliationWorkflow
 from workflows.sage_poll import PollStart, SagePollWorkflow
 from workflows.watch import WatchStart, WatchWorkflow
 
 log = logging.getLogger(__name__)
 
 CATCH_UP = timedelta(minutes=1)
-OURS = re.compile(r"(sage-poll|backfill|watch)-[a-z][a-z0-9]{1,15}")
+OURS = re.compile(r"(sage-poll|backfill|watch|inventory|reconcile)-[a-z][a-z0-9]{1,15}")
 """Ids of Schedules that this project makes, whatever the pair."""
+CATCH_UP_A_NIGHT = timedelta(hours=12)
+"""A night that the server slept through is made up for in the morning."""
 
 
 def poll_schedule(pair: Pair) -> Schedule:
@@ -80,6 +86,23 @@ def inventory_schedule(pair: Pair) -> Schedule:
     return _every(pair.pace.shift_length, ScheduleOverlapPolicy.BUFFER_ONE, action)
 
 
+def reconcile_schedule(pair: Pair) -> Schedule:
+    """Each night at the pair's hour. It never begins at once: a day that is not over does not add up."""
+    rules = pair.reconciliation
+    action = ScheduleActionStartWorkflow(
+        PaymentReconciliationWorkflow.run,
+        ReconciliationStart(pair=pair.name, pace=pair.pace, time_zone=pair.company.time_zone, days=rules.days),
+        **_of(pair, ids.reconcile_schedule_id(pair.name), "Reconciliation", "Clarity's payments against Sage's books"),
+    )
+    hour, minute = (int(part) for part in rules.at.split(":"))
+    nightly = ScheduleCalendarSpec(hour=[ScheduleRange(hour)], minute=[ScheduleRange(minute)])
+    return Schedule(
+        action=action,
+        spec=ScheduleSpec(calendars=[nightly], time_zone_name=pair.company.time_zone),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP_A_NIGHT),
+    )
+
+
 class _Start(TypedDict):
     id: str
     task_queue: str
@@ -111,6 +134,7 @@ def schedules_of(pair: Pair) -> dict[str, Schedule]:
         ids.poll_schedule_id(pair.name): poll_schedule(pair),
         ids.backfill_schedule_id(pair.name): backfill_schedule(pair),
         ids.watch_schedule_id(pair.name): watch_schedule(pair),
+        ids.reconcile_schedule_id(pair.name): reconcile_schedule(pair),
     }
     if pair.inventory.warehouses:
         schedules[ids.inventory_schedule_id(pair.name)] = inventory_schedule(pair)
@@ -128,7 +152,7 @@ async def left_over(client: Client, pairs: Iterable[Pair]) -> list[str]:
 
 
 async def ensure_schedules(client: Client, pairs: Iterable[Pair]) -> None:
-    """Create or update every pair's schedules; a new one starts its first run at once."""
+    """Create or update every pair's schedules; a new one with an interval starts its first run at once."""
     for pair in pairs:
         for id_, wanted in schedules_of(pair).items():
             await _ensure(client, id_, wanted)
@@ -136,14 +160,14 @@ async def ensure_schedules(client: Client, pairs: Iterable[Pair]) -> None:
 
 async def _ensure(client: Client, id_: str, wanted: Schedule) -> None:
     try:
-        await client.create_schedule(id_, wanted, trigger_immediately=True)
+        await client.create_schedule(id_, wanted, trigger_immediately=bool(wanted.spec.intervals))
         log.info("Schedule %s created", id_)
     except ScheduleAlreadyRunningError:
         handle = client.get_schedule_handle(id_)
         await handle.update(lambda found: keep_pause(found, wanted))
         # After an outage of the server the shift that was running may be over, and the next one minutes away.
         # One that somebody paused stays still.
-        if not (await handle.describe()).schedule.state.paused:
+        if wanted.spec.intervals and not (await handle.describe()).schedule.state.paused:
             await handle.trigger(overlap=wanted.policy.overlap)
         log.info("Schedule %s is up to date", id_)
 

@@ -34,6 +34,8 @@ class Settings(PairsFolder):
     otel_exporter_otlp_endpoint: str = ""
     """Traces are sent there (OTLP over HTTP) when set."""
     graceful_shutdown_seconds: float = 30.0
+    reports_dir: Path = Path("var/reports")
+    """Where reconciliations write their files; one shared folder when several processes have the role `orders`."""
 
     @field_validator("api_keys_file", mode="before")
     @classmethod

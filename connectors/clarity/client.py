@@ -51,7 +51,7 @@ class ShipmentReceipt(BaseModel):
 
 
 class OrderPage(BaseModel):
-    """One page of orders."""
+    """One page of orders, payments or payouts."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -127,6 +127,26 @@ class ClarityClient:
             )
         except (KeyError, ValidationError):
             raise RetryLater(SYSTEM, "GET orders", "an answer that is no list of orders") from None
+
+    async def list_payments(self, updated_date_min: datetime, page: int = 0) -> OrderPage:
+        """Payments of all orders changed since, one page, as plain JSON with their `orderId`."""
+        return await self._money("GET payments", self._profile.routes.payments, Kind.PAYMENT, updated_date_min, page)
+
+    async def list_payouts(self, updated_date_min: datetime, page: int = 0) -> OrderPage | None:
+        """What the gateways transferred since, one page; None where the release has no such list."""
+        route = self._profile.routes.payouts
+        return None if route is None else await self._money("GET payouts", route, Kind.PAYOUT, updated_date_min, page)
+
+    async def _money(self, call: str, route: str, kind: Kind, since: datetime, page: int) -> OrderPage:
+        filters = {self._profile.filters.updatedDateMin: since.isoformat()}
+        entries, body = await self._page(call, route, filters, page)
+        try:
+            return OrderPage(
+                items=[to_contract(entry, kind, self._profile) for entry in entries],
+                totalCount=value_at(body, self._profile.paging.total_field),
+            )
+        except (KeyError, ValidationError):
+            raise RetryLater(SYSTEM, call, "an answer that is no list") from None
 
     async def _page(
         self, call: str, route: str, filters: Mapping[str, str], page: int, size: int | None = None

@@ -219,3 +219,61 @@ HISTORY_LINKS = _statement(
     """SELECT SequenceNo, InvoiceNo, InvoiceHistoryHeaderSeqNo, InvoiceHistoryDetailSeqNo FROM SO_ARInvoiceHistoryLink
        WHERE SalesOrderNo = ?""",
 )
+
+# ---- money (connectors/sage100/ledger.py) ---------------------------------------------------------------------------
+
+DEPOSITED_ORDER = _statement(
+    "deposited_order",
+    """SELECT SalesOrderNo, UDF_WEB_ORDER_ID, ARDivisionNo, CustomerNo, OrderDate, OrderStatus, DepositAmt, PaymentType,
+       CheckNoForDeposit, OtherPaymentTypeRefNo FROM SO_SalesOrderHeader WHERE SalesOrderNo = ?""",
+)
+DEPOSITED_HISTORY = _statement(
+    "deposited_history",
+    """SELECT SalesOrderNo, UDF_WEB_ORDER_ID, ARDivisionNo, CustomerNo, OrderDate, OrderStatus, DepositAmt, PaymentType,
+       CheckNoForDeposit, OtherPaymentTypeRefNo FROM SO_SalesOrderHistoryHeader WHERE SalesOrderNo = ?""",
+)
+OPEN_DEPOSITS_PAGE = _statement(
+    "open_deposits_page",
+    """SELECT SalesOrderNo, UDF_WEB_ORDER_ID, DepositAmt, PaymentType FROM SO_SalesOrderHeader WHERE SalesOrderNo > ?
+       ORDER BY SalesOrderNo""",
+    sweep=True,
+)
+BILLED_ON = _statement(
+    "billed_on",
+    """SELECT InvoiceNo, HeaderSeqNo, SalesOrderNo, MultipleSalesOrdersApplied, DepositAmt, PaymentType
+       FROM AR_InvoiceHistoryHeader WHERE InvoiceDate = ?""",
+)
+UNPOSTED_BILL = _statement(
+    "unposted_bill",
+    """SELECT InvoiceNo, InvoiceType, ShipStatus, SalesOrderNo, InvoiceDate, TaxableAmt, NonTaxableAmt, FreightAmt,
+       SalesTaxAmt, DiscountAmt, DepositAmt, TaxSchedule, MultipleSalesOrdersApplied FROM SO_InvoiceHeader
+       WHERE InvoiceNo = ?""",
+)
+POSTED_BILL = _statement(
+    "posted_bill",
+    """SELECT InvoiceNo, InvoiceType, HeaderSeqNo, SalesOrderNo, InvoiceDate, TaxableSalesAmt, NonTaxableSalesAmt,
+       FreightAmt, SalesTaxAmt, DiscountAmt, DepositAmt, TaxSchedule, MultipleSalesOrdersApplied
+       FROM AR_InvoiceHistoryHeader WHERE InvoiceNo = ?""",
+)
+POSTED_DEPOSITS = _statement(
+    "posted_deposits",
+    "SELECT SalesOrderNo, TransactionAmt FROM AR_InvoiceHistoryPayment WHERE InvoiceNo = ? AND HeaderSeqNo = ?",
+)
+OPEN_INVOICE = _statement(
+    "open_invoice",
+    """SELECT Balance FROM AR_OpenInvoice
+       WHERE ARDivisionNo = ? AND CustomerNo = ? AND InvoiceNo = ? AND InvoiceType = ?""",
+)
+TAX_CODES = _statement("tax_codes", "SELECT TaxCode FROM SY_SalesTaxScheduleDetail WHERE TaxSchedule = ?")
+RECEIPT_COLUMNS: Final = (
+    "BankCode, DepositDate, DepositNo, ARDivisionNo, CustomerNo, CheckNo, InvoiceNo, InvoiceType, AccountKey, "
+    "PaymentType, CashAmountApplied"
+)
+RECEIPTS_ON = _statement(
+    "receipts_on",
+    f"SELECT {RECEIPT_COLUMNS} FROM AR_CashReceiptsHistory WHERE BankCode = ? AND DepositDate = ?",  # noqa: S608
+)
+UNPOSTED_RECEIPTS = _statement(
+    "unposted_receipts",
+    f"SELECT {RECEIPT_COLUMNS} FROM AR_CashReceiptsDetail WHERE BankCode = ?",  # noqa: S608 - constants
+)

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from sandbox.clarity import module_entity
+from sandbox.clarity import module_entity, money
 from sandbox.clarity.sender import write_standard
 from sandbox.clarity.side import Clarity, ClaritySettings, Dialect, body_of, instant
 from sandbox.clarity.store import Document, Rejection, invalid
@@ -208,6 +208,26 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         body = await body_of(request)
         return JSONResponse(await run_in_threadpool(store.patch_customer, id_, body))
 
+    @app.get("/api/v1/payments")
+    async def list_payments(
+        request: Request, updatedDateMin: str = "", pageIndex: int = 0, pageSize: int = 50
+    ) -> JSONResponse:
+        clarity.authorize(request)
+        if pageIndex < 0 or not 1 <= pageSize <= 200:
+            raise invalid("pageSize", "pageIndex starts at 0, pageSize is 1 to 200")
+        found = await run_in_threadpool(money.payments, store, instant("updatedDateMin", updatedDateMin))
+        return page_of(found, pageIndex, pageSize)
+
+    @app.get("/api/v1/payouts")
+    async def list_payouts(
+        request: Request, updatedDateMin: str = "", pageIndex: int = 0, pageSize: int = 50
+    ) -> JSONResponse:
+        clarity.authorize(request)
+        if pageIndex < 0 or not 1 <= pageSize <= 200:
+            raise invalid("pageSize", "pageIndex starts at 0, pageSize is 1 to 200")
+        found = await run_in_threadpool(money.payouts, store, instant("updatedDateMin", updatedDateMin))
+        return page_of(found, pageIndex, pageSize)
+
 
 def check_out_body(event: Document) -> Document:
     """The order of a checked-out event, refused when a store could not have made it."""
@@ -274,6 +294,14 @@ def add_controls(app: FastAPI, clarity: Clarity) -> None:
             event = original["event"]
         known = original["id"] if wanted.sameId and original is not None else None
         return JSONResponse({"webhookIds": [sender.queue(event, known) for _ in range(wanted.times)]}, 201)
+
+    @app.post("/_control/payouts")
+    async def pay_out(wanted: money.PayOut) -> JSONResponse:
+        return JSONResponse(await run_in_threadpool(money.pay_out, store, wanted), 201)
+
+    @app.post("/_control/payments")
+    async def loose_payment(request: Request) -> JSONResponse:
+        return JSONResponse(await run_in_threadpool(money.add_loose_payment, store, await body_of(request)), 201)
 
     @app.get("/_control/webhooks")
     async def deliveries() -> JSONResponse:

@@ -19,6 +19,7 @@ from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
+from sandbox.clarity import money
 from sandbox.clarity.side import Clarity, body_of, instant
 from sandbox.clarity.store import Document, Rejection, invalid
 
@@ -58,6 +59,18 @@ PAYMENT = {
     "currency": "CurrencyKey",
     "last4": "LastFour",
     "date": "PaymentDate",
+    "orderId": "SalesOrderID",
+    "fee": "FeeAmount",
+    "payoutId": "PayoutID",
+}
+PAYOUT = {
+    "id": "ID",
+    "gateway": "Provider",
+    "date": "PayoutDate",
+    "currency": "CurrencyKey",
+    "gross": "GrossAmount",
+    "fee": "FeeAmount",
+    "net": "NetAmount",
 }
 INVOICE = {"invoiceNo": "Number", "invoiceDate": "Date"}
 CANCELLED = {"orderItemId": "SalesItemID"}
@@ -166,6 +179,12 @@ def order_out(order: Document) -> Document:
     if isinstance(totals, dict):
         shown |= theirs(totals, TOTALS)
     return {**shown, "References": references}
+
+
+def payment_out(payment: Document) -> Document:
+    """A payment as this release shows it."""
+    shown = theirs(payment, PAYMENT)
+    return {**shown, "PaymentType": word(shown.get("PaymentType"), PAYMENT_TYPES)}
 
 
 def order_change_in(body: Document) -> Document:
@@ -354,3 +373,17 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         authorize(request)
         change = ours(await body_of(request), CUSTOMER)
         return JSONResponse(theirs(await run_in_threadpool(store.patch_customer, id_, change), CUSTOMER))
+
+    @app.get("/Payments/Payment")
+    async def list_payments(request: Request, modifiedSince: str = "", page: int = 0, size: int = 50) -> JSONResponse:
+        authorize(request)
+        check_paging(page, size)
+        found = await run_in_threadpool(money.payments, store, instant("modifiedSince", modifiedSince))
+        return page_of([payment_out(payment) for payment in found], page, size)
+
+    @app.get("/Payments/Payout")
+    async def list_payouts(request: Request, modifiedSince: str = "", page: int = 0, size: int = 50) -> JSONResponse:
+        authorize(request)
+        check_paging(page, size)
+        found = await run_in_threadpool(money.payouts, store, instant("modifiedSince", modifiedSince))
+        return page_of([theirs(payout, PAYOUT) for payout in found], page, size)

@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse
 
 from sandbox.faults import FaultKind, Faults, add_fault_controls
 from sandbox.sage100 import odbc_faults
+from sandbox.sage100.cash import Cashier, CashReceipts, ChangeDeposit
 from sandbox.sage100.changes import ChangeOrder, Changes
 from sandbox.sage100.company import Company, Refusal, Row
 from sandbox.sage100.masters import ChangeCustomer, ChangeItem, ChangeMaster, Masters
@@ -424,6 +425,14 @@ def add_controls(app: FastAPI, gateway: Gateway) -> None:
     @app.post("/_control/order")
     async def change_order(change: ChangeOrder) -> JSONResponse:
         return JSONResponse(await run_in_threadpool(gateway.changes.change, change))
+
+    @app.post("/_control/cash_receipts")
+    async def receive(wanted: CashReceipts) -> JSONResponse:
+        return JSONResponse(await run_in_threadpool(Cashier(gateway.company).receive, wanted), 201)
+
+    @app.post("/_control/deposit")
+    async def change_deposit(wanted: ChangeDeposit) -> JSONResponse:
+        return JSONResponse(await run_in_threadpool(Cashier(gateway.company).change_deposit, wanted))
 
     @app.post("/_control/item")
     async def change_item(change: ChangeItem) -> JSONResponse:

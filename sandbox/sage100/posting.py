@@ -185,19 +185,26 @@ class Office:
             Decimal(0),
         )
         deposit = to_decimal(invoice["DepositAmt"])
-        if deposit:
-            company.insert(
-                "AR_InvoiceHistoryPayment",
-                InvoiceNo=invoice["InvoiceNo"],
-                HeaderSeqNo=HEADER_SEQUENCE,
-                PaymentSeqNo="000001",
-                PaymentType=invoice["PaymentType"],
-                PaymentTypeCategory=invoice["PaymentTypeCategory"],
-                TransactionAmt=deposit,
-                SalesOrderNo=invoice["SalesOrderNo"],
-                OtherPaymentTypeRefNo=invoice["OtherPaymentTypeRefNo"],
-                **company.updated(),
-            )
+        deposits = {invoice["SalesOrderNo"]: deposit}
+        if invoice["MultipleSalesOrdersApplied"] == "Y":
+            details = company.select("AR_InvoiceHistoryDetail", InvoiceNo=invoice["InvoiceNo"])
+            applied = dict.fromkeys(line["AppliedSalesOrderNo"] for line in details if line["AppliedSalesOrderNo"])
+            orders = {number: company.find("SO_SalesOrderHeader", SalesOrderNo=number) or {} for number in applied}
+            deposits = {number: to_decimal(order.get("DepositAmt")) for number, order in orders.items()}
+        for sequence, (number, amount) in enumerate(deposits.items(), start=1):
+            if amount:
+                company.insert(
+                    "AR_InvoiceHistoryPayment",
+                    InvoiceNo=invoice["InvoiceNo"],
+                    HeaderSeqNo=HEADER_SEQUENCE,
+                    PaymentSeqNo=f"{sequence:06d}",
+                    PaymentType=invoice["PaymentType"],
+                    PaymentTypeCategory=invoice["PaymentTypeCategory"],
+                    TransactionAmt=amount,
+                    SalesOrderNo=number,
+                    OtherPaymentTypeRefNo=invoice["OtherPaymentTypeRefNo"],
+                    **company.updated(),
+                )
         company.insert(
             "AR_OpenInvoice",
             ARDivisionNo=invoice["ARDivisionNo"],

@@ -1,0 +1,388 @@
+"""`PaymentReconciliationWorkflow`: both books in pages, files, one alert, what the next night remembers."""
+
+import asyncio
+import csv
+import json
+import uuid
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio import activity
+from temporalio.client import (
+    Schedule,
+    ScheduleActionExecutionStartWorkflow,
+    ScheduleActionStartWorkflow,
+    ScheduleSpec,
+    WorkflowFailureError,
+    WorkflowHandle,
+)
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.money import LISTED, ORDERS, RECEIPTS, SALES_ORDERS
+from activities.reconciliation import ReconciliationActivities, folder_of, write_files
+from contracts import queues
+from contracts.messages import Alert, AlertKind
+from contracts.reconciliation import (
+    FindBilledOrders,
+    FindOpenDeposits,
+    MoneyPage,
+    OrdersFound,
+    PaymentsRead,
+    PayoutsRead,
+    ReadReceipts,
+    ReadSageMoney,
+    ReadWebOrders,
+    ReceiptsRead,
+    ReconciliationResult,
+    ReconciliationStart,
+    SageMoneyRead,
+    WebOrdersRead,
+)
+from mappings.differences import Reason, Status
+from mappings.ledger import DepositedOrder, OrderNamed, Receipt, WebOrder
+from mappings.pair import Pace, Pair, PaymentRoute, PaymentRule
+from mappings.web_money import ListedPayment
+from tests.support.books import FIRST, GATEWAYS, LAST, TYPES, Books
+from tests.workflows.conftest import PAIR, STARTED, end_what_still_runs
+from workers.roles import WORKFLOWS
+from workflows.payment_reconciliation import PaymentReconciliationWorkflow
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PACE = Pace(retry_initial=0.05, retry_maximum=0.2)
+NUMBER = 120
+PAGE = 300
+"""Orders in one call of the stand-in."""
+
+
+def pair_of_books() -> Pair:
+    rules = [
+        PaymentRule(gateway=gateway, payment_type=TYPES[gateway], route=PaymentRoute(route))
+        for gateway, route in GATEWAYS.items()
+    ]
+    return PAIR.model_copy(update={"name": "books", "payments": rules})
+
+
+class Desks:
+    """Both systems, as the activities would read them."""
+
+    def __init__(self, books: Books) -> None:
+        self.books = books
+        self.alerts: list[Alert] = []
+        self.calls: list[str] = []
+        self.ids: list[str] = []
+        self.since: list[datetime] = []
+        self.moved = 0
+        """Readings of the list of orders during which it moved."""
+        self.refuse = False
+        self.hidden: set[str] = set()
+        """Orders that the list leaves out and that can be asked for."""
+        ledger = books.ledger()
+        self.orders: dict[str, WebOrder] = {one.order_id: one for one in ledger.orders}
+        self.sold: list[DepositedOrder] = ledger.sales_orders
+        self.receipts: list[Receipt] = ledger.receipts
+        self.payouts = ledger.payouts
+
+    @cached_property
+    def listed(self) -> list[ListedPayment]:
+        """Made once: what a stand-in works out, the workflow beside it waits for."""
+        return [
+            ListedPayment(order_id=name, payment=payment)
+            for name in sorted(self.orders)
+            for payment in self.orders[name].payments
+        ]
+
+    def read(self, names: list[str], page: MoneyPage | None = None, **more: Any) -> WebOrdersRead:
+        """Orders without what only the list of payments knows."""
+        plain = [
+            order.model_copy(
+                update={"payments": [p.model_copy(update={"fee": Decimal(0), "payout_id": ""}) for p in order.payments]}
+            )
+            for order in (self.orders[name] for name in names)
+        ]
+        paid = [
+            order.order_id
+            for order in plain
+            if page and any(p.date and page.first <= p.date.date() <= page.last for p in order.payments)
+        ]
+        return WebOrdersRead(
+            keys={name: ["", f"W-{name}"] for name in names},
+            content=ORDERS.dump_json(plain).decode(),
+            paid=paid,
+            **more,
+        )
+
+    @activity.defn
+    async def list_web_orders(self, request: MoneyPage) -> WebOrdersRead:
+        self.calls.append("list_web_orders")
+        self.since.append(request.since)
+        if self.refuse:
+            raise ApplicationError("no such list", type="RefusedByClarity", non_retryable=True)
+        names = sorted(name for name in self.orders if name not in self.hidden)
+        some = names[request.page * PAGE : (request.page + 1) * PAGE]
+        total = len(names)
+        last = (request.page + 1) * PAGE >= total
+        if last and self.moved:
+            self.moved -= 1
+            total += 1
+        next_page = None if last else request.page + 1
+        return self.read(some, request, entries=len(some), total=total, next_page=next_page)
+
+    @activity.defn
+    async def read_web_orders(self, request: ReadWebOrders) -> WebOrdersRead:
+        self.ids += request.order_ids
+        found = [name for name in request.order_ids if name in self.orders]
+        return self.read(found, missing=[name for name in request.order_ids if name not in found])
+
+    @activity.defn
+    async def list_gateway_payments(self, request: MoneyPage) -> PaymentsRead:
+        listed = self.listed
+        some = listed[request.page * PAGE : (request.page + 1) * PAGE]
+        last = (request.page + 1) * PAGE >= len(listed)
+        paid = [
+            one.order_id
+            for one in some
+            if one.payment.date is not None and request.first <= one.payment.date.date() <= request.last
+        ]
+        return PaymentsRead(
+            content=LISTED.dump_json(some).decode(), paid=list(dict.fromkeys(paid)),
+            entries=len(some), total=len(listed), next_page=None if last else request.page + 1,
+        )  # fmt: skip
+
+    @activity.defn
+    async def list_payouts(self, request: MoneyPage) -> PayoutsRead:
+        return PayoutsRead(payouts=self.payouts)
+
+    @activity.defn
+    async def find_billed_orders(self, request: FindBilledOrders) -> OrdersFound:
+        found = [
+            OrderNamed(SalesOrderNo=one.SalesOrderNo, web_order_id=one.web_order_id)
+            for one in self.sold
+            if any(bill.posted and bill.InvoiceDate in request.days for bill in one.invoices)
+        ]
+        return OrdersFound(orders=found)
+
+    @activity.defn
+    async def find_open_deposits(self, request: FindOpenDeposits) -> OrdersFound:
+        found = [
+            OrderNamed(SalesOrderNo=one.SalesOrderNo, web_order_id=one.web_order_id)
+            for one in self.sold
+            if one.DepositAmt
+        ]
+        return OrdersFound(orders=found)
+
+    @activity.defn
+    async def read_sage_money(self, request: ReadSageMoney) -> SageMoneyRead:
+        self.calls.append("read_sage_money")
+        wanted = {one.order_id for one in request.orders}
+        by_web = {one.web_order_id: one for one in self.sold if one.web_order_id in wanted}
+        by_number = {one.SalesOrderNo: one for one in self.sold if not one.web_order_id}
+        found = [by_web.get(one.order_id) if one.order_id else by_number[one.numbers[0]] for one in request.orders]
+        return SageMoneyRead(content=SALES_ORDERS.dump_json([one for one in found if one is not None]).decode())
+
+    @activity.defn
+    async def read_cash_receipts(self, request: ReadReceipts) -> ReceiptsRead:
+        wanted = [one for one in self.receipts if one.posted and one.DepositDate in request.days]
+        wanted += [one for one in self.receipts if not one.posted and request.unposted]
+        return ReceiptsRead(content=RECEIPTS.dump_json(wanted).decode())
+
+    @activity.defn
+    async def raise_alert(self, alert: Alert) -> None:
+        self.alerts.append(alert)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desks(env: WorkflowEnvironment, tmp_path: Path) -> AsyncIterator[Desks]:
+    """Workers for a pair of its own; its files are in `tmp_path`."""
+    await end_what_still_runs(env.client)
+    one = Desks(Books(7, NUMBER))
+    compare = ReconciliationActivities({"books": pair_of_books()}, env.client, tmp_path)
+    sets: list[tuple[str, list[Any], list[Any]]] = [
+        (queues.ORDERS, list(WORKFLOWS), [compare.compare_books, one.raise_alert]),
+        (
+            queues.clarity("books"),
+            [],
+            [one.list_web_orders, one.read_web_orders, one.list_gateway_payments, one.list_payouts],
+        ),
+        (
+            queues.sage_read("books"),
+            [],
+            [one.find_billed_orders, one.find_open_deposits, one.read_sage_money, one.read_cash_receipts],
+        ),
+    ]
+    workers = [
+        Worker(
+            env.client, task_queue=queue, workflows=workflows, activities=activities,
+            activity_executor=ThreadPoolExecutor(2),
+        )
+        for queue, workflows, activities in sets
+    ]  # fmt: skip
+    running = [asyncio.create_task(worker.run()) for worker in workers]
+    try:
+        yield one
+    finally:
+        await end_what_still_runs(env.client)
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
+        await asyncio.gather(*running)
+
+
+def start_of(**more: Any) -> ReconciliationStart:
+    days = {"since": FIRST, "until": LAST} | more
+    return ReconciliationStart(pair="books", pace=PACE, time_zone="America/Chicago", **days)
+
+
+async def begin(
+    env: WorkflowEnvironment, start: ReconciliationStart
+) -> WorkflowHandle[PaymentReconciliationWorkflow, ReconciliationResult]:
+    handle = await env.client.start_workflow(
+        PaymentReconciliationWorkflow.run, start, id=f"reconcile-books-{uuid.uuid4().hex}", task_queue=queues.ORDERS
+    )
+    STARTED.append(handle)
+    return handle
+
+
+async def test_books_that_agree_raise_no_alert_and_leave_their_files(
+    env: WorkflowEnvironment, desks: Desks, tmp_path: Path
+) -> None:
+    handle = await begin(env, start_of())
+    result = await asyncio.wait_for(handle.result(), 60)
+    assert (result.unexplained, result.payouts_differ, result.controls.adds_up) == (0, 0, True)
+    assert sum(result.orders.values()) == NUMBER
+    assert desks.alerts == []
+    assert desks.since[0] == datetime(2026, 9, 17, 5, tzinfo=UTC)
+    folder = tmp_path / result.folder
+    assert result.folder == "books/2026-10-01_2026-10-31"
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "accounting_list.csv", "differences.csv", "orders.csv", "payouts.csv", "summary.json", "totals.csv",
+    ]  # fmt: skip
+    assert json.loads((folder / "summary.json").read_text("utf-8"))["controls"]["adds_up"] is True
+    assert await handle.query(PaymentReconciliationWorkflow.result) == result
+    assert (await handle.query(PaymentReconciliationWorkflow.sheet, 99)).content == "[]"
+
+
+async def test_a_wrong_deposit_is_one_alert_with_counts_and_the_place_of_the_files(
+    env: WorkflowEnvironment, desks: Desks, tmp_path: Path
+) -> None:
+    place = next(n for n, one in enumerate(desks.sold) if one.DepositAmt and not one.invoices)
+    wrong = desks.sold[place]
+    desks.sold[place] = wrong.model_copy(update={"DepositAmt": wrong.DepositAmt + Decimal("0.01")})
+    result = await (await begin(env, start_of())).result()
+    assert [(one.order_id, one.reason, one.amount) for one in result.findings] == [
+        (wrong.web_order_id, Reason.OFF_BY, Decimal("0.01"))
+    ]
+    assert result.carried == [wrong.web_order_id]
+    assert [alert.kind for alert in desks.alerts] == [AlertKind.RECONCILIATION]
+    text = desks.alerts[0].text
+    assert "1 orders with unexplained money (1 off_by)" in text
+    assert "books/2026-10-01_2026-10-31" in text
+    with (tmp_path / result.folder / "differences.csv").open(encoding="utf-8-sig", newline="") as file:
+        first = next(csv.DictReader(file))
+    assert (first["order_id"], first["status"], first["amount"]) == (wrong.web_order_id, "unexplained", "0.01")
+
+
+async def test_a_list_that_moves_is_read_again(env: WorkflowEnvironment, desks: Desks) -> None:
+    desks.moved = 1
+    result = await (await begin(env, start_of())).result()
+    assert desks.calls.count("list_web_orders") == 2
+    assert result.orders[Status.UNEXPLAINED] == 0
+
+
+async def test_orders_that_only_the_payments_or_sage_name_are_asked_for(env: WorkflowEnvironment, desks: Desks) -> None:
+    desks.hidden = set(sorted(desks.orders)[:3])
+    result = await (await begin(env, start_of())).result()
+    assert set(desks.ids) == desks.hidden
+    assert sum(result.orders.values()) == NUMBER
+    assert result.unexplained == 0
+
+
+async def test_a_refusal_is_told_and_fails_the_run(env: WorkflowEnvironment, desks: Desks) -> None:
+    desks.refuse = True
+    handle = await begin(env, start_of())
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    assert [alert.kind for alert in desks.alerts] == [AlertKind.RECONCILIATION]
+    assert "could not be done (reads Clarity's orders)" in desks.alerts[0].text
+
+
+async def test_a_nightly_run_ends_yesterday_and_looks_again_at_what_the_last_one_left(
+    env: WorkflowEnvironment, desks: Desks
+) -> None:
+    lost = next(one for one in desks.sold if one.DepositAmt and not one.invoices)
+    desks.sold.remove(lost)
+    id_ = f"reconcile-{uuid.uuid4().hex}"
+    days = (datetime.now(UTC).date() - FIRST).days + 2
+    argument = ReconciliationStart(pair="books", pace=PACE, time_zone="America/Chicago", days=days)
+    action = ScheduleActionStartWorkflow(PaymentReconciliationWorkflow.run, argument, id=id_, task_queue=queues.ORDERS)
+    schedule = await env.client.create_schedule(
+        id_, Schedule(action=action, spec=ScheduleSpec()), trigger_immediately=True
+    )
+
+    async def results(number: int) -> list[ReconciliationResult]:
+        for _ in range(600):
+            described = await schedule.describe()
+            if described.info.num_actions >= number and not described.info.running_actions:
+                break
+            await asyncio.sleep(0.05)
+        runs = [one.action for one in described.info.recent_actions]
+        ids = [run.workflow_id for run in runs if isinstance(run, ScheduleActionExecutionStartWorkflow)]
+        handles = [env.client.get_workflow_handle(name, result_type=ReconciliationResult) for name in ids]
+        return [await handle.result() for handle in handles]
+
+    try:
+        (first,) = await results(1)
+        assert first.carried == [lost.web_order_id]
+        assert first.until == (datetime.now(pair_of_books().company.zone) - timedelta(days=1)).date()
+        order = desks.orders[lost.web_order_id]
+        old = [one.model_copy(update={"date": datetime(2020, 1, 5, tzinfo=UTC)}) for one in order.payments]
+        desks.orders[lost.web_order_id] = order.model_copy(update={"payments": old})
+        desks.hidden = {lost.web_order_id}
+        await schedule.trigger()
+        second = (await results(2))[-1]
+        assert [one.reason for one in second.findings] == [Reason.MISSING_IN_SAGE]
+        assert second.ageing[-1].unexplained == 1
+    finally:
+        await schedule.delete()
+
+
+async def test_thousands_of_orders_stay_below_what_a_history_may_be(env: WorkflowEnvironment, desks: Desks) -> None:
+    many = Desks(Books(11, 1_200))
+    desks.orders, desks.sold, desks.receipts, desks.payouts = many.orders, many.sold, many.receipts, many.payouts
+    handle = await begin(env, start_of())
+    result = await asyncio.wait_for(handle.result(), 120)
+    assert (sum(result.orders.values()), result.unexplained) == (1_200, 0)
+    history = await handle.fetch_history()
+    sizes = [event.ByteSize() for event in history.events]
+    print(f"{len(sizes)} events, {sum(sizes) / 1e6:.2f} MB, the largest {max(sizes) / 1e3:.0f} kB")
+    assert len(sizes) < 250
+    assert max(sizes) < 256 * 1024
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+async def test_files_are_replaced_whole_and_another_folder_is_taken_when_one_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert write_files(tmp_path, "range", {"a.csv": b"1"}) == "range"
+    assert write_files(tmp_path, "range", {"a.csv": b"2"}) == "range"
+    assert (tmp_path / "range/a.csv").read_bytes() == b"2"
+    replace = Path.replace
+
+    def open_in_a_spreadsheet(file: Path, target: Path) -> Path:
+        if target.parent.name == "range":
+            raise PermissionError("in use")
+        return replace(file, target)
+
+    monkeypatch.setattr(Path, "replace", open_in_a_spreadsheet)
+    assert write_files(tmp_path, "range", {"a.csv": b"3"}) == "range-2"
+    assert [file.name for file in (tmp_path / "range").iterdir()] == ["a.csv"]
+    assert (folder_of("demo"), folder_of("con")) == ("demo", "con_")

@@ -22,6 +22,7 @@ from contracts import ids
 from contracts.alerts import WatchCursor, WatchShift
 from contracts.failures import FailureType
 from contracts.messages import Alert, AlertKind
+from contracts.search_attributes import FAILED_FLOWS
 from mappings.pair import Pace
 
 OVERLAP: Final = timedelta(minutes=2)
@@ -94,10 +95,7 @@ class WatchActivities:
             if short(run.run_id) not in told and await self._is_the_last_run(run):
                 await self._raise(ended_alert(pair, run), pace)
                 raised += 1
-        query = (
-            f"Pair='{pair}' AND WorkflowType IN ('SagePollWorkflow', 'OrderBackfillWorkflow') "
-            f"AND ExecutionStatus IN ('Failed', 'TimedOut') AND CloseTime > '{since:%Y-%m-%dT%H:%M:%SZ}'"
-        )
+        query = f"Pair='{pair}' AND {FAILED_FLOWS} AND CloseTime > '{since:%Y-%m-%dT%H:%M:%SZ}'"
         async for run in self._client.list_workflows(query):
             activity.heartbeat(cursor)
             ended.append(short(run.run_id))

@@ -473,7 +473,7 @@ class AlertKind(StrEnum):
     TASKS_FAILING = "tasks_failing"
     """A workflow stands still because its code raises: mend the code, it goes on by itself."""
     FLOW_FAILED = "flow_failed"
-    """A shift of the poller, or a backfill, failed: until one succeeds nobody polls, or catches up webhooks."""
+    """A run of the poller, backfill, stock, reconciliation … failed: until one succeeds that flow stands still."""
     RECONCILIATION = "reconciliation"
     """Money that nobody can explain: Clarity's payments and Sage's books differ."""
     CHANNEL_DOWN = "channel_down"

@@ -49,6 +49,9 @@ ALL: Final[tuple[SearchAttributeKey[Any], ...]] = (
     UNUSED_NUMBER,
 )
 
+FAILED_FLOWS: Final = "WorkflowType != 'OrderFulfillmentWorkflow' AND ExecutionStatus IN ('Failed', 'TimedOut')"
+"""Visibility query: runs of every flow but orders that ended without doing their work."""
+
 
 def scalar(text: str) -> str:
     """`text` as a search-attribute value: one line of printable characters, at most 200, and 1,500 bytes as JSON."""

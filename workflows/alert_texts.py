@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from contracts.alerts import AlertGroup, Channel, Message
 from contracts.messages import Alert, AlertKind, AlertSeverity
+from contracts.search_attributes import FAILED_FLOWS
 
 FIRST_FEW = 5
 LONGEST_LINE = 300
@@ -31,7 +32,7 @@ HEADINGS = {
         "order cannot be taken in: enter it by hand",
         "orders cannot be taken in: enter them by hand",
     ),
-    AlertKind.FLOW_FAILED: ("poller or backfill failed", "runs of poller or backfill failed"),
+    AlertKind.FLOW_FAILED: ("flow failed", "flows failed"),
     AlertKind.DRIFT: ("drift of the store's stock numbers", "drifts of the store's stock numbers"),
     AlertKind.STOCK_STUCK: ("report: stock does not reach the store", "reports: stock does not reach the store"),
     AlertKind.GAP: ("gap: orders whose webhook never came", "gaps: orders whose webhook never came"),
@@ -92,8 +93,7 @@ def query_of(pair: str, group: AlertGroup) -> str:
         ended = "ExecutionStatus IN ('Terminated', 'Failed', 'TimedOut', 'Canceled')"
         return f"WorkflowType='OrderFulfillmentWorkflow' AND {ended} AND Pair='{pair}'"
     if group.kind is AlertKind.FLOW_FAILED:
-        flows = "WorkflowType IN ('SagePollWorkflow', 'OrderBackfillWorkflow')"
-        return f"{flows} AND ExecutionStatus IN ('Failed', 'TimedOut') AND Pair='{pair}'"
+        return f"{FAILED_FLOWS} AND Pair='{pair}'"
     if group.kind is AlertKind.TASKS_FAILING:
         return f"TemporalReportedProblems IS NOT NULL AND ExecutionStatus='Running' AND Pair='{pair}'"
     return ""

@@ -121,11 +121,13 @@ class SageLedger(SageReader):
                 return None
             row = rows[0]
             # Unposted first: an invoice that is posted meanwhile is read twice, never missed.
-            bills = [bill for name in unposted for bill in self._bills(name, sales_order_no, row, posted=False)]
+            bills = [
+                bill for name in unposted for bill in self._order_invoices(name, sales_order_no, row, posted=False)
+            ]
             posted = [
                 bill
                 for name in self._posted_of(sales_order_no)
-                for bill in self._bills(name, sales_order_no, row, posted=True)
+                for bill in self._order_invoices(name, sales_order_no, row, posted=True)
             ]
             moved = {bill.InvoiceNo for bill in posted}
             invoices = [*posted, *(bill for bill in bills if bill.InvoiceNo not in moved)]
@@ -155,7 +157,7 @@ class SageLedger(SageReader):
             return any(line.QuantityOrdered > 0 for line in goods)
         return any(line.QuantityBackordered > 0 for line in goods)
 
-    def _bills(self, invoice_no: str, sales_order_no: str, order: Row, *, posted: bool) -> list[OrderInvoice]:
+    def _order_invoices(self, invoice_no: str, sales_order_no: str, order: Row, *, posted: bool) -> list[OrderInvoice]:
         """The part of an invoice that is this order's; none when it is another's, deleted, or of another type."""
         found = []
         for row in self._rows(queries.POSTED_BILL if posted else queries.UNPOSTED_BILL, invoice_no):

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from sandbox.sage100.company import Company, Refusal, Row, cents, to_decimal
-from sandbox.sage100.orders import TOTALS, Orders, refuse
+from sandbox.sage100.orders import TOTALS, Orders
 from sandbox.sage100.schema import TABLES
 
 
@@ -62,21 +62,8 @@ class Changes:
             action(wanted, header)
             if self.company.find("SO_SalesOrderHeader", SalesOrderNo=wanted.SalesOrderNo) is None:
                 return {}
-            self._add_up(wanted.SalesOrderNo)
+            self.add_up(wanted.SalesOrderNo)
         return self.orders.get(wanted.SalesOrderNo)
-
-    def patch(self, number: str, columns: Row) -> Row:
-        """`PATCH /SO/SalesOrder/{no}`: OrderStatus of a live order."""
-        other = [name for name in columns if name != "OrderStatus"]
-        if other:
-            raise refuse("SO_SalesOrder_Bus", other[0], "The column cannot be changed here.")
-        if columns.get("OrderStatus") not in ("N", "O", "H"):
-            raise refuse("SO_SalesOrder_Bus", "OrderStatus", "The status is N, O or H.")
-        return self.change(
-            ChangeOrder(
-                SalesOrderNo=number, Action={"N": "renew", "O": "release", "H": "hold"}[str(columns["OrderStatus"])]
-            )
-        )
 
     def remove(self, number: str) -> None:
         """`DELETE /SO/SalesOrder/{no}`: a live order of which nothing was shipped."""
@@ -94,10 +81,13 @@ class Changes:
         return line
 
     def _cancel_line(self, wanted: ChangeOrder, header: Row) -> None:
-        line = self._line(wanted)
+        self.remove_line(self._line(wanted), wanted.CancelReasonCode)
+
+    def remove_line(self, line: Row, reason: str = "") -> None:
+        """A line leaves the live order."""
         self.company.delete("SO_SalesOrderDetail", SalesOrderNo=line["SalesOrderNo"], LineKey=line["LineKey"])
         self.orders.commit_stock(line, -to_decimal(line["QuantityOrdered"]))
-        self._forget_or_mark(line, wanted.CancelReasonCode)
+        self._forget_or_mark(line, reason)
 
     def _forget_or_mark(self, line: Row, reason: str) -> None:
         """History of deleted lines is an option of its own; what was shipped of a line is always kept."""
@@ -120,9 +110,10 @@ class Changes:
         line = self._line(wanted)
         if wanted.Quantity is None or wanted.Quantity < 0:
             raise Refusal(422, "SO_Quantity", "Name the new quantity.", "Quantity")
-        self._set_quantity(line, wanted.Quantity, wanted.CancelReasonCode)
+        self.set_quantity(line, wanted.Quantity, wanted.CancelReasonCode)
 
-    def _set_quantity(self, line: Row, quantity: Decimal, reason: str = "") -> None:
+    def set_quantity(self, line: Row, quantity: Decimal, reason: str = "") -> None:
+        """Another quantity of a line, its stock and its row in history."""
         self.orders.commit_stock(line, quantity - to_decimal(line["QuantityOrdered"]))
         self.company.update(
             "SO_SalesOrderDetail",
@@ -139,8 +130,8 @@ class Changes:
     def _split(self, wanted: ChangeOrder, header: Row) -> None:
         """Part of a line from another warehouse: a second line, with the first one's UDF as Sage copies it."""
         line, moved = self._line(wanted), wanted.Quantity or Decimal(1)
-        self._set_quantity(line, to_decimal(line["QuantityOrdered"]) - moved)
-        self._insert({**line, "WarehouseCode": wanted.WarehouseCode or "001", "QuantityOrdered": moved})
+        self.set_quantity(line, to_decimal(line["QuantityOrdered"]) - moved)
+        self.insert_line({**line, "WarehouseCode": wanted.WarehouseCode or "001", "QuantityOrdered": moved})
 
     def _substitute(self, wanted: ChangeOrder, header: Row) -> None:
         """Another item on the same line: it keeps its LineKey, price and UDF."""
@@ -160,13 +151,13 @@ class Changes:
         line = self._line(wanted)
         self._cancel_line(wanted, header)
         item = self._item(wanted.ItemCode)
-        self._insert(
+        self.insert_line(
             {**line, "ItemCode": item["ItemCode"], "ItemCodeDesc": item["ItemCodeDesc"], "UDF_WEB_LINE_ID": ""}
         )
 
     def _add_line(self, wanted: ChangeOrder, header: Row) -> None:
         item = self._item(wanted.ItemCode)
-        self._insert(
+        self.insert_line(
             {
                 "SalesOrderNo": wanted.SalesOrderNo,
                 "ItemCode": item["ItemCode"],
@@ -194,7 +185,7 @@ class Changes:
             raise Refusal(422, "SO_NoItem", f"The item {item_code} is not on file.", "ItemCode")
         return item
 
-    def _insert(self, line: dict[str, Any]) -> None:
+    def insert_line(self, line: dict[str, Any]) -> None:
         """A new line at the end, with its row in history."""
         number = line["SalesOrderNo"]
         last = max(
@@ -226,11 +217,12 @@ class Changes:
     def _delete(self, wanted: ChangeOrder, header: Row) -> None:
         """Delete the order; what history keeps of it depends on the company's options."""
         company, number = self.company, wanted.SalesOrderNo
+        reason = wanted.CancelReasonCode or header["CancelReasonCode"]
         if header["CurrentInvoiceNo"]:
             raise Refusal(422, "SO_Invoiced", f"Invoice {header['CurrentInvoiceNo']} is not posted yet.")
         for line in company.select("SO_SalesOrderDetail", SalesOrderNo=number):
             self.orders.commit_stock(line, -to_decimal(line["QuantityOrdered"]))
-            self._forget_or_mark(line, wanted.CancelReasonCode)
+            self._forget_or_mark(line, reason)
         company.delete("SO_SalesOrderDetail", SalesOrderNo=number)
         company.delete("SO_SalesOrderHeader", SalesOrderNo=number)
         if company.find("SO_SalesOrderHistoryHeader", SalesOrderNo=number) is None:
@@ -240,13 +232,14 @@ class Changes:
                 "SO_SalesOrderHistoryHeader",
                 {"SalesOrderNo": number},
                 OrderStatus="C" if header["LastInvoiceOrderNo"] else "X",
-                CancelReasonCode=wanted.CancelReasonCode,
+                CancelReasonCode=reason,
                 **company.updated(),
             )
         else:
             company.delete("SO_SalesOrderHistoryHeader", SalesOrderNo=number)
 
-    def _add_up(self, number: str) -> None:
+    def add_up(self, number: str) -> None:
+        """The header's totals anew, after lines changed."""
         header = self.company.find("SO_SalesOrderHeader", SalesOrderNo=number) or {}
         totals = {name: header[name] for name in TABLES["SO_SalesOrderHeader"].columns if name in header}
         self.orders.add_totals(totals, self.company.select("SO_SalesOrderDetail", SalesOrderNo=number))

@@ -28,6 +28,7 @@ from sandbox.sage100 import odbc_faults
 from sandbox.sage100.cash import Cashier, CashReceipts, ChangeDeposit
 from sandbox.sage100.changes import ChangeOrder, Changes
 from sandbox.sage100.company import Company, Refusal, Row
+from sandbox.sage100.edits import Edits
 from sandbox.sage100.masters import ChangeCustomer, ChangeItem, ChangeMaster, Masters
 from sandbox.sage100.orders import Orders
 from sandbox.sage100.posting import Office
@@ -151,6 +152,7 @@ class Gateway:
         self.warehouse = Warehouse(self.company, self.orders, settings.step_pause_seconds)
         self.office = Office(self.company)
         self.changes = Changes(self.company, self.orders)
+        self.edits = Edits(self.company, self.orders, self.changes)
         self.tokens: dict[str, float] = {}
         self.seat = threading.Lock()
         self.automatic: asyncio.Task[None] | None = None
@@ -312,7 +314,7 @@ def add_routes(app: FastAPI, gateway: Gateway) -> None:
     async def change_sales_order(request: Request, number: str) -> JSONResponse:
         gateway.authorize(request)
         body = await body_of(request)
-        return JSONResponse(await run_in_threadpool(gateway.write, lambda: gateway.changes.patch(number, body)))
+        return JSONResponse(await run_in_threadpool(gateway.write, lambda: gateway.edits.patch(number, body)))
 
     @app.delete("/SO/SalesOrder/{number}")
     async def delete_sales_order(request: Request, number: str) -> JSONResponse:

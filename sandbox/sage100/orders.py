@@ -210,7 +210,7 @@ class Orders:
         header = self._header(body)
         lines: list[Row] = []
         for line in given:
-            lines += self._explode(self._line(header, len(lines) + 1, line), header)
+            lines += self._explode(self.line(header, len(lines) + 1, line), header)
         tax = self.add_totals(header, lines)
         for name, kind in TABLES["SO_SalesOrderHeader"].columns.items():
             header.setdefault(name, DEFAULTS[kind[0]])
@@ -233,7 +233,7 @@ class Orders:
             }
             exploded.append(
                 {
-                    **self._line(header, int(line["LineKey"]) + len(exploded), given),
+                    **self.line(header, int(line["LineKey"]) + len(exploded), given),
                     "ExplodedKitItem": "C",
                     "SalesKitLineKey": line["LineKey"],
                     "QuantityPerBill": to_decimal(component["QuantityPerBill"]),
@@ -305,7 +305,8 @@ class Orders:
         if not self.company.rows("SELECT 1 FROM IM_ItemWarehouse WHERE WarehouseCode = ? LIMIT 1", warehouse):
             raise refuse(bus, "WarehouseCode", f"The warehouse {warehouse} is not on file.")
 
-    def _line(self, header: Row, number: int, given: object) -> Row:
+    def line(self, header: Row, number: int, given: object) -> Row:
+        """A line as Sage enters it: checked, defaults filled in, extended. Writes nothing."""
         bus = "SO_SalesOrderDetail_Bus"
         if not isinstance(given, dict):
             raise refuse(bus, "ItemCode", "The line is not an object.")

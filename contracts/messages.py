@@ -327,6 +327,63 @@ class SalesOrderCreated(Frozen):
         )
 
 
+class ChangeSalesOrder(Frozen):
+    """`change_sales_order`: bring a sales order to a later version of the buyer's order."""
+
+    pair: str
+    SalesOrderNo: str
+    before: SalesOrder | None = None
+    """As it was sent; None when this run did not create it."""
+    after: SalesOrder
+    expected: ExpectedTotals
+    expected_before: ExpectedTotals | None = None
+    decisions: Decisions = Decisions()
+    checks: list[Check] | None = None
+    lines: list[CreatedLine]
+    """As the order knows them: what each line was created with."""
+
+
+class SalesOrderChanged(Frozen):
+    """What became of it. `problems`: a person must look, and nothing was changed."""
+
+    too_late: bool = False
+    """The order is no live one any more."""
+    changed: bool = False
+    said: list[str] = []
+    """Each change in words."""
+    remarks: list[str] = []
+    problems: list[Problem] = []
+    lines: list[CreatedLine] = []
+    """The order's lines after the change."""
+
+
+class CancelSalesOrder(Frozen):
+    """`cancel_sales_order`: the buyer cancelled, and Sage has the order."""
+
+    pair: str
+    SalesOrderNo: str
+
+
+class CancelOutcome(StrEnum):
+    """What cancelling in Sage came to."""
+
+    CANCELLED = "cancelled"
+    """It is no live order any more, and nothing of it was shipped."""
+    ON_HOLD = "on_hold"
+    """OrderStatus H and a comment: a person deletes it."""
+    INVOICED = "invoiced"
+    """Something was or is being shipped."""
+    REFUSED = "refused"
+
+
+class SalesOrderCancelled(Frozen):
+    """The outcome; `invoices` that stand in the way, `problems` that Sage named."""
+
+    outcome: CancelOutcome
+    invoices: list[str] = []
+    problems: list[Problem] = []
+
+
 class RememberAlias(Frozen):
     """`remember_alias`: SKU → ItemCode as an alias in Sage, general or of one customer."""
 

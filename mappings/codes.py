@@ -103,6 +103,7 @@ ShipViaCode = Annotated[str, Field(min_length=1, max_length=15), _PLAIN]
 """SO_ShippingRateHeader.ShippingCode."""
 OptionalPaymentType = Annotated[str, Field(max_length=5), _PLAIN]
 """AR_PaymentType.PaymentType."""
+OptionalCancelReason = Annotated[str, Field(max_length=5), _PLAIN]
 OptionalCustomerType = Annotated[str, Field(max_length=4), _PLAIN]
 """AR_CustomerType.CustomerType."""
 Word = Annotated[str, Field(min_length=1), _PLAIN]

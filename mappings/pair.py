@@ -32,6 +32,7 @@ from mappings.codes import (
     Currency,
     Division,
     ItemCode,
+    OptionalCancelReason,
     OptionalCustomerType,
     OptionalItemCode,
     OptionalPaymentType,
@@ -258,6 +259,31 @@ class Prices(Section):
         return self
 
 
+class CancelInSage(StrEnum):
+    """What becomes of a sales order whose web order the buyer cancelled (rules 7)."""
+
+    DELETE = "delete"
+    """Deleted, with the reason code: only where Sage keeps deleted orders in its history."""
+    HOLD = "hold"
+    """OrderStatus H with a comment: a person deletes it."""
+
+
+class CancelRules(Section):
+    """Orders that the buyer cancels after Sage has them and before anything is shipped."""
+
+    in_sage: CancelInSage = CancelInSage.HOLD
+    """`delete` with the reason code, where Sage keeps deleted orders in its history; `hold`: a person deletes it."""
+    reason_code: OptionalCancelReason = ""
+    """CancelReasonCode (Sales Order, Cancel and Reason Code Maintenance) of orders that are deleted."""
+
+    @model_validator(mode="after")
+    def _deleted_with_a_reason(self) -> "CancelRules":
+        if self.in_sage is CancelInSage.DELETE and not self.reason_code:
+            problem = "reason_code is needed where cancelled orders are deleted"
+            refuse([Contradiction(("reason_code",), problem, "Write a CancelReasonCode of Sage, such as CUST.")])
+        return self
+
+
 class OrderRules(Section):
     """Header and comment rules."""
 
@@ -272,6 +298,7 @@ class OrderRules(Section):
     expedite: OrderCondition | None = None
     """Orders for which this holds go before the others wherever steps wait: after an outage, and on a busy day."""
     prices: Prices = Prices()
+    cancel: CancelRules = CancelRules()
     header: dict[HeaderColumn, str] = {}
     """Fixed values by Sage column (CycleCode, SalespersonNo, FOB, …)."""
     header_rules: list[HeaderRule] = []

@@ -276,6 +276,9 @@ order.prices  order: {prices: {source: sage, tolerance: 1.00}}
 order.prices.source  order: {prices: {source: sage}}
 order.prices.tolerance  order: {prices: {source: sage, tolerance: 1.00}}
 order.expedite  order: {expedite: "delivery.method == 'Next Day Air' or 'rush' in attributes"}
+order.cancel  order: {cancel: {in_sage: delete, reason_code: CUST}}
+order.cancel.in_sage  order: {cancel: {in_sage: hold}}
+order.cancel.reason_code  order: {cancel: {in_sage: delete, reason_code: WEB}}
 order.header  order: {header: {CycleCode: "01", FOB: DOCK}}
 order.header_rules  order: {header_rules: [{when: "shipping.region == 'TX'", header: {SalespersonNo: "0100"}}]}
 order.header_rules[].when  order: {header_rules: [{when: "totals.grand > 5000", header: {CycleCode: "09"}}]}

@@ -22,6 +22,7 @@ from activities.orders import OrderActivities
 from activities.outages import OutageActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.replay import ReplayActivities
+from activities.sage_change import SageChangeActivities
 from activities.sage_poll import SagePollActivities
 from activities.sage_read import SageReadActivities
 from activities.sage_write import SageWriteActivities
@@ -192,6 +193,7 @@ class Fleet:
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
         stock = StockSweepActivities(pair, self.pairs, stock_reader, self.client)
         writes = SageWriteActivities(pair, gateway, gateway, gateway, reader)
+        changes = SageChangeActivities(pair, gateway, reader, writes.seats, writes.alone)
 
         def read_worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(
@@ -224,6 +226,8 @@ class Fleet:
                 activities=[
                     writes.reserve_sales_order_number,
                     writes.create_sales_order,
+                    changes.change_sales_order,
+                    changes.cancel_sales_order,
                     writes.reserve_customer_number,
                     writes.create_customer,
                     writes.remember_alias,

@@ -153,7 +153,7 @@ def _hold(workflow_id: str, hold: HoldView) -> str:
 
 MEANING = {
     ReleaseAction.RETRY: "try again, after the cause was removed",
-    ReleaseAction.CANCEL: "end the order; Clarity is told",
+    ReleaseAction.CANCEL: "end the order, in Sage too unless something is shipped; Clarity is told",
     ReleaseAction.CORRECT: "correct Clarity's order here (a JSON merge patch, items by their id) and try again",
     ReleaseAction.USE_ITEM: "say which Sage item is meant; with remember it becomes an alias in Sage",
     ReleaseAction.USE_CUSTOMER: "say which account the order is for; with remember also the buyer's later orders",

@@ -1,52 +1,71 @@
 """What the buyer or the store change after the order came: `OrderChanges`.
 
-In: signals `clarity_order_changed`. Out: a newer version that is worked on, a cancellation, or an alert.
+In: signals `clarity_order_changed`. Out: before Sage has the order, the newer version is what is created, and cancelled
+is cancelled. Afterwards the sales order is changed as far as Sage, the warehouse and people's own changes allow, or
+cancelled when nothing of it is shipped; the rest is held `order_changed`, with the versions side by side.
+
+Between steps only: never inside a create or a change whose outcome is unknown.
 """
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
+from activities.sage_change import SageChangeActivities
+from contracts import queues, retry
+from contracts.failures import hold_for
 from contracts.messages import (
+    AlertKind,
+    CancelOutcome,
+    CancelSalesOrder,
+    ChangeSalesOrder,
     ClarityOrderChanged,
     EventType,
+    ReleaseAction,
+    SalesOrderCancelled,
+    SalesOrderChanged,
 )
 from mappings.decisions import Decisions
 from mappings.intake import is_older
-from mappings.payments import says_what_was_paid
+from mappings.problems import HoldReason, Problem
+from mappings.sales_order import SalesOrder, Transformed
 from workflows.order_holds import OrderHolds
+from workflows.order_record import OrderEnds
+
+BY_SAGE = "news from Sage"
 
 
 class OrderChanges(OrderHolds):
     """Later versions and cancellations from Clarity, before and after the sales order exists."""
 
-    def outcome_known(self) -> None:
-        """Sage has no order: what Clarity sent meanwhile counts now."""
-        self.create_tried = False
-        change, self.pending = self.pending, None
-        if change is not None:
-            self.take_change(change)
+    # ---- what comes -----------------------------------------------------------------------------------------------
 
     @workflow.signal(description="From Clarity's webhooks: a later version of the order, or its cancellation")
     def clarity_order_changed(self, change: ClarityOrderChanged | None = None) -> None:
-        """Before the sales order exists the new version is what gets created; afterwards people are told.
+        """Before the sales order exists the new version is what gets created; afterwards Sage's order is changed.
 
         While it is unknown whether Sage has the order (a create is under way), the change waits for that.
         """
         if change is None or not self.is_news_from_clarity(change):
             return
         self.cancelled_at_clarity |= change.event == EventType.ORDER_CANCELLED
-        if self.sales_order_no:
-            self.digest = change.digest
-            self.tell_too_late(change.event)
-        elif self.create_tried:
-            self.pending = change
-            self.note(f"Clarity sent {change.event} while Sage was creating the order; it counts once that is known")
-        else:
+        if not self.sales_order_no and not self.create_tried:
             self.take_change(change)
+            return
+        self.pending = change
+        if not self.sales_order_no:
+            self.note(f"Clarity sent {change.event} while Sage was creating the order; it counts once that is known")
+            return
+        self.note(f"Clarity sent {change.event}")
+        if change.event == EventType.ORDER_CANCELLED:
+            self.want_cancelled(change)
+        self.look_again(change.event)
 
     def is_news_from_clarity(self, change: ClarityOrderChanged) -> bool:
-        """Not the version in force, not the first one delivered again, not one that a newer one has overtaken."""
+        """Not the version in force, not one that was left aside, not one that a newer one has overtaken."""
         if change.event == EventType.ORDER_CANCELLED:
-            return not self.cancelling and not self.stop_asked
+            return not self.cancelling and not self.stop_asked and change.digest not in self.left_aside
+        if self.stop_asked:
+            return False
         if change.digest == (self.pending.digest if self.pending is not None else self.digest):
             return False
         if change.event == EventType.ORDER_CREATED and change.digest == self.first_digest:
@@ -58,14 +77,212 @@ class OrderChanges(OrderHolds):
 
     def take_change(self, change: ClarityOrderChanged) -> None:
         """Sage has no order: cancelled is cancelled, and a newer version replaces the one before."""
-        self.digest = change.digest
+        self.digest, self.latest = change.digest, change
         if change.event == EventType.ORDER_CANCELLED:
-            self.stop_asked = "cancelled at Clarity before Sage knew the order"
-            if says_what_was_paid(change.payload):
-                self.payload = change.payload
+            self.want_cancelled(change)
             self.note("Clarity cancelled the order")
         else:
             self.payload, self.changed = change.payload, True
             self.decisions, self.resolved, self.answered_customer = Decisions(), None, None
             self.note("Clarity sent a newer version of the order; it replaces the one before")
         self.look_again(change.event)
+
+    def outcome_known(self) -> None:
+        """Sage has no order: what Clarity sent meanwhile counts now."""
+        self.create_tried = False
+        change, self.pending = self.pending, None
+        if change is not None:
+            self.take_change(change)
+
+    @property
+    def has_change(self) -> bool:
+        """Clarity sent something that has not been honoured, and Sage has the order."""
+        return self.pending is not None or bool(self.stop_asked)
+
+    def look_at_change(self) -> None:
+        """News from Sage: Clarity is told of them first, then the change is looked at once more."""
+        if self.asks_about_change:
+            self.look_again(BY_SAGE)
+
+    # ---- what becomes of it ---------------------------------------------------------------------------------------
+
+    async def heed_change(self) -> None:
+        """Do what Clarity's latest event asks for, once; what a person must decide stays for the next turn."""
+        if self.stop_asked:
+            await self.cancel_in_sage(self.stop_asked, by_clarity=True)
+        elif self.pending is not None:
+            await self.change_in_sage(self.pending)
+
+    def came_too_late(self) -> None:
+        """The order is complete: nothing can be changed or cancelled any more."""
+        if self.has_change:
+            what = "the cancellation" if self.stop_asked else "the change"
+            self.note(f"Too late: the order is complete; {what} that Clarity sent is for accounting and support")
+            self.alert(AlertKind.ORDER_CHANGED, f"{what} came after everything was shipped and posted")
+            self.pending, self.stop_asked = None, ""
+
+    async def change_in_sage(self, change: ClarityOrderChanged) -> None:
+        """Bring Sage's order to the newer version, all of it or nothing."""
+        transformed = await self.transform(change.payload)
+        draft = transformed.draft
+        if draft is None:
+            problems = [problem for problem in transformed.problems if problem.field]
+            await self.ask_about(change, problems, "The buyer's newer version cannot be understood")
+            return
+        facts = await self.look_up_again(draft)
+        if facts.existing is None or not facts.existing.live:
+            self.too_late_for(change, "the sales order left Sage")
+            return
+        if facts.findings:
+            remedy = "Mend it in Sage (an alias, an active item) and release with retry; or with approve: it stays."
+            problems = [problem.model_copy(update={"suggestion": remedy}) for problem in facts.findings[0].problems]
+            await self.ask_about(change, problems, "Sage does not know an item of the buyer's newer version")
+            return
+        customer = self.customer
+        after = facts.sales_order if customer is None else facts.sales_order.for_customer(customer)
+        result = await self.in_sage(change, after, transformed)
+        if result is None or self.pending is not change:
+            # Refused by a rule of Sage's, or overtaken by a newer version: the next turn looks again.
+            return
+        if result.too_late:
+            self.too_late_for(change, "the sales order left Sage")
+        elif result.problems:
+            await self.ask_about(change, result.problems, "The buyer changed the order")
+        else:
+            self.take_version(change, transformed, after, result)
+
+    async def in_sage(
+        self, change: ClarityOrderChanged, after: SalesOrder, transformed: Transformed
+    ) -> SalesOrderChanged | None:
+        """The change itself; None when Sage refused it and a person has looked."""
+        draft, known = transformed.draft, self.transformed.draft if self.transformed else None
+        if draft is None:
+            raise RuntimeError("a version without a draft is held before")
+        self.step(f"Sage to change sales order {self.sales_order_no}")
+        try:
+            return await self.attempt(
+                SageChangeActivities.change_sales_order,
+                ChangeSalesOrder(
+                    pair=self.pair,
+                    SalesOrderNo=self.sales_order_no,
+                    before=self.sent,
+                    after=after,
+                    expected=draft.expected,
+                    expected_before=known.expected if known is not None and self.sent is not None else None,
+                    decisions=self.decisions,
+                    checks=draft.checks,
+                    lines=self.lines,
+                ),
+                queues.sage_write(self.pair),
+                f"Change {self.sales_order_no} in Sage as the buyer did at Clarity",
+                retry.several_calls(self.pace),
+            )
+        except ActivityError as error:
+            reason, problems = hold_for(error)
+            if self.pending is change:
+                await self.hold(reason, problems)
+            return None
+
+    def take_version(
+        self, change: ClarityOrderChanged, transformed: Transformed, after: SalesOrder, result: SalesOrderChanged
+    ) -> None:
+        """This version is in force from here on."""
+        self.pending = None
+        self.digest, self.payload, self.transformed = change.digest, change.payload, transformed
+        if self.sent is not None or result.changed:
+            self.sent = after
+        self.lines = result.lines
+        for remark in result.remarks:
+            self.remark(remark)
+        if not result.changed:
+            self.note("Nothing of that version concerns the sales order: Sage has it as it is")
+            return
+        for what in result.said[:20]:
+            self.note(f"Changed in Sage: {what}")
+        said = "; ".join(result.said)[:200]
+        self.alert(AlertKind.ORDER_CHANGED, f"{self.sales_order_no} was changed in Sage as the buyer wished: {said}")
+
+    def too_late_for(self, change: ClarityOrderChanged, why: str) -> None:
+        """Nothing is left that could be changed: people are told, and the order is followed to its end."""
+        self.pending, self.digest = None, change.digest
+        self.note(f"Clarity's newer version comes too late: {why}")
+        self.alert(AlertKind.ORDER_CHANGED, f"the buyer's change came too late: {why}")
+
+    async def ask_about(self, change: ClarityOrderChanged, problems: list[Problem], what: str) -> None:
+        """Hold `order_changed`: both versions, and what Sage has."""
+        if self.pending is not change:
+            return
+        if await self.ask(problems) is ReleaseAction.APPROVE and self.pending is change:
+            self.pending, self.digest = None, change.digest
+            self.note(f"{what}; a person left that aside, the sales order stays as Sage has it", decision=True)
+
+    async def ask(self, problems: list[Problem]) -> ReleaseAction:
+        """A hold that news from Sage or from Clarity may answer."""
+        self.asks_about_change = True
+        try:
+            return await self.hold(HoldReason.ORDER_CHANGED, problems)
+        finally:
+            self.asks_about_change = False
+
+    async def cancel_in_sage(self, why: str, *, by_clarity: bool = False) -> None:
+        """Cancel the sales order, when nothing of it is shipped (rules 7); raises OrderEnds when that was done.
+
+        What stands in the way is asked about when Clarity cancelled; a person who cancelled a hold reads it in the
+        trail, and the order goes on.
+        """
+        if self.cancelling_in_sage:
+            # A person answers the hold of this very cancellation with cancel: it is tried again.
+            return
+        self.cancelling_in_sage = True
+        try:
+            self.step(f"Sage to cancel sales order {self.sales_order_no}")
+            result = await self.insist(
+                SageChangeActivities.cancel_sales_order,
+                CancelSalesOrder(pair=self.pair, SalesOrderNo=self.sales_order_no),
+                queues.sage_write(self.pair),
+                f"Cancel {self.sales_order_no} in Sage, when nothing of it is shipped",
+                limit=retry.several_calls(self.pace),
+                may_cancel=False,
+            )
+            if result.outcome is CancelOutcome.CANCELLED:
+                self.note(f"Sales order {self.sales_order_no} was cancelled in Sage")
+                raise OrderEnds(why)
+            problems = self.in_the_way(result)
+            if not by_clarity and result.outcome is not CancelOutcome.ON_HOLD:
+                self.note(f"Not cancelled: {problems[0].message[:300]}")
+                return
+            self.stop_asked = self.stop_asked or why
+            if await self.ask(problems) is ReleaseAction.APPROVE:
+                self.stop_asked = ""
+                if self.latest is not None:
+                    self.left_aside.append(self.latest.digest)
+                self.note("A person left the cancellation aside: the order goes on", decision=True)
+        finally:
+            self.cancelling_in_sage = False
+
+    def in_the_way(self, result: SalesOrderCancelled) -> list[Problem]:
+        """Why the sales order is not cancelled, and what to do."""
+        number = self.sales_order_no
+        match result.outcome:
+            case CancelOutcome.ON_HOLD:
+                return [
+                    Problem(
+                        field=f"SO_SalesOrder.{number}",
+                        message=f"The order is cancelled at Clarity; in Sage {number} is on hold, to be deleted.",
+                        suggestion="Delete it in Sage (the order then ends by itself, or release with retry); or "
+                        "release it there from its hold, and here with approve: the order goes on.",
+                    )
+                ]
+            case CancelOutcome.INVOICED:
+                what = f"invoice {', '.join(result.invoices)} bills it" if result.invoices else "it is completed"
+                return [
+                    Problem(
+                        field=f"SO_SalesOrder.{number}",
+                        message=f"The order is cancelled at Clarity, and in Sage {what}: something was or is being "
+                        "shipped.",
+                        suggestion="Stop the parcel, delete the invoice or cancel what is left in Sage, then release "
+                        "with retry; or release with approve: the order goes on and is shipped.",
+                    )
+                ]
+            case _:
+                return result.problems

@@ -31,7 +31,6 @@ from contracts.messages import (
     CustomerRequest,
     CustomerResolved,
     CustomerStart,
-    EventType,
     OrderOutcome,
     OrderStart,
     RememberAlias,
@@ -101,6 +100,8 @@ class OrderFulfillmentWorkflow(OrderShipments):
     async def fulfil(self) -> None:
         """The happy path, and nothing else; each step holds by itself when it cannot go on."""
         found = await self.bring_to_sage()
+        if self.stop_asked:
+            await self.heed_change()
         await self.acknowledge()
         number = attributes.SALES_ORDER_NO.value_set(attributes.scalar(self.sales_order_no))
         self.become(OrderState.OPEN, number, *self.unused_numbers())
@@ -131,11 +132,9 @@ class OrderFulfillmentWorkflow(OrderShipments):
                     self.note(f"Sage's order differs from Clarity's: {difference}")
                 if facts.differences:
                     self.alert(AlertKind.ORDER_CHANGED, "the sales order found in Sage differs from Clarity's order")
-                if self.stop_asked or self.changed:
+                if self.changed:
                     # It crossed the look that found the order.
-                    what = EventType.ORDER_CANCELLED if self.stop_asked else EventType.ORDER_UPDATED
-                    self.stop_asked, self.changed = "", False
-                    self.tell_too_late(what)
+                    self.pending, self.changed = self.latest, False
                 return True
             if facts.existing is None and not facts.own_invoiced:
                 # Whatever an earlier create did: it is not in Sage.
@@ -234,6 +233,8 @@ class OrderFulfillmentWorkflow(OrderShipments):
                     queues.sage_write(self.pair),
                     "Reserve a SalesOrderNo, so that the create can be repeated safely",
                 )
+                # What came meanwhile counts before anything is created.
+                continue
             self.step(f"Sage to create sales order {self.reserved_number}")
             tried_before, self.create_tried = self.create_tried, True
             try:
@@ -282,6 +283,7 @@ class OrderFulfillmentWorkflow(OrderShipments):
                     await self.hold_found(result.finding, difference=result.difference)
                 return False
             self.adopt(result.created)
+            self.sent = sales_order
             self.note(
                 f"Sales order {self.sales_order_no} was invoiced before it could be read back; it is followed as sent"
                 if result.unread

@@ -20,6 +20,7 @@ from contracts import search_attributes as attributes
 from contracts.failures import hold_for
 from contracts.messages import (
     AlertKind,
+    ClarityOrderChanged,
     EventType,
     FactsRequest,
     HoldView,
@@ -33,6 +34,7 @@ from contracts.priorities import priority_of
 from contracts.search_attributes import OrderState
 from mappings.customer_match import buyer_of
 from mappings.intake import reference_in
+from mappings.payments import says_what_was_paid
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.sales_order import (
     CustomerKey,
@@ -58,14 +60,14 @@ LOOK_ATTEMPTS = 4
 class OrderHolds(OrderRecord):
     """Steps that insist on success, holds with reminders, looks at stock, and the releases."""
 
-    async def transform(self) -> Transformed:
-        """Payload → draft or problems, as a local activity: quick, pure, one event."""
+    async def transform(self, payload: dict[str, Any] | None = None) -> Transformed:
+        """Payload (default: the one in force) → draft or problems, as a local activity: quick, pure, one event."""
         while True:
             self.step("its transformation")
             try:
                 return await workflow.execute_local_activity_method(
                     OrderActivities.transform_order,
-                    TransformRequest(pair=self.pair, payload=self.payload),
+                    TransformRequest(pair=self.pair, payload=self.payload if payload is None else payload),
                     start_to_close_timeout=retry.TRANSFORM_LIMIT,
                     schedule_to_close_timeout=retry.TRANSFORM_LIMIT * 6,
                     retry_policy=retry.TRANSFORM,
@@ -82,6 +84,17 @@ class OrderHolds(OrderRecord):
             self.facts_request(draft),
             queues.sage_read(self.pair),
             f"Items, customer, credit, stock, existing order for {draft.sales_order.CustomerPONo}",
+        )
+
+    async def look_up_again(self, draft: Draft) -> SageFacts:
+        """The same for a later version of an order that Sage has: its own stock and credit are no findings."""
+        self.step("Sage's facts for the newer version (ODBC)")
+        own = {"own_attempt": self.sales_order_no, "reference": self.sales_order_no, "resolved": self.customer}
+        return await self.insist(
+            SageReadActivities.read_sage_facts,
+            self.facts_request(draft).model_copy(update=own),
+            queues.sage_read(self.pair),
+            f"Items of the newer version, and sales order {self.sales_order_no}",
         )
 
     def facts_request(self, draft: Draft) -> FactsRequest:
@@ -145,6 +158,10 @@ class OrderHolds(OrderRecord):
                 return await self.attempt(step, request, queue, summary, limit)
             except ActivityError as error:
                 reason, problems = hold_for(error)
+                if self.stop_asked and self.sales_order_no and may_cancel:
+                    # Most likely that is why: Clarity takes nothing more for an order that is cancelled there.
+                    await self.cancel_in_sage(self.stop_asked, by_clarity=True)
+                    continue
                 try:
                     action = await self.hold(reason, problems)
                 except OrderEnds:
@@ -286,7 +303,8 @@ class OrderHolds(OrderRecord):
         if self.held is None or self.decision is not None:
             return
         # Only a person, or Clarity's own cancellation, answers a cancel request.
-        if self.held.reason is not HoldReason.ORDER_CHANGED or by == EventType.ORDER_CANCELLED:
+        asks_people = self.held.reason is HoldReason.ORDER_CHANGED and not self.asks_about_change
+        if not asks_people or by == EventType.ORDER_CANCELLED:
             self.accept(Checked(Release(action=ReleaseAction.RETRY, by=by), self.held))
 
     async def end_unless_in_sage(self, why: str) -> None:
@@ -305,7 +323,18 @@ class OrderHolds(OrderRecord):
                 self.create_tried = False
         if not self.sales_order_no:
             raise OrderEnds(why)
-        self.note(f"Not cancelled: sales order {self.sales_order_no} stands in Sage; cancel it there")
+        await self.cancel_in_sage(why)
+
+    async def cancel_in_sage(self, why: str, *, by_clarity: bool = False) -> None:
+        """Somebody wants an order cancelled that Sage has; see `OrderChanges`. Raises OrderEnds when that was done."""
+        raise NotImplementedError
+
+    def want_cancelled(self, change: ClarityOrderChanged) -> None:
+        """Clarity cancelled the order: it is to end between steps, and what was paid is as this event says."""
+        self.pending, self.latest, self.digest = None, change, change.digest
+        self.stop_asked = "cancelled at Clarity" + ("" if self.sales_order_no else " before Sage knew the order")
+        if says_what_was_paid(change.payload):
+            self.payload = change.payload
 
     async def stop_if_asked(self) -> None:
         """Between steps: honour Clarity's cancellation, turn a cancel request from outside into a hold."""
@@ -335,9 +364,9 @@ class OrderHolds(OrderRecord):
         }
         if self.standing is not None and self.standing.SalesOrderNo != order.SalesOrderNo:
             self.standing = None
-        change, self.pending = self.pending, None
-        if change is not None:
-            self.tell_too_late(change.event)
+        if self.pending is not None and self.pending.event == EventType.ORDER_CANCELLED:
+            # It came while the create was under way.
+            self.want_cancelled(self.pending)
 
     @workflow.update(name="release_hold", description="Decide on a held order: retry or cancel; needs `by`")
     def release_hold(self, release: Any = None) -> ReleaseAccepted:
@@ -372,6 +401,7 @@ class OrderHolds(OrderRecord):
                 parse_release(release),
                 self.held if self.decision is None else None,
                 sales_order_no=self.sales_order_no,
+                invoices=[invoice.InvoiceNo for invoice in self.own_invoices()] if self.sales_order_no else [],
                 payload=self.payload,
                 skus={line.UDF_WEB_LINE_ID: line.sku for line in lines if line.UDF_WEB_LINE_ID},
             )

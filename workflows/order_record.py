@@ -37,6 +37,7 @@ from mappings.progress import (
 from mappings.sales_order import (
     CreatedLine,
     CustomerKey,
+    SalesOrder,
     Transformed,
 )
 from mappings.shipments import (
@@ -110,7 +111,17 @@ class OrderRecord:
         self.looking = False
         """A look at stock is under way for the hold that is open."""
         self.pending: ClarityOrderChanged | None = None
-        """What Clarity sent while it was unknown whether Sage has the order; honoured as soon as that is known."""
+        """The later version that Clarity sent after the create began; honoured as soon as Sage is known to have the
+        order, or not to have it."""
+        self.latest: ClarityOrderChanged | None = None
+        """The version that replaced the one before while Sage had no order."""
+        self.sent: SalesOrder | None = None
+        """The sales order as this run sent it: what later versions are held against."""
+        self.left_aside: list[str] = []
+        """Digests of cancellations that a person left aside: their repeats are no news."""
+        self.asks_about_change = False
+        """The hold that is open asks about a change or a cancellation from Clarity; news answer it."""
+        self.cancelling_in_sage = False
         self.customer_by = ""
         """What named the account, in the words of the matching."""
         self.answered_customer: CustomerKey | None = None
@@ -255,11 +266,6 @@ class OrderRecord:
         """Something to know that stops nothing; said once."""
         if not any(entry.what == what for entry in self.trail):
             self.note(what)
-
-    def tell_too_late(self, event: str) -> None:
-        """Sage has the order: people are told."""
-        self.note(f"Clarity sent {event} after the sales order was created: change it in Sage by hand")
-        self.alert(AlertKind.ORDER_CHANGED, f"{event} came after the sales order was created")
 
     def alert(self, kind: AlertKind, text: str) -> None:
         """Tell people, beside the order's own way: a channel that is down never blocks an order."""

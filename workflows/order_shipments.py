@@ -64,10 +64,16 @@ class OrderShipments(OrderChanges):
             await self.tell_clarity()
             await self.end_if_cancelled()
             if self.is_complete() and self.news == seen:
+                self.came_too_late()
                 return
+            if self.has_change:
+                await self.heed_change()
+                continue
             self.show_waiting()
             await workflow.wait_condition(
-                lambda seen=seen: self.news > seen or self.read_due or self.cancel_requested  # type: ignore[misc]
+                lambda seen=seen: (  # type: ignore[misc]
+                    self.news > seen or self.read_due or self.cancel_requested or self.has_change
+                )
             )
             self.examined = ""
             await self.stop_if_asked()
@@ -180,7 +186,8 @@ class OrderShipments(OrderChanges):
         lines = self.item_progress()
         reasons = self.reading.reasons if self.reading is not None else {}
         gone = self.standing is not None and not self.standing.live
-        if gone and not all(any(reasons.get(key) for key in line.LineKeys) for line in lines):
+        explained = all(any(reasons.get(key) for key in line.LineKeys) for line in lines)
+        if gone and not explained and not self.stop_asked:
             problem = Problem(
                 field=f"SO_SalesOrder.{self.sales_order_no}",
                 message="The sales order was deleted in Sage without a cancel reason, and nothing of it was shipped.",
@@ -345,6 +352,7 @@ class OrderShipments(OrderChanges):
         if news or self.standing != seen.standing:
             self.standing = seen.standing
             self.news += 1
+            self.look_at_change()
 
     @workflow.signal(description="From the Sage poller: where the sales order stands, without a shipment")
     def sales_order_changed(self, standing: SalesOrderStanding | None = None) -> None:
@@ -352,3 +360,4 @@ class OrderShipments(OrderChanges):
         if standing is not None and self.sales_order_no in ("", standing.SalesOrderNo) and self.standing != standing:
             self.standing = standing
             self.news += 1
+            self.look_at_change()

@@ -5,7 +5,7 @@ what to send instead. Nothing is changed here.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,7 @@ def check_release(
     hold: HoldView | None,
     *,
     sales_order_no: str,
+    invoices: Sequence[str] = (),
     payload: Mapping[str, Any],
     skus: Mapping[str, str],
 ) -> Checked:
@@ -71,9 +72,10 @@ def check_release(
             + ", ".join(hold.actions)
         )
     match release.action:
-        case ReleaseAction.CANCEL if sales_order_no and hold.reason is not HoldReason.DELETED_IN_SAGE:
+        case ReleaseAction.CANCEL if invoices and hold.reason is not HoldReason.DELETED_IN_SAGE:
             raise ReleaseRefused(
-                f"sales order {sales_order_no} stands in Sage: cancel it there, then release with retry"
+                f"invoice {', '.join(invoices[:5])} bills sales order {sales_order_no}, so something was or is being "
+                "shipped: cancel in Sage what is left, then release with retry"
             )
         case ReleaseAction.CORRECT:
             try:

@@ -4,7 +4,7 @@ In: `SalesOrder`, `NewCustomer`. Out: what Sage stored. Raises the tree of `conn
 activities see, so that Sage's eBusiness Web Services can stand beside this gateway.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Protocol
@@ -14,10 +14,12 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from connectors.errors import Ambiguous, NotFound, RetryLater
 from connectors.http import ApiKey, BearerToken, Json, JsonApi, SignIn
+from mappings.order_change import EnteredOrder, LineChange
 from mappings.sales_order import (
     CustomerKey,
     LineOrigin,
     NewCustomer,
+    SageItemType,
     SalesOrder,
     SalesOrderLine,
     SalesOrderOnSage,
@@ -72,6 +74,28 @@ class SalesOrderWriter(Protocol):
 
     async def change_sales_order(self, number: str, columns: Mapping[str, str]) -> SalesOrderOnSage:
         """Change header columns of a live order; the same again changes nothing."""
+        ...
+
+    async def delete_sales_order(self, number: str) -> None:
+        """Delete a live order of which nothing was shipped; one that is gone is no error."""
+        ...
+
+
+class SalesOrderEditor(Protocol):
+    """What changing and cancelling an entered sales order needs."""
+
+    async def preview(self, order: SalesOrder) -> SalesOrderOnSage:
+        """What Sage would make of the order: totals and tax; nothing is written."""
+        ...
+
+    async def read_sales_order(self, number: str) -> EnteredOrder | None:
+        """The order whole, live or in history."""
+        ...
+
+    async def edit_sales_order(
+        self, number: str, columns: Mapping[str, str], lines: Iterable[LineChange] = ()
+    ) -> EnteredOrder:
+        """Change a live order, everything or nothing; the same again changes nothing but what it adds."""
         ...
 
     async def delete_sales_order(self, number: str) -> None:
@@ -156,6 +180,23 @@ class SageGateway:
         _, body = await self._api.call("PATCH", f"/SO/SalesOrder/{number}", body=dict(columns))
         return _order(body, "PATCH /SO/SalesOrder/{no}", written=True)
 
+    async def read_sales_order(self, number: str) -> EnteredOrder | None:
+        """`GET /SO/SalesOrder/{no}`, with its header columns and comments."""
+        try:
+            _, body = await self._api.call("GET", f"/SO/SalesOrder/{number}")
+        except NotFound:
+            return None
+        return _entered(body, "GET /SO/SalesOrder/{no}")
+
+    async def edit_sales_order(
+        self, number: str, columns: Mapping[str, str], lines: Iterable[LineChange] = ()
+    ) -> EnteredOrder:
+        """`PATCH /SO/SalesOrder/{no}`: header columns, and lines by LineKey or new."""
+        changes = [_line_change(line) for line in lines]
+        body = {**columns, **({"Lines": changes} if changes else {})}
+        _, stored = await self._api.call("PATCH", f"/SO/SalesOrder/{number}", body=body)
+        return _entered(stored, "PATCH /SO/SalesOrder/{no}", written=True)
+
     async def delete_sales_order(self, number: str) -> None:
         """`DELETE /SO/SalesOrder/{no}`; a lost answer is safe to repeat."""
         try:
@@ -237,6 +278,16 @@ def _line_body(line: SalesOrderLine) -> dict[str, Any]:
     }
 
 
+def _line_change(change: LineChange) -> dict[str, Any]:
+    if change.new is not None:
+        return _line_body(change.new)
+    if change.Delete:
+        return {"LineKey": change.LineKey, "Delete": True}
+    amounts = {"QuantityOrdered": change.QuantityOrdered, "UnitPrice": change.UnitPrice}
+    given = {name: _wire(value) for name, value in amounts.items() if value is not None}
+    return {"LineKey": change.LineKey, **given, **change.columns}
+
+
 def _is_set(value: object) -> bool:
     return value not in ("", None, Decimal(0))
 
@@ -254,6 +305,17 @@ def _order(body: Json, call: str, *, written: bool = False) -> SalesOrderOnSage:
         # A write answered with success and no order: what Sage has now must be read back.
         kind = Ambiguous if written else RetryLater
         raise kind(SYSTEM, call, _unexpected(error)) from None
+
+
+def _entered(body: Json, call: str, *, written: bool = False) -> EnteredOrder:
+    order = _order(body, call, written=written)
+    columns = {name: str(value) for name, value in body.items() if isinstance(value, str | int | float)}
+    comments = {
+        str(line["LineKey"]): str(line.get("CommentText") or "")
+        for line in body.get("Lines", ())
+        if line.get("ItemType") == SageItemType.COMMENT
+    }
+    return EnteredOrder(order=order, columns=columns, comments=comments)
 
 
 def _text(body: Json, name: str, call: str) -> str:

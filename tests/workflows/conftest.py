@@ -5,7 +5,7 @@ import contextlib
 import json
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -30,6 +30,9 @@ from contracts.messages import (
     BackfillResult,
     BackfillTally,
     CancelAtClarity,
+    CancelOutcome,
+    CancelSalesOrder,
+    ChangeSalesOrder,
     CreateCustomer,
     CreateSalesOrder,
     CustomerCreated,
@@ -49,6 +52,8 @@ from contracts.messages import (
     Replayed,
     ReplayEvent,
     ReserveRequest,
+    SalesOrderCancelled,
+    SalesOrderChanged,
     SalesOrderCreated,
     ShipmentPosted,
     ShipmentsRead,
@@ -227,12 +232,30 @@ class World:
         self.facts_gate = asyncio.Event()
         self.facts_gate.set()
 
+        self.when: dict[str, Callable[[], Awaitable[None]]] = {}
+        """What happens as an activity begins, once each."""
+        self.stored = False
+        """Sage has the order that was created, live."""
+        self.invoiced: list[str] = []
+        """Its invoices: then it cannot be cancelled."""
+        self.changes: list[SalesOrderChanged | Exception] = []
+        """Answers of the next changes; done as asked once used up."""
+        self.change_requests: list[ChangeSalesOrder] = []
+        self.cancels: list[SalesOrderCancelled | Exception] = []
+        """Answers of the next cancellations; by `stored` and `invoiced` once used up."""
+
         self.backfills: list[BackfillRequest] = []
         self.backfilled: list[BackfillResult] = []
         """Results of the next backfills; an empty one once used up."""
         self.replays: list[ReplayEvent] = []
         self.replayed: list[Replayed] = []
         """Answers of the next replays; accepted once used up."""
+
+    async def begins(self, name: str) -> None:
+        """An activity begins."""
+        self.calls.append(name)
+        if (what := self.when.pop(name, None)) is not None:
+            await what()
 
     async def until_called(self, name: str, times: int) -> None:
         """Once an activity was called so often."""
@@ -259,14 +282,15 @@ class World:
 
     @activity.defn
     async def read_sage_facts(self, request: FactsRequest) -> SageFacts:
-        self.calls.append("read_sage_facts")
+        await self.begins("read_sage_facts")
         self.facts.append(request)
         self.approved.append(request.decisions.approved)
         await self.facts_gate.wait()
         findings = self.findings.pop(0) if self.findings else []
-        return SageFacts(
-            existing=self.existing, sales_order=request.draft.sales_order, match=self.match, findings=findings
-        )
+        existing = self.existing
+        if request.reference == request.own_attempt != "" and self.stored:
+            existing = created_order(request.own_attempt)
+        return SageFacts(existing=existing, sales_order=request.draft.sales_order, match=self.match, findings=findings)
 
     @activity.defn
     async def request_customer(self, request: CustomerRequest) -> None:
@@ -302,30 +326,55 @@ class World:
 
     @activity.defn
     async def reserve_sales_order_number(self, request: ReserveRequest) -> str:
-        self.calls.append("reserve_sales_order_number")
+        await self.begins("reserve_sales_order_number")
         return next(self.numbers)
 
     @activity.defn
     async def create_sales_order(self, request: CreateSalesOrder) -> SalesOrderCreated:
-        self.calls.append("create_sales_order")
+        await self.begins("create_sales_order")
         self.created_under.append(request.SalesOrderNo)
         self.requests.append(request)
         await self.create_gate.wait()
         answer = self.creates.pop(0) if self.creates else SalesOrderCreated(created=created_order(request.SalesOrderNo))
         if isinstance(answer, Exception):
             raise answer
+        self.stored = self.stored or answer.created is not None
         return answer
 
     @activity.defn
+    async def change_sales_order(self, request: ChangeSalesOrder) -> SalesOrderChanged:
+        await self.begins("change_sales_order")
+        self.change_requests.append(request)
+        answer = self.changes.pop(0) if self.changes else None
+        if isinstance(answer, Exception):
+            raise answer
+        if not self.stored:
+            return SalesOrderChanged(too_late=True)
+        return answer or SalesOrderChanged(changed=True, said=["as asked"], lines=request.lines)
+
+    @activity.defn
+    async def cancel_sales_order(self, request: CancelSalesOrder) -> SalesOrderCancelled:
+        await self.begins("cancel_sales_order")
+        answer = self.cancels.pop(0) if self.cancels else None
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is not None:
+            return answer
+        if self.invoiced:
+            return SalesOrderCancelled(outcome=CancelOutcome.INVOICED, invoices=self.invoiced)
+        self.stored = False
+        return SalesOrderCancelled(outcome=CancelOutcome.CANCELLED)
+
+    @activity.defn
     async def acknowledge_to_clarity(self, request: Acknowledge) -> None:
-        self.calls.append("acknowledge_to_clarity")
+        await self.begins("acknowledge_to_clarity")
         if self.refuse_clarity:
             self.refuse_clarity -= 1
             raise refused(FailureType.REFUSED_BY_CLARITY, "status", "is not one of Pending")
 
     @activity.defn
     async def post_shipment(self, request: PostShipment) -> ShipmentPosted:
-        self.calls.append("post_shipment")
+        await self.begins("post_shipment")
         self.shipments.append(request)
         plan = plan_shipments(request.order_id, request.lines, request.invoice, PAIR)
         return ShipmentPosted(references=[shipment.reference for shipment in plan])
@@ -342,7 +391,7 @@ class World:
 
     @activity.defn
     async def record_invoices(self, request: RecordInvoices) -> None:
-        self.calls.append("record_invoices")
+        await self.begins("record_invoices")
         self.invoices.append(request)
 
     @activity.defn
@@ -351,7 +400,7 @@ class World:
 
     @activity.defn
     async def read_shipments(self, request: ReadShipments) -> ShipmentsRead:
-        self.calls.append("read_shipments")
+        await self.begins("read_shipments")
         return self.reads.pop(0) if self.reads else self.read
 
     @activity.defn
@@ -392,6 +441,8 @@ async def world(env: WorkflowEnvironment) -> AsyncIterator[World]:
         queues.sage_write("demo"): [
             world.reserve_sales_order_number,
             world.create_sales_order,
+            world.change_sales_order,
+            world.cancel_sales_order,
             world.reserve_customer_number,
             world.create_customer,
         ],

@@ -237,7 +237,7 @@ async def test_refusal_by_sage_is_held_with_column_and_retried_under_the_same_nu
     assert world.created_under == ["0001042", "0001042"]
 
 
-async def test_refusal_by_clarity_holds_and_cancel_is_refused_while_sage_has_the_order(
+async def test_refusal_by_clarity_holds_and_cancel_is_refused_once_an_invoice_bills_the_order(
     env: WorkflowEnvironment, world: World
 ) -> None:
     world.refuse_clarity = 1
@@ -245,11 +245,12 @@ async def test_refusal_by_clarity_holds_and_cancel_is_refused_while_sage_has_the
     view = await until(handle, "held")
     assert view.hold is not None
     assert view.hold.reason is HoldReason.REJECTED_BY_CLARITY
+    await handle.signal("shipment", shipment(posted=False))
     with pytest.raises(WorkflowUpdateFailedError) as refusal:
         await release(handle, "cancel")
-    assert "stands in Sage" in str(refusal.value.cause)
+    assert "bills sales order 0001042" in str(refusal.value.cause)
     await release(handle)
-    await until(handle, "open")
+    await until(handle, "shipped")
 
 
 async def test_unknown_outcome_of_create_is_looked_up_before_an_order_is_cancelled(
@@ -258,7 +259,7 @@ async def test_unknown_outcome_of_create_is_looked_up_before_an_order_is_cancell
     world.creates = [refused(FailureType.INTERNAL_ERROR, "bug", "boom")]
     handle = await begin(env)
     await until(handle, "held")
-    world.existing = created_order()
+    world.existing, world.invoiced = created_order(), ["0100001"]
     await release(handle, "cancel")
     view = await until(handle, "open")
     assert view.sales_order_no == NUMBER
@@ -325,15 +326,23 @@ async def test_cancellation_by_clarity_before_creation_ends_the_order(env: Workf
     assert "create_sales_order" not in world.calls
 
 
-async def test_change_after_creation_alerts_and_changes_nothing(env: WorkflowEnvironment, world: World) -> None:
+async def test_a_version_that_cannot_be_understood_is_asked_about_and_changes_nothing(
+    env: WorkflowEnvironment, world: World
+) -> None:
     handle = await begin(env)
     await until(handle, "open")
     change = ClarityOrderChanged(event="order.updated", payload={"data": {}}, digest="other")
     for _ in range(2):
         await handle.signal("clarity_order_changed", change)
+    view = await until(handle, "held")
+    assert view.hold is not None
+    assert view.hold.reason is HoldReason.ORDER_CHANGED
+    await release(handle, "approve")
+    await until(handle, "open")
     await handle.signal("shipment", shipment(posted=True, live=False))
     assert (await outcome(handle)).state is OrderState.COMPLETE
-    assert [alert.kind for alert in world.alerts] == [AlertKind.ORDER_CHANGED]
+    assert [alert.kind for alert in world.alerts] == [AlertKind.HOLD]
+    assert "change_sales_order" not in world.calls
 
 
 async def test_five_orders_of_one_new_buyer_share_one_account(env: WorkflowEnvironment, world: World) -> None:

@@ -1,0 +1,462 @@
+"""What a later version from Clarity changes on a sales order that Sage has already (rules 3 and 4).
+
+In: the order as it was sent, the order as it should be now, and the order as Sage has it. Out: a plan: columns and
+lines to change, each in words, or the problems that a person must look at, with all three versions. Pure.
+
+Three versions, because two cannot tell who changed what: what the buyer did not change stays as people in Sage made it;
+what both changed is nobody's to overwrite.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+from pydantic import Field
+
+from mappings.frozen import Frozen
+from mappings.problems import Problem
+from mappings.sales_order import CreatedLine, LineOrigin, SageItemType, SalesOrder, SalesOrderLine, SalesOrderOnSage
+from mappings.shipments import SalesOrderStanding, ShipmentInvoice
+
+MONEY_COLUMNS: Final = ("DepositAmt", "PaymentType", "CheckNoForDeposit", "OtherPaymentTypeRefNo")
+"""The deposit: Sage applies it to the first invoice, so that afterwards it is the accountants' business (rules 5)."""
+ACCOUNT_COLUMNS: Final = ("ARDivisionNo", "CustomerNo", "TermsCode")
+"""Whose order it is, and on what terms: never changed by a program."""
+LEFT_ALONE: Final = frozenset({"UDF_WEB_ORDER_ID", "OrderDate", "OrderStatus", "PaymentTypeCategory", "extra", "Lines"})
+SIDE_BY_SIDE: Final = (
+    "Change it in Sage by hand and release with retry; or release with approve: the sales order stays as Sage has it."
+)
+MOST_PROBLEMS: Final = 20
+
+
+class LineChange(Frozen):
+    """One line to change (`LineKey`), to take off (`Delete`), or to add (`new`)."""
+
+    LineKey: str = ""
+    QuantityOrdered: Decimal | None = None
+    UnitPrice: Decimal | None = None
+    columns: dict[str, str] = {}
+    """Further columns of the pair's `line_values`."""
+    Delete: bool = False
+    new: SalesOrderLine | None = None
+
+
+class EnteredOrder(Frozen):
+    """A sales order whole, as the gateway tells it."""
+
+    order: SalesOrderOnSage
+    columns: dict[str, str] = {}
+    """Header columns by name, as text; what is empty may be missing."""
+    comments: dict[str, str] = {}
+    """LineKey → CommentText of the comment lines."""
+
+
+class OnSage(EnteredOrder):
+    """The same, and what ODBC tells of its standing and its invoices."""
+
+    standing: SalesOrderStanding
+    invoices: list[ShipmentInvoice] = []
+    """Of this order, each line with its order line (`mappings.progress.allocate`)."""
+
+    def shipped(self, key: str, *, posted: bool | None = None) -> Decimal:
+        """What invoices have shipped of a line; of the posted or of the unposted ones only, if that is asked."""
+        return sum(
+            (
+                line.QuantityShipped
+                for invoice in self.invoices
+                if posted is None or invoice.posted is posted
+                for line in invoice.Lines
+                if line.LineKey == key
+            ),
+            Decimal(0),
+        )
+
+    @property
+    def unposted(self) -> list[str]:
+        """Invoices that are being entered: Sage lets nobody change the order meanwhile."""
+        return sorted(invoice.InvoiceNo for invoice in self.invoices if not invoice.posted)
+
+
+class ChangePlan(Frozen):
+    """What to change, in Sage's terms and in words; or why a person must."""
+
+    columns: dict[str, str] = {}
+    lines: list[LineChange] = []
+    said: list[str] = Field(default_factory=list)
+    """Each change in words, without personal data: "quantity of LAMP-LED-01: 3 → 2"."""
+    problems: list[Problem] = []
+    remarks: list[str] = []
+    """What is not changed and stops nothing."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether Sage has everything already."""
+        return not self.columns and not self.lines
+
+
+def plan_change(before: SalesOrder | None, after: SalesOrder, sage: OnSage) -> ChangePlan:
+    """What brings Sage's order from `before` to `after`. Without `before` every difference is for a person."""
+    found = _Plan(before or after, after, sage, known=before is not None)
+    found.header()
+    found.items()
+    found.charges()
+    found.comments()
+    changes = bool(found.columns or found.lines)
+    if changes and sage.unposted:
+        found.problems.insert(
+            0,
+            Problem(
+                field=f"SO_SalesOrder.{sage.order.SalesOrderNo}",
+                message=f"Invoice {', '.join(sage.unposted)} of this order is being shipped and is not posted yet; "
+                f"the buyer wants: {'; '.join(found.said)}"[:600],
+                suggestion="Stop the parcel or let it go. Release with retry once the invoice is posted or deleted; or "
+                "with approve: the sales order stays as Sage has it.",
+            ),
+        )
+    if found.problems:
+        return ChangePlan(problems=found.problems[:MOST_PROBLEMS], said=found.said, remarks=found.remarks)
+    return ChangePlan(columns=found.columns, lines=found.lines, said=found.said, remarks=found.remarks)
+
+
+def follow(
+    lines: Sequence[CreatedLine], before: SalesOrder | None, after: SalesOrder, sage: OnSage
+) -> list[CreatedLine]:
+    """The order's own lines after the change, for its progress (rules 3): `created` is what the buyer now wants.
+
+    `sage` is as read after the change. Lines of items that the buyer took off are gone, unless some of it was shipped.
+    """
+    now = {line.LineKey: line for line in sage.order.Lines if line.ItemType is not SageItemType.COMMENT}
+    was, wanted = _items(before or after), _items(after)
+    kept: list[CreatedLine] = []
+    adjusted: set[str] = set()
+    for line in lines:
+        there = now.pop(line.LineKey, None)
+        shipped = sage.shipped(line.LineKey)
+        old, new = was.get(line.UDF_WEB_LINE_ID), wanted.get(line.UDF_WEB_LINE_ID)
+        if line.is_component or old is None or line.ItemCode != old.ItemCode:
+            # Sage's own, or a charge.
+            if there is not None or shipped:
+                kept.append(line)
+            continue
+        more = Decimal(0)
+        if line.UDF_WEB_LINE_ID not in adjusted:
+            adjusted.add(line.UDF_WEB_LINE_ID)
+            stays = new is not None and new.ItemCode == old.ItemCode
+            more = (new.QuantityOrdered if stays and new is not None else Decimal(0)) - old.QuantityOrdered
+        created = line.QuantityOrdered + more
+        if created > 0 or shipped:
+            kept.append(line.model_copy(update={"QuantityOrdered": created}))
+    return [*kept, *now.values()]
+
+
+class _Plan:
+    """The plan while it is made."""
+
+    def __init__(self, before: SalesOrder, after: SalesOrder, sage: OnSage, *, known: bool) -> None:
+        self.before = before
+        self.after = after
+        self.sage = sage
+        self.known = known
+        self.invoiced = bool(sage.invoices)
+        self.columns: dict[str, str] = {}
+        self.lines: list[LineChange] = []
+        self.said: list[str] = []
+        self.problems: list[Problem] = []
+        self.remarks: list[str] = []
+
+    # ---- header ---------------------------------------------------------------------------------------------------
+
+    def header(self) -> None:
+        """Columns that the buyer changed: address, way of shipping, references, freight, deposit."""
+        was, now = _columns(self.before), _columns(self.after)
+        for name in dict.fromkeys([*was, *now]):
+            old, new = was.get(name, ""), now.get(name, "")
+            there = self._there(name)
+            if there == new or (old == new and self.known):
+                continue
+            if name in MONEY_COLUMNS and self.invoiced:
+                if name == "DepositAmt":
+                    self.remarks.append(
+                        f"Clarity's payments changed the deposit from {old or 0} to {new or 0} after the first "
+                        "invoice: the accounting list has it"
+                    )
+                continue
+            words = f"{name}: {_shown(name, old)} → {_shown(name, new)}"
+            if name in ACCOUNT_COLUMNS:
+                self._refuse(name, f"the order would move to {name} {new or '(none)'}, and stands on {there}", words)
+            elif name in ("FreightAmt",) and self.invoiced:
+                self._refuse(
+                    name, f"freight {old or 0} was billed with the first invoice; the buyer now pays {new or 0}", words
+                )
+            elif there != old or not self.known:
+                self._refuse(
+                    name,
+                    f"Clarity has {new or '(none)'}, the order was sent with {old or '(none)'}, and in Sage stands "
+                    f"{there or '(none)'}",
+                    words,
+                )
+            else:
+                self.columns[name] = new
+                self.said.append(words)
+        moved = any(name.startswith("ShipTo") for name in self.columns)
+        if moved and self._there("ShipToCode") != self.after.ShipToCode:
+            # The address that the account got with this order is not where it goes any more.
+            self.columns["ShipToCode"] = self.after.ShipToCode
+
+    def _there(self, name: str) -> str:
+        value = self.sage.columns.get(name, "")
+        if name.endswith("Amt"):
+            return _number(Decimal(value or 0))
+        return value
+
+    # ---- items ----------------------------------------------------------------------------------------------------
+
+    def items(self) -> None:
+        """Lines of Clarity's items, by `UDF_WEB_LINE_ID`."""
+        was, now = _items(self.before), _items(self.after)
+        for item in dict.fromkeys([*was, *now]):
+            old, new = was.get(item), now.get(item)
+            there = [line for line in self.sage.order.Lines if item == line.UDF_WEB_LINE_ID and not line.is_component]
+            if old is None and new is not None:
+                self._added(new, there)
+            elif old is not None and new is None:
+                self._removed(old, there)
+            elif old is not None and new is not None:
+                self._changed(old, new, there)
+
+    def _base(self, line: SalesOrderLine, there: CreatedLine) -> Decimal:
+        """The quantity that stands in Sage when nobody changed it: posting reduces it to the rest, or leaves it."""
+        if self.sage.standing.quantities_stay:
+            return line.QuantityOrdered
+        return line.QuantityOrdered - self.sage.shipped(there.LineKey, posted=True)
+
+    def _added(self, new: SalesOrderLine, there: list[CreatedLine]) -> None:
+        words = f"{_amount(new.QuantityOrdered)} of {new.ItemCode} added"
+        if not there:
+            self.lines.append(LineChange(new=new))
+            self.said.append(words)
+        elif sum((line.QuantityOrdered for line in there), Decimal(0)) != new.QuantityOrdered:
+            self._refuse(new.ItemCode, f"{words}, and Sage has a line of it with another quantity", words)
+
+    def _removed(self, old: SalesOrderLine, there: list[CreatedLine]) -> None:
+        words = f"{_amount(old.QuantityOrdered)} of {old.ItemCode} taken off"
+        shipped = sum((self.sage.shipped(key) for key in self._keys_of(old, there)), Decimal(0))
+        if shipped:
+            self._refuse(
+                old.ItemCode, f"the buyer takes it off the order, and {_amount(shipped)} of it are shipped", words
+            )
+            return
+        if not there:
+            return
+        if sum((line.QuantityOrdered for line in there), Decimal(0)) != old.QuantityOrdered:
+            self._refuse(
+                old.ItemCode,
+                f"the buyer takes it off the order; it was sent with {_amount(old.QuantityOrdered)}, and Sage has "
+                f"{', '.join(_amount(line.QuantityOrdered) for line in there)}",
+                words,
+            )
+            return
+        self.lines += [LineChange(LineKey=line.LineKey, Delete=True) for line in there]
+        self.said.append(words)
+
+    def _changed(self, old: SalesOrderLine, new: SalesOrderLine, there: list[CreatedLine]) -> None:
+        if (old.ItemCode, old.UnitOfMeasure) != (new.ItemCode, new.UnitOfMeasure):
+            self._replaced(old, new, there)
+            return
+        quantity, price = new.QuantityOrdered != old.QuantityOrdered, new.UnitPrice not in (None, old.UnitPrice)
+        extra = {name: value for name, value in new.extra.items() if old.extra.get(name, "") != value}
+        if not (quantity or price or extra):
+            return
+        words = [
+            f"quantity of {new.ItemCode}: {_amount(old.QuantityOrdered)} → {_amount(new.QuantityOrdered)}"
+        ] * quantity
+        words += [f"price of {new.ItemCode}: {_amount(old.UnitPrice)} → {_amount(new.UnitPrice)}"] * price
+        words += [f"{name} of {new.ItemCode}" for name in extra]
+        if len(there) != 1:
+            have = ", ".join(_amount(line.QuantityOrdered) for line in there) or "no such line (any more)"
+            self._refuse(new.ItemCode, f"Clarity: {'; '.join(words)}; Sage has {have}", "; ".join(words))
+            return
+        line = there[0]
+        shipped = self.sage.shipped(line.LineKey)
+        base = self._base(old, line)
+        target = base + new.QuantityOrdered - old.QuantityOrdered
+        wanted = new.UnitPrice if new.UnitPrice is not None else line.UnitPrice
+        done = (not quantity or line.QuantityOrdered == target) and (not price or line.UnitPrice == wanted)
+        if done and not extra:
+            return
+        said = "; ".join(words)
+        if line.QuantityOrdered not in (base, target) or (price and line.UnitPrice not in (old.UnitPrice, wanted)):
+            self._refuse(
+                new.ItemCode,
+                f"Clarity: {said}; in Sage stand {_amount(line.QuantityOrdered)} at {_amount(line.UnitPrice)}",
+                said,
+            )
+        elif price and shipped:
+            self._refuse(new.ItemCode, f"Clarity: {said}; {_amount(shipped)} of it were billed at the old price", said)
+        elif quantity and new.QuantityOrdered < shipped:
+            self._refuse(new.ItemCode, f"Clarity: {said}; {_amount(shipped)} of it are shipped already", said)
+        elif quantity and target <= 0:
+            self._refuse(
+                new.ItemCode,
+                f"Clarity: {said}; all that is left of it is shipped: close the line in Sage",
+                said,
+            )
+        else:
+            self.lines.append(
+                LineChange(
+                    LineKey=line.LineKey,
+                    QuantityOrdered=target if quantity else None,
+                    UnitPrice=wanted if price else None,
+                    columns=extra,
+                )
+            )
+            self.said += words
+
+    def _replaced(self, old: SalesOrderLine, new: SalesOrderLine, there: list[CreatedLine]) -> None:
+        """Another item (or unit) under the same id: one line off, one line on, unless that was done already."""
+        if len(there) == 1 and there[0].ItemCode == new.ItemCode and there[0].QuantityOrdered == new.QuantityOrdered:
+            return
+        problems = len(self.problems)
+        self._removed(old, [line for line in there if line.ItemCode == old.ItemCode])
+        if len(self.problems) == problems:
+            self.lines.append(LineChange(new=new))
+            self.said.append(f"{_amount(new.QuantityOrdered)} of {new.ItemCode} instead")
+
+    def _keys_of(self, line: SalesOrderLine, there: Sequence[CreatedLine]) -> Iterator[str]:
+        """Its LineKeys, of lines that left the live order, too."""
+        live = {one.LineKey for one in there}
+        yield from live
+        for invoice in self.sage.invoices:
+            for billed in invoice.Lines:
+                if billed.LineKey not in live and billed.ItemCode == line.ItemCode:
+                    live.add(billed.LineKey)
+                    yield billed.LineKey
+
+    # ---- what is no item ------------------------------------------------------------------------------------------
+
+    def charges(self) -> None:
+        """Discounts, fees, freight and tax as lines: by origin and ItemCode, in their order."""
+        left = [
+            line
+            for line in self.sage.order.Lines
+            if line.ItemType is not SageItemType.COMMENT and not line.UDF_WEB_LINE_ID and not line.is_component
+        ]
+        was, now = _charges(self.before), _charges(self.after)
+        for kind in dict.fromkeys([*was, *now]):
+            old, new = was.get(kind, []), now.get(kind, [])
+            for place in range(max(len(old), len(new))):
+                self._charge(old[place] if place < len(old) else None, new[place] if place < len(new) else None, left)
+
+    def _charge(self, old: SalesOrderLine | None, new: SalesOrderLine | None, left: list[CreatedLine]) -> None:
+        there = _like(new, left) if new is not None else None
+        if old is not None and new is not None and _same_charge(old, new):
+            # Nothing that the buyer changed: whatever stands there stands for it.
+            there = there or next((line for line in left if line.ItemCode == old.ItemCode), None)
+            if there is not None:
+                left.remove(there)
+            return
+        if there is not None:
+            left.remove(there)
+            if old is None or _like(old, left) is None:
+                return
+        stood = _like(old, left) if old is not None else None
+        code = (new or old or SalesOrderLine(origin=LineOrigin.FEE, ItemType=SageItemType.MISCELLANEOUS)).ItemCode
+        words = f"{code}: {_price(old)} → {_price(new)}"
+        if self.invoiced:
+            self._refuse(code, f"charges bill on the first invoice, which exists; the buyer's order has {words}", words)
+        elif old is not None and stood is None:
+            if new is not None or any(line.ItemCode == old.ItemCode for line in left):
+                self._refuse(code, f"Clarity has {words}, and in Sage stands another amount, or none", words)
+        elif stood is not None and new is not None and there is None:
+            left.remove(stood)
+            self.lines.append(
+                LineChange(LineKey=stood.LineKey, QuantityOrdered=new.QuantityOrdered, UnitPrice=new.UnitPrice)
+            )
+            self.said.append(words)
+        elif stood is not None:
+            left.remove(stood)
+            self.lines.append(LineChange(LineKey=stood.LineKey, Delete=True))
+            self.said.append(words)
+        elif new is not None:
+            self.lines.append(LineChange(new=new))
+            self.said.append(words)
+
+    def comments(self) -> None:
+        """Comment lines by their words; those that people wrote in Sage stay."""
+        was = [line.CommentText for line in self.before.Lines if line.origin is LineOrigin.COMMENT]
+        for line in [line for line in self.after.Lines if line.origin is LineOrigin.COMMENT]:
+            if line.CommentText in was:
+                was.remove(line.CommentText)
+            elif line.CommentText not in self.sage.comments.values():
+                self.lines.append(LineChange(new=line))
+                self.said.append("a comment added")
+        for key, comment in self.sage.comments.items():
+            if comment in was:
+                was.remove(comment)
+                self.lines.append(LineChange(LineKey=key, Delete=True))
+                self.said.append("a comment taken off")
+
+    def _refuse(self, what: str, message: str, words: str) -> None:
+        self.said.append(words)
+        self.problems.append(
+            Problem(
+                field=f"SO_SalesOrder.{self.sage.order.SalesOrderNo}.{what}", message=message, suggestion=SIDE_BY_SIDE
+            )
+        )
+
+
+def _columns(order: SalesOrder) -> dict[str, str]:
+    """Header columns as text, the pair's own among them; empty ones left out."""
+    own = {name: value for name, value in order.model_dump().items() if name not in LEFT_ALONE}
+    return {
+        name: _number(value) if isinstance(value, Decimal) else str(value)
+        for name, value in {**own, **order.extra}.items()
+        if value not in ("", None) and not (isinstance(value, Decimal) and not value and not name.endswith("Amt"))
+    }
+
+
+def _items(order: SalesOrder) -> dict[str, SalesOrderLine]:
+    return {
+        line.UDF_WEB_LINE_ID: line for line in order.Lines if line.origin is LineOrigin.ITEM and line.UDF_WEB_LINE_ID
+    }
+
+
+def _charges(order: SalesOrder) -> Mapping[tuple[LineOrigin, str, str], list[SalesOrderLine]]:
+    found: dict[tuple[LineOrigin, str, str], list[SalesOrderLine]] = {}
+    for line in order.Lines:
+        if line.origin not in (LineOrigin.ITEM, LineOrigin.COMMENT):
+            found.setdefault((line.origin, line.ItemCode, line.TaxClass), []).append(line)
+    return found
+
+
+def _same_charge(one: SalesOrderLine, other: SalesOrderLine) -> bool:
+    return (one.QuantityOrdered, one.UnitPrice) == (other.QuantityOrdered, other.UnitPrice)
+
+
+def _like(charge: SalesOrderLine, lines: Sequence[CreatedLine]) -> CreatedLine | None:
+    """The line in Sage that has this charge's item and amount."""
+    for line in lines:
+        same = line.ItemCode == charge.ItemCode and line.QuantityOrdered == charge.QuantityOrdered
+        if same and charge.UnitPrice in (None, line.UnitPrice):
+            return line
+    return None
+
+
+def _price(line: SalesOrderLine | None) -> str:
+    return "none" if line is None else _amount((line.UnitPrice or Decimal(0)) * line.QuantityOrdered)
+
+
+def _amount(value: Decimal | None) -> str:
+    return "Sage's own" if value is None else f"{value.normalize():f}"
+
+
+def _number(value: Decimal) -> str:
+    return f"{value:.2f}"
+
+
+def _shown(name: str, value: str) -> str:
+    """A value for the trail: names, addresses and e-mails stay out of it."""
+    if not value:
+        return "(none)"
+    personal = name.startswith(("BillTo", "ShipTo")) and name not in ("ShipToState", "ShipToCountryCode", "ShipToCode")
+    return "(as in Clarity)" if personal or name in ("EmailAddress", "ConfirmTo", "Comment") else value

@@ -90,7 +90,7 @@ class SageChangeActivities:
                 return SalesOrderChanged(problems=plan.problems, said=plan.said)
             if plan.is_empty:
                 lines = follow(request.lines, before, after, sage)
-                return SalesOrderChanged(lines=lines, said=plan.said, remarks=plan.remarks)
+                return SalesOrderChanged(lines=lines, said=plan.said, remarks=plan.remarks, standing=sage.standing)
             if problems := await self._does_not_add_up(request, after):
                 return SalesOrderChanged(problems=problems, said=plan.said)
             async with self._alone:
@@ -110,8 +110,8 @@ class SageChangeActivities:
                 lines=follow(request.lines, before, after, stored),
                 said=plan.said,
                 remarks=plan.remarks,
-                problems=[],
                 changed=True,
+                standing=stored.standing,
             )
 
     async def _read(self, number: str, lines: list[CreatedLine]) -> OnSage | None:

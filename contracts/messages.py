@@ -355,6 +355,8 @@ class SalesOrderChanged(Frozen):
     problems: list[Problem] = []
     lines: list[CreatedLine] = []
     """The order's lines after the change."""
+    standing: SalesOrderStanding | None = None
+    """Where the order stands after it."""
 
 
 class CancelSalesOrder(Frozen):

@@ -7,9 +7,10 @@ Three versions, because two cannot tell who changed what: what the buyer did not
 what both changed is nobody's to overwrite.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import Field
 
@@ -27,6 +28,7 @@ SIDE_BY_SIDE: Final = (
     "Change it in Sage by hand and release with retry; or release with approve: the sales order stays as Sage has it."
 )
 MOST_PROBLEMS: Final = 20
+AnyLine = TypeVar("AnyLine", SalesOrderLine, CreatedLine)
 
 
 class LineChange(Frozen):
@@ -335,51 +337,47 @@ class _Plan:
     # ---- what is no item ------------------------------------------------------------------------------------------
 
     def charges(self) -> None:
-        """Discounts, fees, freight and tax as lines: by origin and ItemCode, in their order."""
-        left = [
+        """Discounts, fees, freight and tax as lines: by ItemCode, and by what they come to."""
+        was, now = _charges(self.before), _charges(self.after)
+        for code in dict.fromkeys([*was, *now]):
+            self._charges_of(code, was.get(code, []), now.get(code, []))
+
+    def _charges_of(self, code: str, old: Sequence[SalesOrderLine], new: Sequence[SalesOrderLine]) -> None:
+        """The charges of one ItemCode. Every change is whole, so that either all the new ones stand in Sage or none."""
+        same = Counter(map(_worth, old)) & Counter(map(_worth, new))
+        gone = _less(old, same)
+        come = _less(new, same)
+        if not gone and not come:
+            return
+        there = [
             line
             for line in self.sage.order.Lines
-            if line.ItemType is not SageItemType.COMMENT and not line.UDF_WEB_LINE_ID and not line.is_component
+            if line.ItemCode == code and not line.UDF_WEB_LINE_ID and not line.is_component
         ]
-        was, now = _charges(self.before), _charges(self.after)
-        for kind in dict.fromkeys([*was, *now]):
-            old, new = was.get(kind, []), now.get(kind, [])
-            for place in range(max(len(old), len(new))):
-                self._charge(old[place] if place < len(old) else None, new[place] if place < len(new) else None, left)
-
-    def _charge(self, old: SalesOrderLine | None, new: SalesOrderLine | None, left: list[CreatedLine]) -> None:
-        there = _like(new, left) if new is not None else None
-        if old is not None and new is not None and _same_charge(old, new):
-            # Nothing that the buyer changed: whatever stands there stands for it.
-            there = there or next((line for line in left if line.ItemCode == old.ItemCode), None)
-            if there is not None:
-                left.remove(there)
+        there = _less(there, same)
+        missing = _less(come, Counter(map(_worth, there)))
+        there = _less(there, Counter(map(_worth, come)))
+        drop = [line for line in there if _worth(line) in set(map(_worth, gone))]
+        if not missing and not drop:
             return
-        if there is not None:
-            left.remove(there)
-            if old is None or _like(old, left) is None:
-                return
-        stood = _like(old, left) if old is not None else None
-        code = (new or old or SalesOrderLine(origin=LineOrigin.FEE, ItemType=SageItemType.MISCELLANEOUS)).ItemCode
-        words = f"{code}: {_price(old)} → {_price(new)}"
+        words = f"{code}: {_sum(gone)} → {_sum(come)}"
         if self.invoiced:
             self._refuse(code, f"charges bill on the first invoice, which exists; the buyer's order has {words}", words)
-        elif old is not None and stood is None:
-            if new is not None or any(line.ItemCode == old.ItemCode for line in left):
-                self._refuse(code, f"Clarity has {words}, and in Sage stands another amount, or none", words)
-        elif stood is not None and new is not None and there is None:
-            left.remove(stood)
-            self.lines.append(
-                LineChange(LineKey=stood.LineKey, QuantityOrdered=new.QuantityOrdered, UnitPrice=new.UnitPrice)
-            )
-            self.said.append(words)
-        elif stood is not None:
-            left.remove(stood)
-            self.lines.append(LineChange(LineKey=stood.LineKey, Delete=True))
-            self.said.append(words)
-        elif new is not None:
-            self.lines.append(LineChange(new=new))
-            self.said.append(words)
+            return
+        if Counter(map(_worth, drop)) != Counter(map(_worth, gone)):
+            self._refuse(code, f"Clarity has {words}, and in Sage stands another amount, or none", words)
+            return
+        self.said.append(words)
+        for line in missing:
+            stood = next((one for one in drop if one.TaxClass == line.TaxClass), None)
+            if stood is None:
+                self.lines.append(LineChange(new=line))
+            else:
+                drop.remove(stood)
+                self.lines.append(
+                    LineChange(LineKey=stood.LineKey, QuantityOrdered=line.QuantityOrdered, UnitPrice=line.UnitPrice)
+                )
+        self.lines += [LineChange(LineKey=line.LineKey, Delete=True) for line in drop]
 
     def comments(self) -> None:
         """Comment lines by their words; those that people wrote in Sage stay."""
@@ -421,29 +419,33 @@ def _items(order: SalesOrder) -> dict[str, SalesOrderLine]:
     }
 
 
-def _charges(order: SalesOrder) -> Mapping[tuple[LineOrigin, str, str], list[SalesOrderLine]]:
-    found: dict[tuple[LineOrigin, str, str], list[SalesOrderLine]] = {}
+def _charges(order: SalesOrder) -> Mapping[str, list[SalesOrderLine]]:
+    found: dict[str, list[SalesOrderLine]] = {}
     for line in order.Lines:
         if line.origin not in (LineOrigin.ITEM, LineOrigin.COMMENT):
-            found.setdefault((line.origin, line.ItemCode, line.TaxClass), []).append(line)
+            found.setdefault(line.ItemCode, []).append(line)
     return found
 
 
-def _same_charge(one: SalesOrderLine, other: SalesOrderLine) -> bool:
-    return (one.QuantityOrdered, one.UnitPrice) == (other.QuantityOrdered, other.UnitPrice)
+def _worth(line: SalesOrderLine | CreatedLine) -> tuple[Decimal, Decimal, str]:
+    return line.QuantityOrdered, line.UnitPrice or Decimal(0), line.TaxClass
 
 
-def _like(charge: SalesOrderLine, lines: Sequence[CreatedLine]) -> CreatedLine | None:
-    """The line in Sage that has this charge's item and amount."""
+def _less(lines: Sequence[AnyLine], taken: Counter[tuple[Decimal, Decimal, str]]) -> list[AnyLine]:
+    """The lines without those that are taken, each once."""
+    left, rest = Counter(taken), []
     for line in lines:
-        same = line.ItemCode == charge.ItemCode and line.QuantityOrdered == charge.QuantityOrdered
-        if same and charge.UnitPrice in (None, line.UnitPrice):
-            return line
-    return None
+        if left[_worth(line)] > 0:
+            left[_worth(line)] -= 1
+        else:
+            rest.append(line)
+    return rest
 
 
-def _price(line: SalesOrderLine | None) -> str:
-    return "none" if line is None else _amount((line.UnitPrice or Decimal(0)) * line.QuantityOrdered)
+def _sum(lines: Sequence[SalesOrderLine]) -> str:
+    if not lines:
+        return "none"
+    return _amount(sum(((line.UnitPrice or Decimal(0)) * line.QuantityOrdered for line in lines), Decimal(0)))
 
 
 def _amount(value: Decimal | None) -> str:

@@ -254,6 +254,8 @@ class CreatedLine(Frozen):
     QuantityBackordered: Decimal = Decimal(0)
     UnitPrice: Decimal = Decimal(0)
     ExtensionAmt: Decimal = Decimal(0)
+    TaxClass: str = ""
+    """Empty where the answer does not say."""
     SalesKitLineKey: str = ""
     """The LineKey of the exploded kit that the line belongs to; the kit's own line names itself."""
     UDF_WEB_LINE_ID: str = ""

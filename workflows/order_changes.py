@@ -192,6 +192,7 @@ class OrderChanges(OrderHolds):
         if self.sent is not None or result.changed:
             self.sent = after
         self.lines = result.lines
+        self.standing = result.standing or self.standing
         for remark in result.remarks:
             self.remark(remark)
         if not result.changed:

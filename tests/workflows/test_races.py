@@ -24,6 +24,7 @@ from contracts.messages import (
     OrderOutcome,
     OrderStart,
     SalesOrderCreated,
+    ShipmentsRead,
 )
 from contracts.search_attributes import OrderState
 from mappings.problems import Finding, HoldReason
@@ -37,6 +38,7 @@ from tests.workflows.conftest import (
     outcome,
     problem,
     refused,
+    shipment,
     start_of,
     until,
     view_of,
@@ -309,8 +311,9 @@ async def test_what_crosses_the_look_that_finds_the_order_is_done(
     env: WorkflowEnvironment, world: World, event: str
 ) -> None:
     world.existing, world.stored = created_order(), True
+    world.read = ShipmentsRead(invoices=[], standing=shipment().standing)
     world.facts_gate.clear()
-    start = start_of(agree_time=0.2)
+    start = start_of()
     handle = await begin(env, start)
     await world.until_called("read_sage_facts", 1)
     await handle.signal("clarity_order_changed", version(start, "new", quantity(3), event=event))

@@ -26,7 +26,7 @@ from contracts.messages import (
 from mappings.checks import balanced, compare_totals, run_checks
 from mappings.customer_match import CustomerRecord
 from mappings.items import ItemFacts
-from mappings.order_change import ChangePlan, LineChange, OnSage, follow, plan_change
+from mappings.order_change import ChangePlan, LineChange, OnSage, follow, plan_change, wishes
 from mappings.pair import CancelInSage, CheckName, Pair
 from mappings.problems import Problem
 from mappings.progress import allocate
@@ -90,7 +90,10 @@ class SageChangeActivities:
                 return SalesOrderChanged(problems=plan.problems, said=plan.said)
             if plan.is_empty:
                 lines = follow(request.lines, before, after, sage)
-                return SalesOrderChanged(lines=lines, said=plan.said, remarks=plan.remarks, standing=sage.standing)
+                said = wishes(before, after)
+                return SalesOrderChanged(
+                    changed=bool(said), lines=lines, said=said, remarks=plan.remarks, standing=sage.standing
+                )
             if problems := await self._does_not_add_up(request, after):
                 return SalesOrderChanged(problems=problems, said=plan.said)
             async with self._alone:

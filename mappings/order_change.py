@@ -16,6 +16,7 @@ from pydantic import Field
 
 from mappings.frozen import Frozen
 from mappings.problems import Problem
+from mappings.read_back import as_sent
 from mappings.sales_order import CreatedLine, LineOrigin, SageItemType, SalesOrder, SalesOrderLine, SalesOrderOnSage
 from mappings.shipments import SalesOrderStanding, ShipmentInvoice
 
@@ -118,6 +119,22 @@ def plan_change(before: SalesOrder | None, after: SalesOrder, sage: OnSage) -> C
     if found.problems:
         return ChangePlan(problems=found.problems[:MOST_PROBLEMS], said=found.said, remarks=found.remarks)
     return ChangePlan(columns=found.columns, lines=found.lines, said=found.said, remarks=found.remarks)
+
+
+def wishes(before: SalesOrder | None, after: SalesOrder) -> list[str]:
+    """What the buyer changed, in words, whatever Sage has: a change that was made by an earlier attempt was made."""
+    if before is None:
+        return []
+    sent = as_sent("", before, None)
+    comments = [line.CommentText for line in before.Lines if line.origin is LineOrigin.COMMENT]
+    keys = [line.LineKey for line in sent.Lines if line.ItemType is SageItemType.COMMENT]
+    sage = OnSage(
+        order=sent,
+        columns=_columns(before),
+        comments=dict(zip(keys, comments, strict=True)),
+        standing=SalesOrderStanding(SalesOrderNo="", live=True),
+    )
+    return plan_change(before, after, sage).said
 
 
 def follow(

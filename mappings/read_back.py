@@ -97,5 +97,6 @@ def _line(key: str, sent: SalesOrderLine) -> CreatedLine:
         WarehouseCode=sent.WarehouseCode,
         QuantityOrdered=sent.QuantityOrdered,
         UnitPrice=sent.UnitPrice or 0,
+        TaxClass=sent.TaxClass,
         UDF_WEB_LINE_ID=sent.UDF_WEB_LINE_ID,
     )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.order_change import ChangePlan, LineChange, OnSage, follow, plan_change
+from mappings.order_change import ChangePlan, LineChange, OnSage, follow, plan_change, wishes
 from mappings.sales_order import (
     CreatedLine,
     LineOrigin,
@@ -226,6 +226,7 @@ def test_what_the_buyer_changes_is_changed_once(after: SalesOrder, said: list[st
     assert not plan.is_empty
     for words in said:
         assert any(words in line for line in plan.said), plan.said
+    assert sorted(plan.said) == sorted(wishes(BEFORE, after))
     stored = apply(plan, before)
     again = plan_change(BEFORE, after, stored)
     assert again.is_empty, again

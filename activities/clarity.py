@@ -11,6 +11,7 @@ from connectors.errors import AlreadyExists, NotFound
 from contracts.messages import (
     Acknowledge,
     CancelAtClarity,
+    CreditMemoStart,
     PostShipment,
     RecordCancelled,
     RecordInvoices,
@@ -22,7 +23,7 @@ from mappings.clarity_profile import ClarityOrderState
 from mappings.customer_match import web_customer_id
 from mappings.packages import Create, Update, plan_shipments, reference_prefix, steps_towards
 from mappings.pair import Pair
-from mappings.shipments import InvoiceReference
+from mappings.shipments import InvoiceReference, RefundDue
 from mappings.statuses import clarity_state
 
 WAY = (ClarityOrderState.PROCESSING, ClarityOrderState.SHIPPED, ClarityOrderState.COMPLETED)
@@ -124,6 +125,28 @@ class ClarityActivities:
                 for invoice in request.invoices
             ],
         )
+
+    @activity.defn
+    async def tell_refund_due(self, request: CreditMemoStart) -> None:
+        """A credit memo on Clarity's order, beside those that it knows: read, add, read again.
+
+        Two credit memos of one order may be told at the same moment; whoever's entry was overwritten adds it again.
+        """
+        memo = request.memo
+        refund = RefundDue(
+            creditMemoNo=memo.InvoiceNo,
+            date=memo.InvoiceDate.isoformat() if memo.InvoiceDate else "",
+            amount=memo.amount,
+            rmaNo=memo.RMANo,
+        )
+        while True:
+            order = await self._clarity.get_order(request.order_id)
+            known = [RefundDue.model_validate(entry) for entry in order.get("refundsDue") or ()]
+            if refund in known:
+                return
+            activity.heartbeat()
+            kept = [entry for entry in known if entry.creditMemoNo != refund.creditMemoNo]
+            await self._clarity.patch_order(request.order_id, refunds_due=[*kept, refund])
 
     @activity.defn
     async def cancel_at_clarity(self, request: CancelAtClarity) -> None:

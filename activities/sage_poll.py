@@ -10,6 +10,7 @@ changes neither the cursor nor what counts as looked into: the next one looks at
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import math
@@ -24,20 +25,21 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 from temporalio import activity
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.alerting import OwedAlerts
 from activities.shifts import heartbeats, server_clock
 from activities.stock_wake import StockWake
 from connectors.sage100.odbc import InvoiceHead, SageReader
-from contracts import ids
+from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.failures import FailureType
-from contracts.messages import Alert, AlertKind, PollCursor, PollShift
+from contracts.messages import Alert, AlertKind, CreditMemoStart, PollCursor, PollShift
 from mappings.pair import Pace, Pair
 from mappings.readiness import ready
-from mappings.shipments import SalesOrderStanding, ShipmentInvoice, ShipmentSeen
+from mappings.shipments import CreditMemo, SalesOrderStanding, ShipmentInvoice, ShipmentSeen
 
 log = logging.getLogger(__name__)
 
@@ -379,6 +381,9 @@ class SagePollActivities:
         poll.looked_into.add(invoice_no)
         may_be_ours = False
         for head in await self._read(self._reader.posted_heads(invoice_no), invoice_no, poll):
+            if head.credit is not None:
+                await self._credited(head, head.credit, poll)
+                continue
             owner = None if head.several_orders else await self._owner(head.SalesOrderNo, poll)
             may_be_ours |= bool(owner) or head.several_orders
             if owner is None and not head.several_orders:
@@ -386,6 +391,28 @@ class SagePollActivities:
             poll.counts["not_ours"] += owner == NOT_OURS
         if may_be_ours:
             poll.add(await self._read(self._reader.posted_invoice(invoice_no), invoice_no, poll))
+
+    async def _credited(self, head: InvoiceHead, memo: CreditMemo, poll: Poll) -> None:
+        """A credit memo of an order of ours starts its own workflow; the server knows whether that was done before."""
+        owner = await self._owner(head.SalesOrderNo, poll)
+        if not owner:
+            poll.counts["not_ours"] += 1
+            return
+        pair = self._pair.name
+        start = CreditMemoStart(
+            pair=pair, order_id=owner, SalesOrderNo=head.SalesOrderNo, memo=memo, pace=self._pair.pace
+        )
+        with contextlib.suppress(WorkflowAlreadyStartedError):
+            await self._client.start_workflow(
+                "CreditMemoWorkflow",
+                start,
+                id=ids.credit_memo_workflow_id(pair, memo.InvoiceNo),
+                task_queue=queues.ORDERS,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, pair)]),
+                static_summary=f"Credit memo {memo.InvoiceNo} of order {owner}",
+                rpc_timeout=timedelta(seconds=10),
+            )
 
     async def _try_unresolved(self, cursor: PollCursor, poll: Poll) -> None:
         """Invoices that map to no order are tried again for a day: listings lag, orders may come later."""

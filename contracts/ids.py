@@ -84,6 +84,11 @@ def backfill_schedule_id(pair: str) -> str:
     return f"backfill-{pair}"
 
 
+def credit_memo_workflow_id(pair: str, invoice_no: str) -> str:
+    """Id of the `CreditMemoWorkflow` of one posted credit memo: told once."""
+    return f"creditmemo-{pair}-{invoice_no}"
+
+
 def inventory_schedule_id(pair: str) -> str:
     """Id of the Schedule that keeps the store's stock numbers, and the beginning of its runs' ids."""
     return f"inventory-{pair}"

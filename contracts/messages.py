@@ -28,7 +28,7 @@ from mappings.sales_order import (
     SalesOrderOnSage,
     ShipToAddress,
 )
-from mappings.shipments import CancelledItem, OrderProgress, SalesOrderStanding, ShipmentInvoice
+from mappings.shipments import CancelledItem, CreditMemo, OrderProgress, SalesOrderStanding, ShipmentInvoice
 
 
 class EventType(StrEnum):
@@ -455,6 +455,16 @@ class RecordInvoices(Frozen):
     pair: str
     order_id: str
     invoices: list[ShipmentInvoice]
+
+
+class CreditMemoStart(Frozen):
+    """Start argument of `CreditMemoWorkflow`, and of its step `tell_refund_due`."""
+
+    pair: str
+    order_id: str
+    SalesOrderNo: str
+    memo: CreditMemo
+    pace: Pace = Pace()
 
 
 class CancelAtClarity(Frozen):

@@ -463,6 +463,8 @@ class OrderNames(Names):
     """Written: the invoices of the order."""
     cancelledItems: FieldName = "cancelledItems"
     """Written: quantities that will not come."""
+    refundsDue: FieldName = "refundsDue"
+    """Written: credit memos of the order in Sage, for information."""
 
 
 class CustomerNames(Names):
@@ -649,6 +651,19 @@ class InvoiceReferenceNames(Names):
     """Its total."""
 
 
+class RefundDueNames(Names):
+    """A credit memo that an order is told about."""
+
+    creditMemoNo: FieldName = "creditMemoNo"
+    """InvoiceNo of the credit memo in Sage."""
+    date: FieldName = "date"
+    """Its date."""
+    amount: FieldName = "amount"
+    """What it gives back."""
+    rmaNo: FieldName = "rmaNo"
+    """RMANo in Sage, when goods came back."""
+
+
 class CancelledItemNames(Names):
     """A quantity that will not come."""
 
@@ -743,6 +758,7 @@ class Kind(StrEnum):
     PAYOUT = "payout"
     INVOICE_REFERENCE = "invoice_reference"
     CANCELLED_ITEM = "cancelled_item"
+    REFUND_DUE = "refund_due"
     SHIPMENT = "shipment"
     SHIPMENT_ITEM = "shipment_item"
     INVENTORY_BATCH = "inventory_batch"
@@ -764,6 +780,7 @@ INSIDE: dict[Kind, dict[str, Kind]] = {
         "payments": Kind.PAYMENT,
         "invoiceReferences": Kind.INVOICE_REFERENCE,
         "cancelledItems": Kind.CANCELLED_ITEM,
+        "refundsDue": Kind.REFUND_DUE,
     },
     Kind.SHIPMENT: {"items": Kind.SHIPMENT_ITEM},
     Kind.INVENTORY_BATCH: {"items": Kind.INVENTORY_LEVEL, "rejected": Kind.INVENTORY_REJECTION},
@@ -787,6 +804,7 @@ class ClarityFields(Section):
     payout: PayoutNames = PayoutNames()
     invoice_reference: InvoiceReferenceNames = InvoiceReferenceNames()
     cancelled_item: CancelledItemNames = CancelledItemNames()
+    refund_due: RefundDueNames = RefundDueNames()
     shipment: ShipmentNames = ShipmentNames()
     shipment_item: ShipmentItemNames = ShipmentItemNames()
     inventory_batch: InventoryBatchNames = InventoryBatchNames()

@@ -22,6 +22,7 @@ OUR_FIELDS = frozenset(
         "externalReference",
         "externalReferences",
         "invoiceReferences",
+        "refundsDue",
         "cancelledItems",
         "shipments",
         "updatedDate",

@@ -102,6 +102,7 @@ clarity.fields.order.notes  clarity: {fields: {order: {notes: BuyerNotes}}}
 clarity.fields.order.attributes  clarity: {fields: {order: {attributes: Attributes}}}
 clarity.fields.order.externalReference  clarity: {fields: {order: {externalReference: References.Erp}}}
 clarity.fields.order.invoiceReferences  clarity: {fields: {order: {invoiceReferences: Invoices}}}
+clarity.fields.order.refundsDue  clarity: {fields: {order: {refundsDue: Credits}}}
 clarity.fields.order.cancelledItems  clarity: {fields: {order: {cancelledItems: CancelledLines}}}
 clarity.fields.customer  clarity: {fields: {customer: {id: ID}}}
 clarity.fields.customer.id  clarity: {fields: {customer: {id: ID}}}
@@ -180,6 +181,11 @@ clarity.fields.invoice_reference  clarity: {fields: {invoice_reference: {invoice
 clarity.fields.invoice_reference.invoiceNo  clarity: {fields: {invoice_reference: {invoiceNo: Number}}}
 clarity.fields.invoice_reference.invoiceDate  clarity: {fields: {invoice_reference: {invoiceDate: Date}}}
 clarity.fields.invoice_reference.amount  clarity: {fields: {invoice_reference: {amount: Amount}}}
+clarity.fields.refund_due  clarity: {fields: {refund_due: {creditMemoNo: Number}}}
+clarity.fields.refund_due.creditMemoNo  clarity: {fields: {refund_due: {creditMemoNo: Number}}}
+clarity.fields.refund_due.date  clarity: {fields: {refund_due: {date: CreatedOn}}}
+clarity.fields.refund_due.amount  clarity: {fields: {refund_due: {amount: Amount}}}
+clarity.fields.refund_due.rmaNo  clarity: {fields: {refund_due: {rmaNo: ReturnNumber}}}
 clarity.fields.cancelled_item  clarity: {fields: {cancelled_item: {orderItemId: SalesItemID}}}
 clarity.fields.cancelled_item.orderItemId  clarity: {fields: {cancelled_item: {orderItemId: SalesItemID}}}
 clarity.fields.cancelled_item.quantity  clarity: {fields: {cancelled_item: {quantity: Quantity}}}

@@ -157,6 +157,26 @@ class CancelledItem(Frozen):
     """The buyer has paid: accounting owes a refund."""
 
 
+class CreditMemo(Frozen):
+    """A posted credit memo (InvoiceType CM): what the seller owes the buyer, or has taken back (RMANo)."""
+
+    InvoiceNo: str
+    InvoiceDate: date | None = None
+    ApplyToInvoiceNo: str = ""
+    RMANo: str = ""
+    amount: Decimal
+    """Taxable + non-taxable + freight + tax − discount, as a positive amount in the company's currency."""
+
+
+class RefundDue(Frozen):
+    """What Clarity's order is told about a credit memo, for information: nobody pays because of it."""
+
+    creditMemoNo: str
+    date: str
+    amount: Decimal
+    rmaNo: str = ""
+
+
 class InvoiceReference(Frozen):
     """What Clarity's order is told about a posted invoice."""
 

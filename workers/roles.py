@@ -41,6 +41,7 @@ from mappings.pair import AuthScheme, GatewayAuth, Pair
 from workers.gate import GatedQueue
 from workers.settings import Settings, load_pair_settings, require
 from workflows.alerts import AlertWorkflow
+from workflows.credit_memo import CreditMemoWorkflow
 from workflows.customer_resolution import CustomerResolutionWorkflow
 from workflows.dead_letter import DeadLetterWorkflow
 from workflows.inventory_sync import InventorySyncWorkflow
@@ -64,6 +65,7 @@ WORKFLOWS = (
     OutageWatchWorkflow,
     InventorySyncWorkflow,
     PaymentReconciliationWorkflow,
+    CreditMemoWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
@@ -280,6 +282,7 @@ class Fleet:
                     clarity.void_shipment,
                     clarity.record_cancelled_items,
                     clarity.record_invoices,
+                    clarity.tell_refund_due,
                     clarity.cancel_at_clarity,
                     backfill.backfill_orders,
                     stock.push_stock,

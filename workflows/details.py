@@ -60,10 +60,12 @@ def shipment_summary(request: PostShipment) -> str:
     )
 
 
-def waits_for(state: OrderState, hold: HoldView | None, sales_order_no: str) -> str:
+def waits_for(state: OrderState, hold: HoldView | None, sales_order_no: str, *, on_hold_in_sage: bool = False) -> str:
     """What an order waits for between its steps, in words."""
     if hold is not None:
         return f"a person (held: {hold.reason.value})"
+    if on_hold_in_sage and state in (OrderState.OPEN, OrderState.PARTIALLY_SHIPPED):
+        return f"somebody to release sales order {sales_order_no} in Sage (OrderStatus H), and then its shipment"
     return {
         OrderState.RECEIVED: "its next step",
         OrderState.HELD: "its next step",

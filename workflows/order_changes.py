@@ -249,6 +249,8 @@ class OrderChanges(OrderHolds):
                 self.note(f"Sales order {self.sales_order_no} was cancelled in Sage")
                 raise OrderEnds(why)
             problems = self.in_the_way(result)
+            # That is this hold's own doing, and no news.
+            self.on_hold_in_sage |= result.outcome is CancelOutcome.ON_HOLD
             if not by_clarity and result.outcome is not CancelOutcome.ON_HOLD:
                 self.note(f"Not cancelled: {problems[0].message[:300]}")
                 return

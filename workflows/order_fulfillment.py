@@ -292,6 +292,7 @@ class OrderFulfillmentWorkflow(OrderShipments):
             self.read_first = result.unread
             self.note_back_orders(result.created)
             if result.created.OrderStatus == "H":
+                self.on_hold_in_sage = True
                 why = "; ".join(problem.message for problem in result.held_in_sage) or "by a rule of the pair"
                 self.note(f"On hold in Sage (OrderStatus H): {why} Release it there: OrderStatus N or O")
                 self.alert(AlertKind.HELD_IN_SAGE, f"sales order {self.sales_order_no} is on hold in Sage")

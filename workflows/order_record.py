@@ -122,6 +122,9 @@ class OrderRecord:
         self.asks_about_change = False
         """The hold that is open asks about a change or a cancellation from Clarity; news answer it."""
         self.cancelling_in_sage = False
+        """A cancellation in Sage is under way, or asks a person."""
+        self.on_hold_in_sage = False
+        """OrderStatus H: nothing of it is shipped before somebody releases it in Sage."""
         self.customer_by = ""
         """What named the account, in the words of the matching."""
         self.answered_customer: CustomerKey | None = None
@@ -249,7 +252,7 @@ class OrderRecord:
 
     def show_waiting(self) -> None:
         """The details page between steps: where the order is, what it waits for, what can be done."""
-        self.step(details.waits_for(self.state, self.held, self.sales_order_no))
+        self.step(details.waits_for(self.state, self.held, self.sales_order_no, on_hold_in_sage=self.on_hold_in_sage))
 
     def note(self, what: str, *, decision: bool = False) -> None:
         """A line in the audit trail. What repeats is counted; when it is full, the oldest but decisions goes."""

@@ -42,6 +42,8 @@ from workflows import details
 from workflows.order_changes import OrderChanges
 from workflows.order_record import OrderEnds
 
+ON_HOLD_IN_SAGE = "H"
+"""SO_SalesOrderHeader.OrderStatus of an order on hold."""
 READS_UNTIL_AGREED = 5
 """Pairs of reads before a doubt waits for the next signal or the daily read."""
 
@@ -60,6 +62,7 @@ class OrderShipments(OrderChanges):
             seen = self.news
             if self.read_due:
                 await self.read_daily_shipments()
+            self.notice_hold_in_sage()
             await self.understand()
             await self.tell_clarity()
             await self.end_if_cancelled()
@@ -77,6 +80,18 @@ class OrderShipments(OrderChanges):
             )
             self.examined = ""
             await self.stop_if_asked()
+
+    def notice_hold_in_sage(self) -> None:
+        """People put the order on hold in Sage, or release it there: support should know why nothing ships."""
+        standing = self.standing
+        if standing is None or self.on_hold_in_sage is (standing.live and standing.OrderStatus == ON_HOLD_IN_SAGE):
+            return
+        self.on_hold_in_sage = not self.on_hold_in_sage
+        if self.on_hold_in_sage:
+            self.note(f"Sales order {self.sales_order_no} was put on hold in Sage (OrderStatus H)")
+            self.alert(AlertKind.HELD_IN_SAGE, f"sales order {self.sales_order_no} was put on hold in Sage")
+        else:
+            self.note(f"Sales order {self.sales_order_no} is not on hold in Sage any more")
 
     def is_complete(self) -> bool:
         """Complete by Sage's word (rules 3), or shipped and waited for the posting as long as the pair allows."""

@@ -20,7 +20,7 @@ from mappings.canonical import Shipment, ShippedLine
 from mappings.clarity_profile import ClarityProfile, ErrorAnswer, Kind, from_contract, to_contract, value_at
 from mappings.inventory import StockRow
 from mappings.packages import KnownShipment
-from mappings.shipments import CancelledItem, InvoiceReference
+from mappings.shipments import CancelledItem, InvoiceReference, RefundDue
 
 __all__ = ["ClarityClient", "ClaritySettings", "OrderPage", "RejectedLevel", "ShipmentReceipt"]
 
@@ -175,6 +175,7 @@ class ClarityClient:
         external_reference: str | None = None,
         invoice_references: Sequence[InvoiceReference] | None = None,
         cancelled_items: Sequence[CancelledItem] | None = None,
+        refunds_due: Sequence[RefundDue] | None = None,
     ) -> None:
         """Set what is given; setting the same again changes nothing."""
         body: dict[str, Any] = {}
@@ -186,6 +187,8 @@ class ClarityClient:
             body["invoiceReferences"] = [reference.model_dump(mode="json") for reference in invoice_references]
         if cancelled_items is not None:
             body["cancelledItems"] = [item.model_dump(mode="json") for item in cancelled_items]
+        if refunds_due is not None:
+            body["refundsDue"] = [refund.model_dump(mode="json") for refund in refunds_due]
         await self._api.call(
             self._profile.methods.order,
             _fill(self._profile.routes.order, order_id),

@@ -34,6 +34,7 @@ from mappings.pair import Sage
 from mappings.progress import allocate, in_order_unit
 from mappings.sales_order import CreatedLine, CustomerKey, SageItemType, SalesOrderOnSage, ShipToAddress
 from mappings.shipments import (
+    CreditMemo,
     InvoicedLine,
     Package,
     PackageItem,
@@ -51,6 +52,8 @@ BILLED_ORDERS = 50
 """Live orders of an account that are looked at for whom Sage bills."""
 
 SHIPMENT_MODULES = frozenset({"S/O", "SO"})
+CREDIT_MEMO_TYPE = "CM"
+"""InvoiceType of a credit memo, with or without a return (RMANo)."""
 SHIPMENT_ORDER_TYPES = frozenset({"S", "B", ""})
 """Standard and back orders (rules 2): one-step (1), master, repeating, quotes and prospects are none of ours."""
 DELETED_TYPE, DELETED_STATUS = "XD", "D"
@@ -75,6 +78,8 @@ class InvoiceHead(Frozen):
     """InvoiceType XD or ShipStatus D: no invoice any more."""
     created: datetime | None = None
     """DateCreated and TimeCreated, on the company's clock (naive)."""
+    credit: CreditMemo | None = None
+    """It is a posted credit memo: nothing was shipped, money is due."""
 
 
 class StockPage(NamedTuple):
@@ -551,16 +556,27 @@ class SageReader:
         return await self._run("posted_after", read)
 
     async def posted_heads(self, invoice_no: str) -> list[InvoiceHead]:
-        """The headers of a posted invoice that are shipments; more than one when the number was used again."""
+        """The headers of a posted invoice that are shipments or credit memos; more than one when the number was used
+        again."""
 
         def read() -> list[InvoiceHead]:
-            return [
-                InvoiceHead(InvoiceNo=invoice_no, SalesOrderNo=text(row[5]), several_orders=text(row[14]) == "Y")
-                for row in self._rows(queries.POSTED_INVOICE, invoice_no)
-                if is_shipment(text(row[3]), text(row[4]), module=text(row[2]))
-            ]
+            heads = []
+            for row in self._rows(queries.POSTED_INVOICE, invoice_no):
+                if is_shipment(text(row[3]), text(row[4]), module=text(row[2])):
+                    several = text(row[14]) == "Y"
+                    heads.append(InvoiceHead(InvoiceNo=invoice_no, SalesOrderNo=text(row[5]), several_orders=several))
+                elif text(row[3]) == CREDIT_MEMO_TYPE and text(row[2]) in SHIPMENT_MODULES:
+                    number_ = text(row[5]) or self._order_of(text(row[15]))
+                    memo = credit_memo(row)
+                    heads.append(InvoiceHead(InvoiceNo=invoice_no, SalesOrderNo=number_, credit=memo))
+            return heads
 
         return await self._run("posted_heads", read)
+
+    def _order_of(self, invoice_no: str) -> str:
+        """The sales order that a posted invoice bills; empty when there is none, or several."""
+        rows = self._rows(queries.POSTED_INVOICE, invoice_no) if invoice_no else []
+        return text(rows[0][5]) if len(rows) == 1 else ""
 
     async def invoices_of(self, sales_order_no: str) -> list[ShipmentInvoice]:
         """Every shipment invoice of one order: posted ones by key, unposted ones among the few there are."""
@@ -814,6 +830,18 @@ def stamp(date_: object, hours: object) -> datetime | None:
         # No number, or NaN, which is not even comparable.
         return None
     return datetime.combine(date_part, time()) + timedelta(seconds=float(seconds))
+
+
+def credit_memo(row: Row) -> CreditMemo:
+    """A row of `queries.POSTED_INVOICE` with InvoiceType CM: what it gives back, as a positive amount."""
+    amounts = [number(row[place]) for place in (9, 10, 11, 12)]
+    return CreditMemo(
+        InvoiceNo=text(row[0]),
+        InvoiceDate=day(row[6]),
+        ApplyToInvoiceNo=text(row[15]),
+        RMANo=text(row[16]),
+        amount=abs(sum(amounts, Decimal(0)) - number(row[13])),
+    )
 
 
 def is_shipment(invoice_type: str, order_type: str, *, ship_status: str = "", module: str = "S/O") -> bool:

@@ -196,8 +196,8 @@ POSTED_OF_ORDER = _statement("posted_of_order", "SELECT InvoiceNo FROM AR_Invoic
 POSTED_INVOICE = _statement(
     "posted_invoice",
     """SELECT InvoiceNo, HeaderSeqNo, ModuleCode, InvoiceType, OrderType, SalesOrderNo, InvoiceDate, ShipDate, ShipVia,
-       TaxableSalesAmt, NonTaxableSalesAmt, FreightAmt, SalesTaxAmt, DiscountAmt, MultipleSalesOrdersApplied
-       FROM AR_InvoiceHistoryHeader WHERE InvoiceNo = ?""",
+       TaxableSalesAmt, NonTaxableSalesAmt, FreightAmt, SalesTaxAmt, DiscountAmt, MultipleSalesOrdersApplied,
+       ApplyToInvoiceNo, RMANo FROM AR_InvoiceHistoryHeader WHERE InvoiceNo = ?""",
 )
 POSTED_LINES = _statement(
     "posted_lines",

@@ -85,6 +85,7 @@ SHIPMENT = {
     "items": "ShippedItems",
 }
 SHIPPED_ITEM = {"orderItemId": "SalesItemID"}
+CREDIT = {"creditMemoNo": "CreditNumber", "date": "CreatedOn", "amount": "Amount", "rmaNo": "ReturnNumber"}
 ORDER = {
     "id": "ID",
     "status": "StatusName",
@@ -97,6 +98,7 @@ ORDER = {
     "notes": "BuyerNotes",
     "invoiceReferences": "Invoices",
     "cancelledItems": "CancelledLines",
+    "refundsDue": "Credits",
 }
 INSIDE = {
     "customer": CUSTOMER,
@@ -109,6 +111,7 @@ INSIDE = {
     "payments": PAYMENT,
     "invoiceReferences": INVOICE,
     "cancelledItems": CANCELLED,
+    "refundsDue": CREDIT,
 }
 LEVEL = {"sku": "ProductSku", "warehouse": "WarehouseName", "quantityAvailable": "Available"}
 REJECTION = {"sku": "ProductSku", "warehouse": "WarehouseName", "message": "Reason"}
@@ -196,7 +199,7 @@ def order_change_in(body: Document) -> Document:
         change |= ours(body["References"], REFERENCES)
     if "status" in change:
         change["status"] = status_of(change["status"], STATUSES)
-    for field, names in (("invoiceReferences", INVOICE), ("cancelledItems", CANCELLED)):
+    for field, names in (("invoiceReferences", INVOICE), ("cancelledItems", CANCELLED), ("refundsDue", CREDIT)):
         if isinstance(change.get(field), list):
             change[field] = [ours(one, names) for one in change[field]]
     return dict(change)

@@ -19,7 +19,7 @@ STATUSES = ("Pending", "Processing", "Shipped", "Completed", "Cancelled")
 FINAL = ("Shipped", "Completed", "Cancelled")
 VOID = "Void"
 SHIPMENT_STATUSES = ("Shipped", VOID)
-PATCHABLE = frozenset({"status", "externalReference", "invoiceReferences", "cancelledItems"})
+PATCHABLE = frozenset({"status", "externalReference", "invoiceReferences", "cancelledItems", "refundsDue"})
 SHIPMENT_FIELDS = frozenset(
     {
         "orderId",
@@ -147,7 +147,7 @@ class Store:
             for name, value in change.items():
                 if name not in PATCHABLE:
                     raise invalid(name, "cannot be changed")
-                if name in ("invoiceReferences", "cancelledItems") and not isinstance(value, list):
+                if name in ("invoiceReferences", "cancelledItems", "refundsDue") and not isinstance(value, list):
                     raise invalid(name, "is not a list")
                 if name == "cancelledItems":
                     self._check_items(order, {"items": value}, name)

@@ -206,7 +206,7 @@ def test_without_order_history_an_order_invoiced_in_part_is_shown_to_a_person(
     assert number in hold["problems"][0]["message"]
     update(warehouse, order, action="cancel")
     wait_until("it is asked again", lambda: (order.view().get("hold") or {}).get("hold") == 2, 30)
-    assert "stands in Sage" in refused(warehouse, order, action="cancel")
+    assert "bills sales order" in refused(warehouse, order, action="cancel")
     update(warehouse, order, action="approve")
     order.until_told(_1=quantities["000001"])
     order.post(order.ship(packages=[{"TrackingID": "L2"}]))

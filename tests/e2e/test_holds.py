@@ -334,7 +334,6 @@ def test_rejected_by_clarity(support: House) -> None:
     refused_once(order, 2)
     order.check_out()
     held(order, "rejected_by_clarity")
-    assert "stands in Sage" in refused(support, order, action="cancel")
     update(support, order, action="retry")
     wait_until("nothing was mended", lambda: (order.view().get("hold") or {}).get("hold") == 2, 20)
     signal(support, order, action="correct", correction={"customer": {"firstName": "Mary"}})
@@ -402,11 +401,16 @@ def test_thirty_orders_for_the_last_ten_pieces(support: House) -> None:
     random.Random(seed).shuffle(orders)  # noqa: S311 - no secret
     for number, order in enumerate(orders):
         release = {"action": actions[number % 3], "by": "support", "reason": "out_of_stock"}
-        temporal(
-            support,
-            *("workflow", "signal", "-w", f"order-demo-{order.id}", "--name", "release_hold"),
-            *("--input", json.dumps(release)),
-        )
+        try:
+            temporal(
+                support,
+                *("workflow", "signal", "-w", f"order-demo-{order.id}", "--name", "release_hold"),
+                *("--input", json.dumps(release)),
+            )
+        except AssertionError as error:
+            # The stock woke it: it took one of the pieces before this release came.
+            assert "already completed" in str(error)
+            order.until_state("complete")
     query = "SELECT QuantityOnHand FROM IM_ItemWarehouse WHERE ItemCode = 'LAST-10' AND WarehouseCode = '000'"
 
     def shipped() -> int:

@@ -19,6 +19,7 @@ from temporalio.client import Client, ScheduleActionExecutionStartWorkflow
 from contracts.inventory import InventoryAction, InventoryProgress
 from mappings.pair import load_pair
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
+from tests.support.histories import keep_history
 from tests.support.orders import PlacedOrder
 from tests.support.processes import ROOT, answers, free_ports, running, wait_until
 from tests.support.sandbox import Sandbox
@@ -247,7 +248,7 @@ def test_a_new_schedule_costs_one_full_push_and_no_number_is_wrong(shops: Shops)
     shops.until_right()
     before = shops.writes()
 
-    async def recreate(client: Client) -> None:
+    async def recreate(client: Client) -> str:
         handle = client.get_schedule_handle("inventory-demo")
         (run,) = (await handle.describe()).info.running_actions
         await handle.delete()
@@ -256,8 +257,10 @@ def test_a_new_schedule_costs_one_full_push_and_no_number_is_wrong(shops: Shops)
         shops.count("SOFA-LOUNGE", _000=1)
         pair = load_pair(shops.house.pairs_dir / "demo.yaml")
         await client.create_schedule("inventory-demo", inventory_schedule(pair), trigger_immediately=True)
+        return run.workflow_id
 
-    shops.temporal(recreate)
+    ended = shops.temporal(recreate)
+    keep_history(shops.house.temporal_address, ended, "inventory")
     shops.until_right()
     shops.ask(InventoryAction.SWEEP)
     rows = len(shops.shown())
@@ -339,7 +342,7 @@ def test_a_rush_on_two_stores_never_promises_more_than_there_is(shops: Shops) ->
     with ThreadPoolExecutor(8) as pool:
         orders = list(pool.map(lambda store: (store, buy(shops, item, store=store)), buyers))
     sold = [(store, order) for store, order in orders if order is not None]
-    assert 6 <= len(sold) <= 12, "each store shows six, and takes off what it sells itself"
+    assert 6 <= len(sold) <= 16, "each store shows six, and again what a number on its way did not count yet"
     states = settled(shops, sold)
     on_hand, taken = promised(shops, item)
     assert taken == states["open"] <= on_hand == 6, "what is too much is held, never promised"

@@ -187,6 +187,42 @@ def test_more_than_there_is_in_stock_is_asked_about(warehouse: House) -> None:
     order.until_state("cancelled")
 
 
+def test_an_order_on_hold_in_sage_says_so_until_it_is_released_there(warehouse: House) -> None:
+    order = placed(warehouse, LAMP)
+    order.change("hold")
+    waits = "somebody to release sales order"
+    wait_until("the order says why nothing ships", lambda: waits in order.view().get("waits_for", ""), 30)
+    assert order.view()["state"] == "open"
+    order.change("release")
+    wait_until("it waits for its shipment again", lambda: waits not in order.view().get("waits_for", waits), 30)
+    trail = json.dumps(order.view()["trail"])
+    assert "put on hold in Sage" in trail
+    assert "is not on hold in Sage any more" in trail
+    order.post(order.ship())
+    order.until_state("complete")
+
+
+def test_a_credit_memo_of_a_complete_order_reaches_the_store_as_a_refund_due_once(warehouse: House) -> None:
+    order = placed(warehouse, LAMP)
+    invoice = order.ship()
+    order.post(invoice)
+    order.until_state("complete")
+    memo = str(warehouse.sandbox.control("sage", "credit_memo", {"InvoiceNo": invoice})["InvoiceNo"])
+    warehouse.sandbox.control("sage", "post", {"InvoiceNo": memo})
+
+    def due() -> list[dict[str, Any]]:
+        return list(order.at_clarity().get("refundsDue") or [])
+
+    (entry,) = wait_until("the store knows", due, 30)
+    assert entry["creditMemoNo"] == memo
+    assert Decimal(str(entry["amount"])) == 3 * Decimal(LAMP[2])
+    assert order.told() == {"1": 3}, "nothing that was shipped is taken back"
+    workflow_id = f"creditmemo-demo-{memo}"
+    wait_until("accounting is told", lambda: "raise_alert" in json.dumps(history(warehouse, workflow_id)), 20)
+    wait_until("it ends", lambda: "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED" in str(history(warehouse, workflow_id)), 20)
+    keep_history(warehouse.temporal_address, workflow_id, "credit_memo")
+
+
 def test_a_cancellation_at_any_moment_leaves_both_sides_agreed(warehouse: House) -> None:
     """As the history has grown to so many events: before, during and after each step of the plain process."""
     orders = []

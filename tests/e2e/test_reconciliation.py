@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.e2e.conftest import House
 from tests.e2e.temporal import temporal
+from tests.support.histories import keep_history
 from tests.support.orders import PlacedOrder
 from tests.support.processes import ROOT
 
@@ -63,9 +64,7 @@ def test_a_changed_deposit_is_found_and_everything_else_is_explained(warehouse: 
     answer = temporal(warehouse, "workflow", "query", "-w", WORKFLOW, "--type", "result", "-o", "json")
     (result,) = json.loads(answer)["queryResult"]
     assert wrong.id in result["carried"]
-    if folder_to_save := os.environ.get("SAVE_HISTORIES"):
-        text = temporal(warehouse, "workflow", "show", "-w", WORKFLOW, "-o", "json")
-        (ROOT / folder_to_save / "reconciliation.json").write_text(text, "utf-8")
+    keep_history(warehouse.temporal_address, WORKFLOW, "reconciliation")
 
     warehouse.sandbox.control("sage", "deposit", {**body, "DepositAmt": "149.97"})
     reconciled(warehouse)

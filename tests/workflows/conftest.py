@@ -35,6 +35,7 @@ from contracts.messages import (
     ChangeSalesOrder,
     CreateCustomer,
     CreateSalesOrder,
+    CreditMemoStart,
     CustomerCreated,
     CustomerFound,
     CustomerRequest,
@@ -395,6 +396,12 @@ class World:
         self.invoices.append(request)
 
     @activity.defn
+    async def tell_refund_due(self, request: CreditMemoStart) -> None:
+        await self.begins("tell_refund_due")
+        if self.refuse_clarity:
+            raise refused(FailureType.REFUSED_BY_CLARITY, "id", "there is no such order")
+
+    @activity.defn
     async def cancel_at_clarity(self, request: CancelAtClarity) -> None:
         self.calls.append("cancel_at_clarity")
 
@@ -452,6 +459,7 @@ async def world(env: WorkflowEnvironment) -> AsyncIterator[World]:
             world.void_shipment,
             world.record_cancelled_items,
             world.record_invoices,
+            world.tell_refund_due,
             world.cancel_at_clarity,
             world.backfill_orders,
         ],

@@ -1,16 +1,19 @@
 """What the buyer changes or cancels after Sage has the order: done as far as possible, held side by side otherwise."""
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
+from contracts import queues
 from contracts.failures import FailureType
 from contracts.messages import (
     AlertKind,
     CancelOutcome,
+    CreditMemoStart,
     OrderOutcome,
     OrderStart,
     SalesOrderCancelled,
@@ -18,7 +21,7 @@ from contracts.messages import (
 )
 from contracts.search_attributes import OrderState
 from mappings.problems import HoldReason, Problem
-from mappings.shipments import SalesOrderStanding
+from mappings.shipments import CreditMemo, SalesOrderStanding
 from tests.workflows.conftest import (
     NUMBER,
     World,
@@ -375,3 +378,21 @@ async def test_a_cancellation_that_crosses_a_change_wins(env: WorkflowEnvironmen
     await handle.signal("clarity_order_changed", version(start, "new", quantity(3)))
     assert (await outcome(handle)).state is OrderState.CANCELLED
     assert not world.stored
+
+
+# ---- credit memos ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("refusals", "words"), [(0, "Clarity's order says so"), (1, "there is no such order")])
+async def test_a_credit_memo_is_told_to_accounting_whatever_clarity_says(
+    env: WorkflowEnvironment, world: World, refusals: int, words: str
+) -> None:
+    world.refuse_clarity = refusals
+    memo = CreditMemo(InvoiceNo="0100009", RMANo="R000001", amount=Decimal("49.99"))
+    start = CreditMemoStart(pair="demo", order_id="c-9", SalesOrderNo=NUMBER, memo=memo)
+    id_ = f"creditmemo-demo-{refusals}"
+    await env.client.execute_workflow("CreditMemoWorkflow", start, id=id_, task_queue=queues.ORDERS)
+    (alert,) = world.alerts
+    assert alert.kind is AlertKind.REFUND_DUE
+    assert "credit memo 0100009 (return R000001) of sales order 0001042: 49.99" in alert.text
+    assert words in alert.text

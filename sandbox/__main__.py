@@ -15,7 +15,7 @@ import httpx
 import uvicorn
 import yaml
 
-from sandbox.clarity import ClaritySettings, Dialect
+from sandbox.clarity import WEBHOOK_SECRET, ClaritySettings, Dialect
 from sandbox.clarity import create_app as create_clarity
 from sandbox.sage100 import Sage100Settings
 from sandbox.sage100 import create_app as create_sage100
@@ -86,6 +86,10 @@ def add_serving_flags(target: argparse.ArgumentParser, *, only_when_given: bool 
     ]
     texts = [
         ("--var", "var", "where state is kept"),
+        ("--company", "ABC", "code of the company: X-Company, and the name of its file"),
+        ("--sage-password", Sage100Settings.model_fields["password"].default, "of the user `integration`"),
+        ("--clarity-secret", ClaritySettings.model_fields["client_secret"].default, "of the client"),
+        ("--webhook-secret", WEBHOOK_SECRET, "webhooks are signed with it"),
         ("--webhook-url", "http://127.0.0.1:8080/webhooks/clarity/demo", "where Clarity sends its webhooks"),
         (
             "--clarity-dialect",
@@ -121,7 +125,9 @@ async def serve(options: argparse.Namespace) -> int:
     schedule = [float(part) for part in options.webhook_schedule.split(",") if part]
     sage = create_sage100(
         Sage100Settings(
-            database=Path(options.var) / "sage100_ABC.sqlite",
+            database=Path(options.var) / f"sage100_{options.company}.sqlite",
+            company=options.company,
+            password=options.sage_password,
             ship_after_seconds=options.ship_after,
             post_after_seconds=options.post_after,
             step_pause_seconds=options.step_pause,
@@ -132,7 +138,9 @@ async def serve(options: argparse.Namespace) -> int:
     clarity_settings = ClaritySettings(
         database=Path(options.var) / "clarity.sqlite",
         dialect=Dialect(options.clarity_dialect),
+        client_secret=options.clarity_secret,
         webhook_url=options.webhook_url,
+        webhook_secrets=[options.webhook_secret],
         token_lifetime_seconds=options.token_lifetime,
     )
     if schedule:

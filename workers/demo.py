@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Coroutine
@@ -36,14 +37,13 @@ from workers.supervise import Child, Supervisor, check_ports, python
 
 T = TypeVar("T")
 
-PAIR = "demo"
+PAIR, SECOND_PAIR = "demo", "outlet"
 SANDBOX = Path("sandbox")
 READY_SECONDS = 60.0
 DONE_SECONDS = 90.0
 RETENTION = "87600h"
 """As long as a closed order's id is remembered as a duplicate. Ten years, because the sample orders grow older and an
 order older than the retention starts only with force (rules 4); a real namespace has months."""
-SANDBOX_SECRET = base64.b64encode(b"sandbox-webhook-signing-secret-001").decode()
 
 
 def add_demo_options(parser: argparse.ArgumentParser) -> None:
@@ -58,14 +58,78 @@ def add_demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--api-port", type=int, default=8080)
     parser.add_argument("--sage-port", type=int, default=8090)
     parser.add_argument("--clarity-port", type=int, default=8091)
+    parser.add_argument(
+        "--pairs", type=int, choices=(1, 2), default=1, help="2: a second store with a company of its own, pair outlet"
+    )
+    parser.add_argument("--second-sage-port", type=int, default=8092)
+    parser.add_argument("--second-clarity-port", type=int, default=8093)
     parser.add_argument("--ship-after", default="4", help="seconds until the warehouse ships an order; off: by hand")
     parser.add_argument("--post-after", default="6", help="seconds until the office posts an invoice; off: by hand")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A store and its company, as the sandbox plays them: what differs between two pairs of one deployment."""
+
+    pair: str
+    company: str
+    sage_port: int
+    clarity_port: int
+    var: Path
+    suffix: str = ""
+    """Of names of processes, and of secrets: no pair gets in with another's."""
+
+    @property
+    def sage_password(self) -> str:
+        """Of the gateway's user."""
+        return f"sandbox-only{self.suffix}"
+
+    @property
+    def clarity_secret(self) -> str:
+        """Of the store's OAuth client."""
+        return f"clarity-sandbox-secret{self.suffix}"
+
+    @property
+    def webhook_secret(self) -> str:
+        """With which the store signs."""
+        secret = f"sandbox-webhook-signing-secret-001{self.suffix}"
+        return f"whsec_{base64.b64encode(secret.encode()).decode()}"
+
+    @property
+    def sage_url(self) -> str:
+        """The gateway."""
+        return f"http://127.0.0.1:{self.sage_port}"
+
+    @property
+    def clarity_url(self) -> str:
+        """The store."""
+        return f"http://127.0.0.1:{self.clarity_port}"
+
+    def settings(self) -> dict[str, str]:
+        """The pair's settings that depend on nothing but this machine."""
+        return {
+            "SAGE_GATEWAY_URL": self.sage_url,
+            "SAGE_ODBC": f"Driver=SQLite3;Database={self.var / f'sage100_{self.company}.sqlite'}",
+            "CLARITY_URL": self.clarity_url,
+        }
+
+    def secrets(self) -> dict[str, str]:
+        """The pair's secrets, unless the environment has others."""
+        return {
+            "SAGE_USER": "integration",
+            "SAGE_PASSWORD": self.sage_password,
+            "CLARITY_CLIENT_ID": "clarity-integration",
+            "CLARITY_CLIENT_SECRET": self.clarity_secret,
+            "CLARITY_WEBHOOK_SECRETS": self.webhook_secret,
+            "MATCH_KEY_SECRET": f"sandbox-match-key{self.suffix}",
+        }
 
 
 @dataclass
 class Sample:
     """A sample order, what should become of it, and where it is."""
 
+    pair: str
     file: Path
     order_id: str
     number: str
@@ -101,11 +165,12 @@ class Sample:
         }.get(self.state, "")
 
 
-def read_samples() -> list[Sample]:
+def read_samples(pair: str) -> list[Sample]:
     """The sample orders with what is expected of them."""
     expected = yaml.safe_load((SANDBOX / "expected.yaml").read_text(encoding="utf-8"))["orders"]
     return [
         Sample(
+            pair=pair,
             file=SANDBOX / "orders" / f"{name}.json",
             order_id=entry["order_id"],
             number=entry["number"],
@@ -122,37 +187,51 @@ class Demo:
     def __init__(self, options: argparse.Namespace, settings: Settings) -> None:
         self.options = options
         self.var: Path = options.var
+        self.shops = [Shop(PAIR, "ABC", options.sage_port, options.clarity_port, self.var)]
+        if options.pairs == 2:
+            ports = (options.second_sage_port, options.second_clarity_port)
+            self.shops.append(Shop(SECOND_PAIR, "XYZ", *ports, self.var / SECOND_PAIR, f"-{SECOND_PAIR}"))
         self.settings = settings.model_copy(
-            update={"temporal_address": f"127.0.0.1:{options.temporal_port}", "api_port": options.api_port}
+            update={
+                "temporal_address": f"127.0.0.1:{options.temporal_port}",
+                "api_port": options.api_port,
+                "pairs_dir": settings.pairs_dir if options.pairs == 1 else self.var / "pairs",
+            }
         )
+        self.base_pairs = settings.pairs_dir
         self.supervisor = Supervisor(self.var / "log")
-        self.samples = [] if options.no_orders else read_samples()
+        self.samples = [] if options.no_orders else [one for shop in self.shops for one in read_samples(shop.pair)]
         self.console = Console()
 
     # ---- processes ------------------------------------------------------------------------------------------------
 
     def environment(self) -> dict[str, str]:
         """Settings of the children; what the environment says already is left alone, ports and addresses excepted."""
-        sage_file = self.var / "sage100_ABC.sqlite"
-        defaults = {
-            "DEMO_SAGE_USER": "integration",
-            "DEMO_SAGE_PASSWORD": "sandbox-only",
-            "DEMO_CLARITY_CLIENT_ID": "clarity-integration",
-            "DEMO_CLARITY_CLIENT_SECRET": "clarity-sandbox-secret",
-            "DEMO_CLARITY_WEBHOOK_SECRETS": f"whsec_{SANDBOX_SECRET}",
-            "DEMO_MATCH_KEY_SECRET": "sandbox-match-key",
-            "GRACEFUL_SHUTDOWN_SECONDS": "5",
-            "REPORTS_DIR": str(self.var / "reports"),
-        }
+        defaults = {"GRACEFUL_SHUTDOWN_SECONDS": "5", "REPORTS_DIR": str(self.var / "reports")}
+        places: dict[str, str] = {}
+        for shop in self.shops:
+            prefix = f"{shop.pair.upper()}_"
+            defaults |= {prefix + name: value for name, value in shop.secrets().items()}
+            places |= {prefix + name: value for name, value in shop.settings().items()}
         return {
             **{name: os.environ.get(name, value) for name, value in defaults.items()},
             "TEMPORAL_ADDRESS": self.settings.temporal_address,
             "TEMPORAL_NAMESPACE": self.settings.temporal_namespace,
             "API_PORT": str(self.options.api_port),
-            "DEMO_SAGE_GATEWAY_URL": f"http://127.0.0.1:{self.options.sage_port}",
-            "DEMO_SAGE_ODBC": f"Driver=SQLite3;Database={sage_file}",
-            "DEMO_CLARITY_URL": f"http://127.0.0.1:{self.options.clarity_port}",
+            "PAIRS_DIR": str(self.settings.pairs_dir),
+            **places,
         }
+
+    def write_second_pair(self) -> None:
+        """The second pair's file beside the first one's: the same rules for a company of its own."""
+        folder = self.settings.pairs_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in self.base_pairs.glob("*.y*ml"):
+            shutil.copy(file, folder / file.name)
+        first = yaml.safe_load((folder / f"{PAIR}.yaml").read_text("utf-8"))
+        company = {**first["company"], "code": self.shops[1].company}
+        second = yaml.safe_dump({**first, "company": company}, allow_unicode=True, sort_keys=False)
+        (folder / f"{SECOND_PAIR}.yaml").write_text(second, "utf-8")
 
     def temporal_command(self) -> list[str]:
         """The dev server with the settings that were measured to matter (temporal.md, server)."""
@@ -191,11 +270,19 @@ class Demo:
                 "api_port": options.api_port,
                 "sage_port": options.sage_port,
                 "clarity_port": options.clarity_port,
+                **({"second_sage_port": options.second_sage_port} if len(self.shops) > 1 else {}),
+                **({"second_clarity_port": options.second_clarity_port} if len(self.shops) > 1 else {}),
             }
         )
+        if len(self.shops) > 1:
+            self.write_second_pair()
         environment = self.environment()
         self.supervisor.start(Child("temporal", self.temporal_command()))
-        self.supervisor.start(Child("sandbox", self.sandbox_command(), environment))
+        for shop in self.shops:
+            secrets = {"SANDBOX_SAGE_PASSWORD": shop.sage_password, "SANDBOX_CLARITY_SECRET": shop.clarity_secret}
+            secrets["SANDBOX_WEBHOOK_SECRET"] = shop.webhook_secret
+            name = f"sandbox{shop.suffix}"
+            self.supervisor.start(Child(name, self.sandbox_command(shop), {**environment, **secrets}))
         client = await self.within(connect(self.settings, integration_plugin()), "temporal")
         await asyncio.to_thread(self.keep_closed_orders)
         roles = ("--role", "orders", "--role", "clarity")
@@ -203,24 +290,22 @@ class Demo:
         self.supervisor.start(Child("workers-sage", python("workers", "--role", "sage"), environment))
         self.supervisor.start(Child("api", python("api"), environment))
         pairs = load_pair_files(self.settings)
-        await ensure_schedules(client, [pairs[PAIR]])
-        for name, url in (
-            ("sandbox", f"http://127.0.0.1:{options.clarity_port}/_control/state"),
-            ("sandbox", f"http://127.0.0.1:{options.sage_port}/_control/state"),
-            ("api", f"http://127.0.0.1:{options.api_port}/readyz"),
-        ):
-            await self.within(wait_for_http(url), name)
+        await ensure_schedules(client, [pairs[shop.pair] for shop in self.shops])
+        for shop in self.shops:
+            for url in (shop.clarity_url, shop.sage_url):
+                await self.within(wait_for_http(f"{url}/_control/state"), f"sandbox{shop.suffix}")
+        await self.within(wait_for_http(f"http://127.0.0.1:{options.api_port}/readyz"), "api")
         return client
 
-    def sandbox_command(self) -> list[str]:
+    def sandbox_command(self, shop: Shop) -> list[str]:
         """The outside world, with a quick warehouse and a patient webhook sender."""
         options = self.options
         return python(
             "sandbox",
-            *("--sage-port", str(options.sage_port), "--clarity-port", str(options.clarity_port)),
-            *("--var", str(self.var), "--ship-after", options.ship_after, "--post-after", options.post_after),
+            *("--sage-port", str(shop.sage_port), "--clarity-port", str(shop.clarity_port), "--company", shop.company),
+            *("--var", str(shop.var), "--ship-after", options.ship_after, "--post-after", options.post_after),
             *("--step-pause", "0.3", "--webhook-schedule", "1,2,4,8,15,30,60,120,300"),
-            *("--webhook-url", f"http://127.0.0.1:{options.api_port}/webhooks/clarity/{PAIR}"),
+            *("--webhook-url", f"http://127.0.0.1:{options.api_port}/webhooks/clarity/{shop.pair}"),
         )
 
     def keep_closed_orders(self) -> None:
@@ -246,18 +331,19 @@ class Demo:
     async def send_orders(self) -> int:
         """Check the sample orders out at Clarity; known ones are left alone. Returns how many were new."""
         new = 0
+        stores = {shop.pair: shop.clarity_url for shop in self.shops}
         async with httpx.AsyncClient(timeout=10) as http:
             for sample in self.samples:
                 body = json.loads(sample.file.read_text(encoding="utf-8"))
-                response = await http.post(f"http://127.0.0.1:{self.options.clarity_port}/_control/orders", json=body)
+                response = await http.post(f"{stores[sample.pair]}/_control/orders", json=body)
                 response.raise_for_status()
                 new += response.status_code == 201
         return new
 
     async def refresh(self, client: Client) -> None:
         """One listing for all orders; listings only show, they decide nothing."""
-        by_id = {order_workflow_id(PAIR, sample.order_id): sample for sample in self.samples}
-        query = f"Pair='{PAIR}' AND WorkflowType='OrderFulfillmentWorkflow'"
+        by_id = {order_workflow_id(sample.pair, sample.order_id): sample for sample in self.samples}
+        query = "WorkflowType='OrderFulfillmentWorkflow'"
         async for execution in client.list_workflows(query):
             sample = by_id.get(execution.id)
             if sample is None:
@@ -277,6 +363,9 @@ class Demo:
             caption=f"Web UI http://127.0.0.1:{options.ui_port}  ·  API http://127.0.0.1:{options.api_port}/docs  ·  "
             f"logs {self.var / 'log'}  ·  Ctrl-C stops everything",
         )
+        several = int(len(self.shops) > 1)
+        if several:
+            table.add_column("Pair", no_wrap=True, min_width=6)
         for heading, width in (("Order", 7), ("Sample", 12), ("State", 8), ("Sales order", 7), ("Waits for", 12)):
             table.add_column(heading, no_wrap=True, min_width=width)
         colours = {"complete": "green", "held": "yellow", "shipped": "cyan", "not sent": "dim"}
@@ -285,6 +374,7 @@ class Demo:
         for sample in moving_first if self.console.is_terminal else self.samples:
             mark = "" if sample.is_done or not options.exit_when_done else " …"
             table.add_row(
+                *([sample.pair] if several else []),
                 sample.number,
                 sample.file.stem,
                 f"[{colours.get(sample.state, 'white')}]{sample.state}{mark}",
@@ -293,7 +383,9 @@ class Demo:
             )
         for child in self.supervisor.children:
             if child.restarts:
-                table.add_row("", f"[dim]process {child.name}", f"[dim]restarted {child.restarts}×", "", "")
+                table.add_row(
+                    *[""] * several, "", f"[dim]process {child.name}", f"[dim]restarted {child.restarts}×", "", ""
+                )
         return table
 
     # ---- the run --------------------------------------------------------------------------------------------------

@@ -4,6 +4,6 @@
 """
 
 from sandbox.clarity.app import create_app
-from sandbox.clarity.side import ClaritySettings, Dialect
+from sandbox.clarity.side import WEBHOOK_SECRET, ClaritySettings, Dialect
 
-__all__ = ["ClaritySettings", "Dialect", "create_app"]
+__all__ = ["WEBHOOK_SECRET", "ClaritySettings", "Dialect", "create_app"]

@@ -28,6 +28,9 @@ RETRY_SCHEDULE = [5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72
 """Seconds between attempts, as senders of Standard Webhooks do."""
 
 
+WEBHOOK_SECRET = "whsec_c2FuZGJveC13ZWJob29rLXNpZ25pbmctc2VjcmV0LTAwMQ=="
+
+
 class ClaritySettings(BaseModel):
     """How this store behaves."""
 
@@ -38,9 +41,7 @@ class ClaritySettings(BaseModel):
     api_key: str = "clarity-sandbox-key"
     token_lifetime_seconds: float = 600.0
     webhook_url: str = "http://127.0.0.1:8080/webhooks/clarity/demo"
-    webhook_secrets: list[str] = Field(
-        default_factory=lambda: ["whsec_c2FuZGJveC13ZWJob29rLXNpZ25pbmctc2VjcmV0LTAwMQ=="]
-    )
+    webhook_secrets: list[str] = Field(default_factory=lambda: [WEBHOOK_SECRET])
     inventory_limit: int = 500
     """Quantities in one batch."""
     webhook_schedule: list[float] = Field(default_factory=lambda: list(RETRY_SCHEDULE))

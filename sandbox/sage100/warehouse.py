@@ -332,11 +332,18 @@ class Warehouse:
                 "ItemType": line["ItemType"],
                 "AppliedSalesOrderNo": line["AppliedSalesOrderNo"],
                 "QuantityShipped": -to_decimal(line["QuantityShipped"]),
+                "ExtensionAmt": -to_decimal(line["ExtensionAmt"]),
             }
             for line in self.company.select("AR_InvoiceHistoryDetail", InvoiceNo=invoice_no)
         ]
         names = ("ARDivisionNo", "CustomerNo", "SalesOrderNo", "CustomerPONo", "OrderType", "TaxSchedule")
         header = {name: posted[name] for name in names}
+        for name, in_history in (
+            ("TaxableAmt", "TaxableSalesAmt"),
+            ("NonTaxableAmt", "NonTaxableSalesAmt"),
+            *((name, name) for name in ("FreightAmt", "SalesTaxAmt", "DiscountAmt")),
+        ):
+            header[name] = -to_decimal(posted[in_history])
         return self._loose_invoice({**header, "InvoiceType": "CM", "ApplyToInvoiceNo": invoice_no}, lines)
 
     def _loose_invoice(self, header: Row, lines: Sequence[Row]) -> str:

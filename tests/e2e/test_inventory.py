@@ -111,13 +111,22 @@ class Shops:
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
 
-    def ask(self, action: InventoryAction) -> InventoryProgress:
-        """The same without a process of its own."""
+    def run(self) -> str:
+        """The workflow id of the shift that runs."""
 
-        async def work(client: Client) -> InventoryProgress:
+        async def work(client: Client) -> str:
             (run,) = (await client.get_schedule_handle("inventory-demo").describe()).info.running_actions
             assert isinstance(run, ScheduleActionExecutionStartWorkflow)
-            handle = client.get_workflow_handle(run.workflow_id)
+            return run.workflow_id
+
+        return str(self.temporal(work))
+
+    def ask(self, action: InventoryAction) -> InventoryProgress:
+        """The same without a process of its own."""
+        workflow_id = self.run()
+
+        async def work(client: Client) -> InventoryProgress:
+            handle = client.get_workflow_handle(workflow_id)
             progress: InventoryProgress = await handle.execute_update("ask", action, result_type=InventoryProgress)
             return progress
 
@@ -248,7 +257,7 @@ def test_a_new_schedule_costs_one_full_push_and_no_number_is_wrong(shops: Shops)
     shops.until_right()
     before = shops.writes()
 
-    async def recreate(client: Client) -> str:
+    async def recreate(client: Client) -> None:
         handle = client.get_schedule_handle("inventory-demo")
         (run,) = (await handle.describe()).info.running_actions
         await handle.delete()
@@ -257,11 +266,10 @@ def test_a_new_schedule_costs_one_full_push_and_no_number_is_wrong(shops: Shops)
         shops.count("SOFA-LOUNGE", _000=1)
         pair = load_pair(shops.house.pairs_dir / "demo.yaml")
         await client.create_schedule("inventory-demo", inventory_schedule(pair), trigger_immediately=True)
-        return run.workflow_id
 
-    ended = shops.temporal(recreate)
-    keep_history(shops.house.temporal_address, ended, "inventory")
+    shops.temporal(recreate)
     shops.until_right()
+    keep_history(shops.house.temporal_address, shops.run(), "inventory")
     shops.ask(InventoryAction.SWEEP)
     rows = len(shops.shown())
     assert shops.writes() - before in range(1, 3 + rows // 500), "one push of everything, in batches"

@@ -5,14 +5,13 @@ reads Sage first and decides from what stands there, so that a lost answer, a ki
 nothing twice.
 """
 
-import asyncio
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Protocol
 
 from temporalio import activity
 
-from activities.sage_write import ON_HOLD
+from activities.sage_write import ON_HOLD, CompanyWrites
 from connectors.errors import Refused
 from connectors.sage100.gateway import SalesOrderEditor
 from connectors.sage100.odbc import OrderReading
@@ -61,16 +60,13 @@ class OrderReader(Protocol):
 
 
 class SageChangeActivities:
-    """Changes of one company's sales orders; `seats` and `alone` are those of the creates (design, processes)."""
+    """Changes of one pair's sales orders, under the same locks as the creates."""
 
-    def __init__(
-        self, pair: Pair, orders: SalesOrderEditor, reader: OrderReader, seats: asyncio.Semaphore, alone: asyncio.Lock
-    ) -> None:
+    def __init__(self, pair: Pair, orders: SalesOrderEditor, reader: OrderReader, company: CompanyWrites) -> None:
         self._pair = pair
         self._orders = orders
         self._reader = reader
-        self._seats = seats
-        self._alone = alone
+        self._seats, self._alone = company.seats, company.alone
 
     @activity.defn
     async def change_sales_order(self, request: ChangeSalesOrder) -> SalesOrderChanged:

@@ -97,8 +97,21 @@ class FactsReader(Protocol):
         ...
 
 
+class CompanyWrites:
+    """Who may write to one company at the same moment: shared by every pair of this process that has that company.
+
+    Two stores that sell one company's stock would else look at the same last piece, and both take it.
+    """
+
+    def __init__(self, writers: int) -> None:
+        self.seats = asyncio.Semaphore(writers)
+        """Held around every write."""
+        self.alone = asyncio.Lock()
+        """Held between a last look at stock and credit, and the write that takes them."""
+
+
 class SageWriteActivities:
-    """Writes of one company. The writers are the same gateway, or several side by side."""
+    """Writes of one pair. The writers are the same gateway, or several side by side."""
 
     def __init__(
         self,
@@ -107,21 +120,20 @@ class SageWriteActivities:
         customers: CustomerWriter,
         aliases: AliasWriter,
         reader: FactsReader,
+        company: CompanyWrites | None = None,
     ) -> None:
         self._pair = pair
         self._sales_orders = sales_orders
         self._customers = customers
         self._aliases = aliases
         self._reader = reader
-        self.seats = asyncio.Semaphore(pair.sage.writers)
-        """Held around every write to the company."""
-        self.alone = asyncio.Lock()
-        """Held between a last look at stock and credit, and the write that takes them."""
+        company = company or CompanyWrites(pair.sage.writers)
+        self._seats, self._alone = company.seats, company.alone
 
     @activity.defn
     async def reserve_sales_order_number(self, request: ReserveRequest) -> str:
         """The next SalesOrderNo. A number that is never used leaves a harmless gap."""
-        async with self.seats:
+        async with self._seats:
             return await self._sales_orders.next_sales_order_no()
 
     @activity.defn
@@ -134,7 +146,7 @@ class SageWriteActivities:
         open that order and write ours over it.
         """
         wanted = balanced(request.sales_order, self._pair, request.decisions)
-        async with self.seats:
+        async with self._seats:
             if request.look_first or activity.info().attempt > 1:
                 there = await self._already_there(request, wanted)
                 if there is not None:
@@ -152,7 +164,7 @@ class SageWriteActivities:
                 too_cheap = await self._below_sages_price(request, wanted)
                 if too_cheap is not None:
                     return SalesOrderCreated(hold=too_cheap.reason, problems=too_cheap.problems, check=too_cheap.check)
-            async with self.alone:
+            async with self._alone:
                 return await self._create(request, wanted, bill_to)
 
     @staticmethod
@@ -388,7 +400,7 @@ class SageWriteActivities:
         """
         account = await self._reader.customer(request.customer) if request.customer is not None else None
         own = account is not None and account.TermsCode not in ("", self._pair.customers.terms_code)
-        async with self.seats:
+        async with self._seats:
             try:
                 await self._aliases.create_alias(
                     request.AliasItemNo, request.ItemCode, request.customer if own else None
@@ -402,7 +414,7 @@ class SageWriteActivities:
     @activity.defn
     async def reserve_customer_number(self, request: ReserveRequest) -> str:
         """The next CustomerNo."""
-        async with self.seats:
+        async with self._seats:
             return await self._customers.next_customer_no()
 
     @activity.defn
@@ -410,7 +422,7 @@ class SageWriteActivities:
         """Create the web customer under the reserved number; an existing one is ours when it carries the same keys."""
         customer = request.search.new_customer
         key = CustomerKey(ARDivisionNo=customer.ARDivisionNo, CustomerNo=request.CustomerNo)
-        async with self.seats:
+        async with self._seats:
             # Before every attempt: a careless gateway would write over an account that is there.
             if await self._customers.get_customer(key) is not None:
                 return await self._decide_customer(request, key)

@@ -25,7 +25,7 @@ from activities.replay import ReplayActivities
 from activities.sage_change import SageChangeActivities
 from activities.sage_poll import SagePollActivities
 from activities.sage_read import SageReadActivities
-from activities.sage_write import SageWriteActivities
+from activities.sage_write import CompanyWrites, SageWriteActivities
 from activities.stock_sweep import StockSweepActivities
 from activities.store_stock import StoreStockActivities
 from activities.watch import WatchActivities
@@ -118,6 +118,8 @@ class Fleet:
         self.gated: list[GatedQueue] = []
         """Queues whose workers stop while their system does not answer."""
         self.closers: list[Close] = []
+        self.companies: dict[tuple[str, str], CompanyWrites] = {}
+        """By gateway and company code."""
         self.graceful = timedelta(seconds=settings.graceful_shutdown_seconds)
 
     def add(self, role: Role) -> None:
@@ -194,8 +196,9 @@ class Fleet:
         reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions), catalogue)
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
         stock = StockSweepActivities(pair, self.pairs, stock_reader, self.client)
-        writes = SageWriteActivities(pair, gateway, gateway, gateway, reader)
-        changes = SageChangeActivities(pair, gateway, reader, writes.seats, writes.alone)
+        company = self.companies.setdefault((own.sage_gateway_url, pair.company.code), CompanyWrites(pair.sage.writers))
+        writes = SageWriteActivities(pair, gateway, gateway, gateway, reader, company)
+        changes = SageChangeActivities(pair, gateway, reader, company)
 
         def read_worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(

@@ -1,5 +1,6 @@
 """`create_sales_order`: exactly once, as sent, at the buyer's total, never more stock or credit than there is."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -8,7 +9,7 @@ from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.sage_write import SageWriteActivities
+from activities.sage_write import CompanyWrites, SageWriteActivities
 from connectors.errors import AlreadyExists, Refused
 from contracts.messages import CreateSalesOrder, SalesOrderCreated
 from mappings.baskets import RecentBasket
@@ -148,9 +149,11 @@ class Reader:
         return self.found, self.nameless
 
 
-async def create(pair: Pair, gateway: Gateway, reader: Reader | None = None, **more: Any) -> SalesOrderCreated:
+async def create(
+    pair: Pair, gateway: Gateway, reader: Reader | None = None, company: CompanyWrites | None = None, **more: Any
+) -> SalesOrderCreated:
     writer: Any = gateway
-    activities = SageWriteActivities(pair, writer, writer, writer, reader or Reader())
+    activities = SageWriteActivities(pair, writer, writer, writer, reader or Reader(), company)
     expected = ExpectedTotals(currency="USD", tax=Decimal(0), freight=Decimal(0), grand=Decimal(50))
     request = CreateSalesOrder(pair="demo", SalesOrderNo=NUMBER, sales_order=WANTED, expected=expected, **more)
     result: SalesOrderCreated = await ActivityEnvironment().run(activities.create_sales_order, request)
@@ -166,6 +169,26 @@ async def test_preview_then_create(pair: Pair) -> None:
     result = await create(pair, gateway)
     assert result.created is not None
     assert gateway.said == ["preview", "get", "create N"]
+
+
+async def test_two_pairs_of_one_company_do_not_both_take_the_last_pieces(pair: Pair) -> None:
+    """Each pair looks at stock only when no other pair stands between its own look and its create."""
+    company, left = CompanyWrites(writers=4), [10]
+
+    class Shelf(Reader):
+        async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
+            self.on_hand = [left[0]]
+            return await super().items(codes)
+
+    class Slow(Gateway):
+        async def create_sales_order(self, number: str, order: SalesOrder) -> SalesOrderOnSage:
+            await asyncio.sleep(0)
+            left[0] -= 10
+            return await super().create_sales_order(number, order)
+
+    results = await asyncio.gather(*(create(pair, Slow(), Shelf(), company) for _ in range(2)))
+    assert sorted(result.hold is None for result in results) == [False, True]
+    assert left == [0]
 
 
 async def test_what_was_stored_otherwise_than_sent_is_held(pair: Pair) -> None:

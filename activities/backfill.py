@@ -8,12 +8,10 @@ The list moves while it is read: an order that changes goes to another place, an
 list is read again until as many orders were seen as it has; no order ever leaves it.
 """
 
-import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final
@@ -25,7 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.alerting import try_alert
 from activities.intake import Intake, IntakeResult
-from activities.shifts import server_clock
+from activities.shifts import heartbeats, server_clock
 from connectors.clarity.client import ClarityClient
 from connectors.errors import NotFound
 from contracts import ids
@@ -87,7 +85,7 @@ class BackfillActivities:
         else:
             tally = BackfillTally(since=start.since or request.since or self._cold_start(request.now))
         run = _Run(self, request, tally)
-        async with run.heartbeats(start.pace.poll_heartbeat_timeout / 3):
+        async with heartbeats(lambda: run.tally, start.pace.poll_heartbeat_timeout / 3):
             if start.order_ids:
                 await run.take_ids(start.order_ids)
                 complete = True
@@ -121,23 +119,6 @@ class _Run:
         self.shown = self.began - SHOW_EVERY_SECONDS
         self.now = server_clock()
         """By a clock of this machine that is slow, every change would be too young for too long."""
-
-    @asynccontextmanager
-    async def heartbeats(self, every: float) -> AsyncIterator[None]:
-        """Heartbeat beside the work: one call may take longer than the heartbeat's time-out."""
-
-        async def beat() -> None:
-            while True:
-                activity.heartbeat(self.tally)
-                await asyncio.sleep(every)
-
-        beating = asyncio.create_task(beat())
-        try:
-            yield
-        finally:
-            beating.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await beating
 
     # ---- reading --------------------------------------------------------------------------------------------------
 

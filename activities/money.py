@@ -4,15 +4,14 @@ In: pages, ids, days, keys. Out: models of `mappings.ledger`, small enough to tr
 few hundred orders, and is repeated whole when it fails. Nothing is written anywhere.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, time
 from typing import Final
 
 from pydantic import TypeAdapter
 from temporalio import activity
 
+from activities.shifts import heartbeats as beats
 from connectors.clarity.client import ClarityClient
 from connectors.errors import NotFound
 from connectors.sage100.ledger import SageLedger
@@ -47,21 +46,9 @@ RECEIPTS: Final = TypeAdapter(list[Receipt])
 """What travels as JSON inside a text: the workflow carries thousands and opens none."""
 
 
-@asynccontextmanager
-async def heartbeats() -> AsyncIterator[None]:
-    """Heartbeat beside the work: one call may take longer than the heartbeat's time-out."""
-
-    async def beat() -> None:
-        while True:
-            activity.heartbeat()
-            await asyncio.sleep(BEAT_SECONDS)
-
-    beating = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
+def heartbeats() -> AbstractAsyncContextManager[None]:
+    """Signs of life beside the work."""
+    return beats(None, BEAT_SECONDS)
 
 
 class ClarityMoneyActivities:

@@ -158,12 +158,13 @@ class SageChangeActivities:
         number, rules = request.SalesOrderNo, self._pair.order.cancel
         async with self._seats:
             stored = await self._orders.read_sales_order(number)
-            if stored is None or stored.order.is_deleted:
-                return SalesOrderCancelled(outcome=CancelOutcome.CANCELLED)
+            # After the order itself: without order history only its invoices may be left of it.
             reading = await self._reader.order_reading(number)
             invoices = sorted(invoice.InvoiceNo for invoice in reading.invoices)
-            if invoices or not stored.order.live:
+            if invoices or (stored is not None and not stored.order.live and not stored.order.is_deleted):
                 return SalesOrderCancelled(outcome=CancelOutcome.INVOICED, invoices=invoices)
+            if stored is None or stored.order.is_deleted:
+                return SalesOrderCancelled(outcome=CancelOutcome.CANCELLED)
             try:
                 if rules.in_sage is CancelInSage.DELETE:
                     await self._orders.edit_sales_order(number, {"CancelReasonCode": rules.reason_code})

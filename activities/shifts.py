@@ -22,14 +22,19 @@ def server_clock() -> Callable[[], datetime]:
 
 @asynccontextmanager
 async def heartbeats(details: object, every: float) -> AsyncIterator[None]:
-    """Heartbeat these details now, and every so many seconds while the block runs."""
+    """Heartbeat these details now, and every so many seconds while the block runs: one call may take longer than the
+    heartbeat's time-out. What changes meanwhile comes as a function; None is a sign of life and nothing else."""
+
+    def tell() -> None:
+        now = details() if callable(details) else details
+        activity.heartbeat(*(() if now is None else (now,)))
 
     async def beat() -> None:
         while True:
-            activity.heartbeat(details)
             await asyncio.sleep(every)
+            tell()
 
-    activity.heartbeat(details)
+    tell()
     beating = asyncio.create_task(beat())
     try:
         yield

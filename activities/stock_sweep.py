@@ -10,11 +10,9 @@ costs whole buckets instead of rows.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +24,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 
 from activities.accepted_orders import Accepted, AcceptedOrders
+from activities.shifts import heartbeats
 from connectors.errors import RetryLater
 from connectors.sage100.odbc import SageReader
 from contracts.failures import FailureType
@@ -115,7 +114,7 @@ class StockSweepActivities:
     @activity.defn
     async def watch_stock(self, watch: StockWatch) -> StockFound:
         """Look until the store is to be told something, or until `until`."""
-        async with self._heartbeats(watch.pace.poll_heartbeat_timeout), self._one_at_a_time:
+        async with heartbeats(None, watch.pace.poll_heartbeat_timeout / 3), self._one_at_a_time:
             forgotten = watch.ended_since is not None and await self._ended_abnormally(watch.ended_since)
             digests = Digests("" if forgotten else watch.digests)
             continues, sweep_at = watch.continues, watch.sweep_at
@@ -136,23 +135,6 @@ class StockSweepActivities:
                     seen = {"swept_at": swept_at, "forgotten": forgotten, "reading": memory.figures}
                     return found.model_copy(update={**seen, "time_is_up": time_is_up})
                 await self._rest(min(watch.pace.inventory_look, (watch.until - self._now()).total_seconds()))
-
-    @asynccontextmanager
-    async def _heartbeats(self, silence: float) -> AsyncIterator[None]:
-        """Heartbeat beside the work: a reading takes longer than the heartbeat's time-out."""
-
-        async def beat() -> None:
-            while True:
-                activity.heartbeat()
-                await asyncio.sleep(silence / 3)
-
-        beating = asyncio.create_task(beat())
-        try:
-            yield
-        finally:
-            beating.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await beating
 
     async def _rest(self, seconds: float) -> None:
         """Wait for the next look; a stopping worker hands the watch over."""
@@ -340,7 +322,7 @@ class StockSweepActivities:
 
         Buckets with changes that are not pushed yet are left to the push, which comes next.
         """
-        async with self._heartbeats(request.pace.poll_heartbeat_timeout), self._one_at_a_time:
+        async with heartbeats(None, request.pace.poll_heartbeat_timeout / 3), self._one_at_a_time:
             memory = self._memory
             if memory is None:
                 memory = await self._sweep()

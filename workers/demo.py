@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import httpx
 import yaml
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from temporalio.client import Client, WorkflowExecutionStatus
@@ -29,6 +29,7 @@ from temporalio.service import RPCError
 from contracts import search_attributes as attributes
 from contracts.ids import order_workflow_id
 from workers.connect import connect
+from workers.demo_story import Story
 from workers.plugin import integration_plugin
 from workers.schedules import ensure_schedules
 from workers.settings import Settings, SettingsError, load_pair_files
@@ -202,6 +203,9 @@ class Demo:
         self.supervisor = Supervisor(self.var / "log")
         self.samples = [] if options.no_orders else [one for shop in self.shops for one in read_samples(shop.pair)]
         self.console = Console()
+        first = self.shops[0]
+        api = f"http://127.0.0.1:{options.api_port}"
+        self.story = Story(first.sage_url, first.sage_password, first.company, first.clarity_url, api)
 
     # ---- processes ------------------------------------------------------------------------------------------------
 
@@ -388,19 +392,38 @@ class Demo:
                 )
         return table
 
+    def story_table(self) -> Table:
+        """What else happens, and what the other system says."""
+        table = Table(title="And meanwhile", box=box.SIMPLE_HEAD)
+        table.add_column("What happens", min_width=30)
+        table.add_column("What the other side says")
+        for chapter in self.story.chapters:
+            result = chapter.result or "[dim]…"
+            table.add_row(chapter.title, result if chapter.done or not chapter.result else f"[red]{result}")
+        return table
+
+    def shown(self) -> Group:
+        """Both tables."""
+        return Group(self.table(), *([self.story_table()] if self.samples else []))
+
     # ---- the run --------------------------------------------------------------------------------------------------
 
     async def run(self) -> int:
         """Until Ctrl-C, or until every order is where it should be (`--exit-when-done`)."""
         self.console.print("Starting Temporal, sandbox, workers and API …")
         watch = asyncio.create_task(self.supervisor.watch())
+        story: asyncio.Task[None] | None = None
         try:
             client = await self.start()
             up = asyncio.get_running_loop().time()
             new = await self.send_orders()
             self.console.print(f"Services are up; {new} new sample order(s) checked out at Clarity.")
+            if self.samples:
+                story = asyncio.create_task(self.story.play())
             return await self.follow(client, up + DONE_SECONDS)
         finally:
+            if story is not None:
+                story.cancel()
             self.console.print("Stopping …")
             self.supervisor.stopping = True
             watch.cancel()
@@ -408,7 +431,7 @@ class Demo:
 
     async def follow(self, client: Client, deadline: float) -> int:
         """Show the table until done; 1 when the deadline of `--exit-when-done` passes."""
-        live = Live(self.table(), console=self.console, refresh_per_second=4, transient=self.options.exit_when_done)
+        live = Live(self.shown(), console=self.console, refresh_per_second=4, transient=self.options.exit_when_done)
         shown = self.console.is_terminal
         if shown:
             live.start()
@@ -420,8 +443,8 @@ class Demo:
                     await asyncio.sleep(1)
                     continue
                 if shown:
-                    live.update(self.table())
-                done = all(sample.is_done for sample in self.samples)
+                    live.update(self.shown())
+                done = all(sample.is_done for sample in self.samples) and (not self.samples or self.story.is_done)
                 late = asyncio.get_running_loop().time() > deadline
                 if self.options.exit_when_done and (done or late):
                     break
@@ -429,11 +452,12 @@ class Demo:
         finally:
             if shown:
                 live.stop()
-        self.console.print(self.table())
+        self.console.print(self.shown())
         if done:
             self.console.print("[green]Every sample order is where sandbox/expected.yaml says.")
             return 0
-        wrong = ", ".join(sample.number for sample in self.samples if not sample.is_done)
+        orders = [sample.number for sample in self.samples if not sample.is_done]
+        wrong = ", ".join([*orders, *(chapter.title for chapter in self.story.chapters if not chapter.done)])
         self.console.print(f"[red]Not where they should be after {DONE_SECONDS:g} s: {wrong}")
         return 1
 

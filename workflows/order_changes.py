@@ -141,14 +141,15 @@ class OrderChanges(OrderHolds):
         customer = self.customer
         after = facts.sales_order if customer is None else facts.sales_order.for_customer(customer)
         result = await self.in_sage(change, after, transformed)
-        if result is None or self.pending is not change:
-            # Refused by a rule of Sage's, or overtaken by a newer version: the next turn looks again.
+        if result is None:
+            # Refused by a rule of Sage's: the next turn looks again.
             return
         if result.too_late:
             self.too_late_for(change, "the sales order left Sage")
         elif result.problems:
             await self.ask_about(change, result.problems, "The buyer changed the order")
         else:
+            # Sage has it, also when a newer version has come meanwhile: that one is held against this.
             self.take_version(change, transformed, after, result)
 
     async def in_sage(
@@ -187,8 +188,11 @@ class OrderChanges(OrderHolds):
         self, change: ClarityOrderChanged, transformed: Transformed, after: SalesOrder, result: SalesOrderChanged
     ) -> None:
         """This version is in force from here on."""
-        self.pending = None
-        self.digest, self.payload, self.transformed = change.digest, change.payload, transformed
+        if self.pending is change:
+            self.pending = None
+        if not self.stop_asked:
+            self.digest, self.payload = change.digest, change.payload
+        self.transformed = transformed
         if self.sent is not None or result.changed:
             self.sent = after
         self.lines = result.lines
@@ -205,6 +209,8 @@ class OrderChanges(OrderHolds):
 
     def too_late_for(self, change: ClarityOrderChanged, why: str) -> None:
         """Nothing is left that could be changed: people are told, and the order is followed to its end."""
+        if self.pending is not change:
+            return
         self.pending, self.digest = None, change.digest
         self.note(f"Clarity's newer version comes too late: {why}")
         self.alert(AlertKind.ORDER_CHANGED, f"the buyer's change came too late: {why}")

@@ -123,6 +123,12 @@ class PostInvoice(BaseModel):
     """A fully invoiced order stays among the live ones with its comment and charge lines."""
 
 
+class LeaveAlone(BaseModel):
+    """`POST /_control/leave_alone`: orders that the automatic warehouse does not ship, by UDF_WEB_ORDER_ID."""
+
+    UDF_WEB_ORDER_IDs: list[str]
+
+
 class CompanyOptions(BaseModel):
     """`POST /_control/company`: the company's options; what is left out stays."""
 
@@ -447,6 +453,11 @@ def add_controls(app: FastAPI, gateway: Gateway) -> None:
     @app.post("/_control/master")
     async def change_master(change: ChangeMaster) -> JSONResponse:
         return JSONResponse(await run_in_threadpool(masters.change_master, change))
+
+    @app.post("/_control/leave_alone")
+    async def leave_alone(wanted: LeaveAlone) -> JSONResponse:
+        kept = await run_in_threadpool(warehouse.leave_alone, wanted.UDF_WEB_ORDER_IDs)
+        return JSONResponse({"UDF_WEB_ORDER_IDs": kept})
 
     @app.post("/_control/company")
     async def options(wanted: CompanyOptions) -> JSONResponse:

@@ -4,6 +4,7 @@ In: sales orders, quantities by LineKey, packages. Out: rows in SO_Invoice*. Shi
 then lines, then tracking, which may come late, change, or never come. Works by line and quantity.
 """
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -371,15 +372,24 @@ class Warehouse:
     # ---- the automatic warehouse ----------------------------------------------------------------------------------
 
     def due_to_ship(self, after_seconds: float) -> list[str]:
-        """Open orders created so long ago that they ship now."""
+        """Open orders created so long ago that they ship now; those that it was told to leave alone never do."""
+        left_alone = set(json.loads(self.company.state("left_alone") or "[]"))
         return [
             row["SalesOrderNo"]
             for row in self.company.rows(
-                "SELECT SalesOrderNo, DateCreated, TimeCreated FROM SO_SalesOrderHeader "
+                "SELECT SalesOrderNo, DateCreated, TimeCreated, UDF_WEB_ORDER_ID FROM SO_SalesOrderHeader "
                 "WHERE OrderStatus IN ('N', 'O') AND CurrentInvoiceNo = '' ORDER BY SalesOrderNo"
             )
-            if self._age(row["DateCreated"], row["TimeCreated"]) >= timedelta(seconds=after_seconds)
+            if row["UDF_WEB_ORDER_ID"] not in left_alone
+            and self._age(row["DateCreated"], row["TimeCreated"]) >= timedelta(seconds=after_seconds)
         ]
+
+    def leave_alone(self, web_order_ids: Sequence[str]) -> list[str]:
+        """The automatic warehouse ships these orders only when told; returns all of them."""
+        known = json.loads(self.company.state("left_alone") or "[]")
+        every = sorted({*known, *web_order_ids})
+        self.company.set_state("left_alone", json.dumps(every))
+        return every
 
     def on_the_shelf(self, number: str) -> dict[str, Decimal] | None:
         """What of an order the warehouse can really ship now, by LineKey; None when that is everything.

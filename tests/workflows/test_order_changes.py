@@ -366,6 +366,30 @@ async def test_update_and_cancellation_that_cross_a_create_end_cancelled(
     assert world.change_requests == []
 
 
+async def test_a_version_that_crosses_a_change_is_held_against_what_sage_has_then(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    start = start_of()
+    handle = await begin(env, start)
+    await until(handle, "open")
+    newest = version(start, "newest", quantity(4), updated="2026-12-31T00:00:00Z")
+
+    async def again() -> None:
+        await handle.signal("clarity_order_changed", newest)
+
+    world.when["change_sales_order"] = again
+    await handle.signal("clarity_order_changed", version(start, "new", quantity(3)))
+    await world.until_called("change_sales_order", 2)
+    before, after = world.change_requests[1].before, world.change_requests[1].after
+    assert before is not None
+    assert [order.Lines[0].QuantityOrdered for order in (before, after)] == [3, 4]
+    for _ in range(100):
+        if (await view_of(handle)).digest == "newest":
+            break
+        await asyncio.sleep(0.05)
+    assert sum(entry.times for entry in (await view_of(handle)).trail if "Changed in Sage" in entry.what) == 2
+
+
 async def test_a_cancellation_that_crosses_a_change_wins(env: WorkflowEnvironment, world: World) -> None:
     start = start_of()
     handle = await begin(env, start)

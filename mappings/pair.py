@@ -1190,6 +1190,11 @@ class Pair(Section):
     @model_validator(mode="after")
     def _template_fits(self) -> "Pair":
         found: list[Contradiction] = []
+        for index, field in enumerate(self.products.fields):
+            name = field.clarity.partition(".")[0]
+            if self.clarity.fields.product.model_dump()[name] is None:
+                problem = f"the store has no {name} (clarity.fields.product.{name} is null)"
+                found.append(Contradiction(("products", "fields", index, "clarity"), problem, "Remove the field."))
         for column, value in self.products.template.items():
             key = ("products", "template", column)
             if is_number(column) and not re.fullmatch(r"\d+(\.\d+)?", value):

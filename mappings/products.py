@@ -23,7 +23,7 @@ from mappings.conditions import item_context
 from mappings.frozen import Frozen
 from mappings.inventory import canonical_item
 from mappings.item_columns import ITEM_CODE_LENGTH, does_not_fit, is_number, rounded
-from mappings.items import AliasFacts, ItemFacts, ItemLookup, Unresolved, unit_name
+from mappings.items import ItemFacts, ItemLookup, Unresolved, unit_name
 from mappings.pair import (
     ConflictPolicy,
     FieldOwner,
@@ -345,11 +345,9 @@ def shown(value: str | None) -> str:
     return repr(value if len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "…")
 
 
-def find_item(
-    sku: str, items: Mapping[str, ItemFacts], aliases: Sequence[AliasFacts], pair: Pair
-) -> ItemFacts | Problem | None:
+def find_item(sku: str, lookup: ItemLookup, pair: Pair) -> ItemFacts | Problem | None:
     """The item that a SKU stands for, inactive or not; None when it stands for nothing."""
-    found = ItemLookup(None, items, aliases, pair).meant(sku)
+    found = lookup.meant(sku)
     if isinstance(found, Unresolved):
         remedy = f"Make the SKU stand for one item: in Sage, or under items in {pair.name}.yaml."
         return Problem(field="sku", message=f"{found.why}.", suggestion=remedy)

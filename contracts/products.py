@@ -1,7 +1,7 @@
 """What travels between the workflows of products, the activities behind them, and people.
 
 A product's run remembers digests of both sides' values in its memo (`MEMO`), so that the next run knows which side
-changed; the catch-up remembers a digest for each of 2,048 buckets of fields and side. No store of our own is needed.
+changed; the catch-up remembers a digest for each of 1,024 buckets of fields and side. No store of our own is needed.
 """
 
 from datetime import datetime
@@ -221,7 +221,7 @@ class ProductView(Frozen):
 
 
 class CatchUpMemory(Frozen):
-    """What one catch-up hands to the next, 22 KB. Losing it costs a comparison of everything."""
+    """What one catch-up hands to the next, 8 KB. Losing it costs a comparison of everything."""
 
     sage: str = ""
     """`mappings.products.SideDigests` of Sage's side."""

@@ -111,6 +111,8 @@ def read_product(body: Mapping[str, Any], pair: Pair) -> WebProduct | None:
 def _name(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
+    if isinstance(value, int) and abs(value) >= 10**SKU_LIMIT:
+        return ""
     text = str(value).strip()
     return text if text.isprintable() and len(text) <= SKU_LIMIT else ""
 
@@ -507,9 +509,9 @@ def _plan_new(product: WebProduct, pair: Pair, lengths: Mapping[str, int]) -> Pr
 
 # ---- the memory of the catch-up -------------------------------------------------------------------------------------
 
-BUCKETS: Final = 2048
-"""Parts into which the fields of all products fall: of 5,000 products with four fields ten each."""
-WORD: Final = 4
+BUCKETS: Final = 1024
+"""Parts into which the fields of all products fall: of 5,000 products with four fields twenty each."""
+WORD: Final = 3
 """Bytes of a bucket's digest: it is the sum of its cells' hashes, so their order does not matter."""
 
 
@@ -524,7 +526,7 @@ def _hash(name: str, column: str, value: str | None) -> int:
 
 
 class SideDigests:
-    """One side's fields by bucket: 8 KB, 11 as text; 0 is a bucket of which nobody knows."""
+    """One side's fields by bucket: 3 KB, 4 as text; 0 is a bucket of which nobody knows."""
 
     def __init__(self, text: str = "") -> None:
         try:

@@ -158,7 +158,7 @@ class ProductRunActivities:
                 known, memory = await runs.describe(product.id)
                 if known is not None and known.status is WorkflowExecutionStatus.RUNNING:
                     at_work.append(product.id)
-                elif is_settled(found, memory):
+                elif is_settled(found, memory) and memory.rules == request.rules:
                     settled.append(product.id)
                 elif await runs.start(product, memory, BroughtBy.CATCH_UP, found.changed):
                     started[product.id] = ids.product_workflow_id(request.pair, product.id)

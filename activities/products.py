@@ -6,6 +6,7 @@ changed meanwhile is never overwritten unseen.
 """
 
 import asyncio
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from connectors.sage100.gateway import ItemWriter
 from connectors.sage100.odbc import ProductItem, SageReader
 from contracts.products import (
     PAGE_PRODUCTS,
+    CatchUpMemory,
     ComparedProduct,
     CompareProducts,
     CreateItem,
@@ -48,6 +50,7 @@ from mappings.products import (
     Changed,
     Difference,
     Looked,
+    ProductPlan,
     SideChange,
     SideDigests,
     WebProduct,
@@ -57,8 +60,11 @@ from mappings.products import (
     item_values,
     plan_product,
     read_product,
+    rules_of,
     sage_names,
 )
+
+log = logging.getLogger(__name__)
 
 PAGE: Final = 1_000
 """Items of one statement."""
@@ -86,6 +92,7 @@ class SageProductActivities:
         self._gateway = gateway
         self._seats = seats
         self._columns = [field.sage for field in pair.products.fields]
+        self._rules = rules_of(pair)
         self._lengths: dict[str, int] | None = None
 
     @activity.defn
@@ -98,17 +105,20 @@ class SageProductActivities:
             columns,
             self._pair,
             lengths=await self._text_lengths(),
-            base=request.base,
+            base=request.base if request.rules == self._rules else {},
             told=request.changed,
             patient=request.patient,
         )
-        return ProductPlanned(plan=plan, create_at_once=self._pair.products.new_products is NewProducts.CREATE)
+        create_at_once = self._pair.products.new_products is NewProducts.CREATE
+        return ProductPlanned(plan=plan, create_at_once=create_at_once, rules=self._rules)
 
     async def _item_of(self, sku: str) -> tuple[ItemFacts | Problem | None, Mapping[str, str]]:
         entries = [one.item for name, one in self._pair.items.items() if name.casefold() == sku.casefold()]
         aliases = [one for one in await self._reader.aliases([sku]) if one.is_general]
         codes = [sku, *entries, *(alias.ItemCode for alias in aliases)]
-        found = await self._reader.product_items(dict.fromkeys(codes), self._columns)
+        found, unreadable = await self._reader.product_items(dict.fromkeys(codes), self._columns)
+        if unreadable:
+            return cannot_be_read(sorted(unreadable)[0]), {}
         items = {code: one.item for code, one in found.items()}
         item = find_item(sku, ItemLookup(None, items, aliases, self._pair), self._pair)
         if isinstance(item, ItemFacts):
@@ -175,7 +185,8 @@ class SageProductActivities:
                 *(alias.ItemCode for alias in aliases),
             ]
         )
-        rows = await self._reader.product_items(codes, self._columns)
+        rows, unreadable = await self._reader.product_items(codes, self._columns)
+        bad = {code.casefold() for code in unreadable}
         items = {code: one.item for code, one in rows.items()}
         lengths = await self._text_lengths()
         sage, clarity = Looked(request.sage_change), Looked(request.clarity_change)
@@ -184,19 +195,18 @@ class SageProductActivities:
         in_step, left_alone = 0, Counter[str]()
         for product in request.products:
             name = product.sku
-            item = find_item(name, lookup, self._pair)
+            item = cannot_be_read(name) if name.casefold() in bad else find_item(name, lookup, self._pair)
             changed = {
                 column: Changed(sage.changed(name, column), clarity.changed(name, column)) for column in self._columns
             }
-            plan = plan_product(
-                product,
-                item,
-                rows[item.ItemCode].columns if isinstance(item, ItemFacts) else {},
-                self._pair,
-                lengths=lengths,
-                base={},
-                told=changed,
-            )
+            try:
+                there = rows[item.ItemCode].columns if isinstance(item, ItemFacts) else {}
+                plan = plan_product(product, item, there, self._pair, lengths=lengths, base={}, told=changed)
+            except Exception as error:
+                # A bug of ours, or a rule that this item breaks: it keeps no other product back.
+                log.exception("Product %s cannot be compared", product.sku)
+                problem = Problem(field="product", message=f"cannot be compared: {type(error).__name__}: {error}"[:300])
+                plan = ProductPlan(product=product, problems=[problem])
             if plan.left_alone is not None:
                 left_alone[plan.left_alone.value] += 1
             elif plan.is_in_step:
@@ -204,7 +214,7 @@ class SageProductActivities:
             else:
                 known = {column: one for column, one in changed.items() if one.is_known}
                 found.append(ComparedProduct(plan=plan, changed=known))
-        return ProductsCompared(found=found, in_step=in_step, left_alone=dict(left_alone))
+        return ProductsCompared(found=found, in_step=in_step, left_alone=dict(left_alone), rules=self._rules)
 
     @activity.defn
     async def write_item(self, request: WriteItem) -> Written:
@@ -265,6 +275,12 @@ class SageProductActivities:
 
     def _field(self, difference: Difference) -> ProductField:
         return field_of(self._pair, difference)
+
+
+def cannot_be_read(code: str) -> Problem:
+    """Its row makes no sense: it is an item all the same, and none is created."""
+    remedy = "Look at its row in Sage."
+    return Problem(field="CI_Item.ItemCode", message=f"{code} cannot be read", suggestion=remedy)
 
 
 def _same(one: str, other: str) -> bool:
@@ -407,8 +423,10 @@ class StoreProductActivities:
             for column, why in product.unreadable.items():
                 now.add(product.sku, column, why)
         now.known()
-        sage = SideChange.between(SideDigests(request.memory.sage), SideDigests(request.sage))
-        clarity = SideChange.between(SideDigests(request.memory.clarity), now)
+        rules = rules_of(self._pair)
+        memory = request.memory if request.memory.rules == rules else CatchUpMemory()
+        sage = SideChange.between(SideDigests(memory.sage), SideDigests(request.sage))
+        clarity = SideChange.between(SideDigests(memory.clarity), now)
         looks = Looked(sage), Looked(clarity)
         columns = [field.sage for field in self._pair.products.fields] or [""]
         wanted = {sku.casefold() for sku in request.skus}
@@ -423,6 +441,7 @@ class StoreProductActivities:
             after=None,
             listed=len(index.products),
             clarity=now.text,
+            rules=rules,
             sage_change=sage,
             clarity_change=clarity,
             unreadable=index.unreadable,

@@ -56,6 +56,8 @@ class ProductMemory(Frozen):
     """Nothing was left undone: without a change there is nothing to do."""
     told: str = ""
     """Digest of the problems that people were told."""
+    rules: str = ""
+    """Digest of the pair's rules under which all this was remembered."""
 
 
 class ProductStart(Frozen):
@@ -130,6 +132,8 @@ class PlanProduct(Frozen):
     changed: dict[str, Changed] = {}
     patient: bool = False
     """What Sage owns and nobody knows the history of is left to the catch-up."""
+    rules: str = ""
+    """Those under which `base` was remembered."""
 
 
 class ProductPlanned(Frozen):
@@ -137,6 +141,8 @@ class ProductPlanned(Frozen):
 
     plan: ProductPlan
     create_at_once: bool = False
+    rules: str = ""
+    """Digest of the rules by which it was made."""
 
 
 class WriteItem(Frozen):
@@ -226,6 +232,10 @@ class CatchUpMemory(Frozen):
     sage: str = ""
     """`mappings.products.SideDigests` of Sage's side."""
     clarity: str = ""
+    rules: str = ""
+    """Digest of the pair's rules: under others all is unknown."""
+    unreadable: list[str] = []
+    """ItemCodes that people were told of."""
 
 
 class ProductCatchUpStart(Frozen):
@@ -283,6 +293,7 @@ class ProductsListed(Frozen):
     """Products in the store's list."""
     clarity: str
     """Digests of the store's side now."""
+    rules: str = ""
     sage_change: SideChange
     clarity_change: SideChange
     unreadable: int = 0
@@ -313,6 +324,7 @@ class ProductsCompared(Frozen):
     in_step: int = 0
     left_alone: dict[str, int] = {}
     """By `mappings.products.Reason`."""
+    rules: str = ""
 
 
 class StartProducts(Frozen):
@@ -321,6 +333,7 @@ class StartProducts(Frozen):
     pair: str
     pace: Pace
     found: list[ComparedProduct]
+    rules: str = ""
 
 
 class ProductsStarted(Frozen):

@@ -112,10 +112,10 @@ def does_not_fit(
         number = Decimal(value)
         decimals = decimals_of(column, price_decimals)
         digits = int(kind_of(column)[1:].partition(".")[0]) - int(kind_of(column).partition(".")[2] or 0)
-        if number != round(number, decimals):
-            return Complaint(f"{value} has more than {decimals} decimals", f"Round it to {decimals} decimals there.")
         if abs(number) >= Decimal(10) ** digits:
-            return Complaint(f"{value} has more than {digits} digits", "Correct it there.")
+            return Complaint(f"{value[:40]} has more than {digits} digits", "Correct it there.")
+        if number != round(number, decimals):
+            return Complaint(f"{value[:40]} has more than {decimals} decimals", f"Round it to {decimals} there.")
         return None
     known = [one for one in (length_of(column, lengths), longest) if one is not None]
     limit = min(known) if known else None

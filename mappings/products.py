@@ -208,6 +208,12 @@ def in_sages_words(field: ProductField, value: str, factor: Decimal) -> str:
     return value
 
 
+def rules_of(pair: Pair) -> str:
+    """Digest of what values depend on besides the two sides: what was remembered under other rules is worth nothing."""
+    items = sorted((name, str(entry)) for name, entry in pair.items.items())
+    return digest_of(f"{pair.products.model_dump_json()} {items} {pair.company.price_decimals}")
+
+
 # ---- what is known of the last look ---------------------------------------------------------------------------------
 
 

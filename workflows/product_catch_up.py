@@ -12,6 +12,7 @@ from temporalio import workflow
 from activities.product_runs import ProductRunActivities
 from activities.products import SageProductActivities, StoreProductActivities
 from contracts import queues, retry
+from contracts.messages import Alert, AlertKind
 from contracts.products import (
     MOST_ROWS,
     MOST_STARTS,
@@ -30,6 +31,7 @@ from contracts.products import (
     StartProducts,
 )
 from mappings.products import SideDigests, bucket_of, shown
+from workflows.telling import raise_alert
 
 LONGEST_STEP = timedelta(hours=12)
 """Start-to-close of a reading; whether it lives is known from its heartbeats."""
@@ -60,13 +62,14 @@ class ProductCatchUpWorkflow:
             summary="Every item in Sage, as digests",
         )
         self.note(items=scanned.items, unreadable=len(scanned.unreadable))
-        sage, clarity = SideDigests(scanned.digests), SideDigests()
+        await self.tell_unreadable(scanned.unreadable, memory.unreadable)
+        sage, clarity, rules = SideDigests(scanned.digests), SideDigests(), ""
         after: int | None = 0
         while after is not None:
             listed = await self.page_of(memory, scanned.digests, after)
             if after == 0:
                 # What changes while the pages are read is a change to the next catch-up.
-                clarity = SideDigests(listed.clarity)
+                clarity, rules = SideDigests(listed.clarity), listed.rules
                 self.note(listed=listed.listed, unreadable=self.tally.unreadable + listed.unreadable)
             after = listed.after
             if listed.products:
@@ -76,8 +79,23 @@ class ProductCatchUpWorkflow:
                             side.forget(bucket_of(one.plan.product.sku, column))
         self.note(done=True)
         self.show()
-        kept = CatchUpMemory() if start.by_hand else CatchUpMemory(sage=sage.text, clarity=clarity.text)
-        return ProductCatchUpResult(tally=self.tally, memory=kept)
+        kept = CatchUpMemory(sage=sage.text, clarity=clarity.text, rules=rules, unreadable=scanned.unreadable)
+        return ProductCatchUpResult(tally=self.tally, memory=CatchUpMemory() if start.by_hand else kept)
+
+    async def tell_unreadable(self, codes: list[str], told: list[str]) -> None:
+        """Rows of CI_Item that make no sense: one alert for those of which people do not know."""
+        new = [code for code in codes if code not in told]
+        if not new or self.start.by_hand:
+            return
+        alert = Alert(
+            pair=self.start.pair,
+            kind=AlertKind.UNREADABLE,
+            workflow_id=workflow.info().workflow_id,
+            title=f"Products of pair {self.start.pair}",
+            text=f"Items in Sage that cannot be read, and are not kept in step: {', '.join(new)}",
+            occurrence=workflow.info().run_id,
+        )
+        await raise_alert(alert, f"Alert: {len(new)} items cannot be read")
 
     def known(self) -> CatchUpMemory:
         """What the last scheduled run remembered; by hand what was given."""
@@ -130,7 +148,7 @@ class ProductCatchUpWorkflow:
         if not compared.found or self.start.dry_run:
             return compared.found
         room = MOST_STARTS - self.tally.started
-        started = await self.begin(compared.found[:room]) if room > 0 else ProductsStarted()
+        started = await self.begin(compared.found[:room], compared.rules) if room > 0 else ProductsStarted()
         self.note(
             started=self.tally.started + len(started.started),
             at_work=self.tally.at_work + len(started.at_work),
@@ -143,11 +161,11 @@ class ProductCatchUpWorkflow:
         settled = set(started.settled)
         return [one for one in compared.found if one.plan.product.id not in settled]
 
-    async def begin(self, found: list[ComparedProduct]) -> ProductsStarted:
+    async def begin(self, found: list[ComparedProduct], rules: str) -> ProductsStarted:
         """A run for each."""
         return await workflow.execute_activity_method(
             ProductRunActivities.start_products,
-            StartProducts(pair=self.start.pair, pace=self.start.pace, found=found),
+            StartProducts(pair=self.start.pair, pace=self.start.pace, found=found, rules=rules),
             task_queue=queues.ORDERS,
             start_to_close_timeout=retry.SEVERAL_CALLS,
             heartbeat_timeout=retry.TEMPORAL_CALL,

@@ -27,6 +27,7 @@ from contracts.products import (
     PlanProduct,
     ProductAction,
     ProductHold,
+    ProductMemory,
     ProductPlanned,
     ProductRelease,
     ProductStart,
@@ -147,6 +148,7 @@ class ProductSyncWorkflow:
                 base=self.memory.base,
                 changed=self.start.changed,
                 patient=self.start.brought_by is BroughtBy.WEBHOOK,
+                rules=self.memory.rules,
             ),
             task_queue=queues.sage_read(self.start.pair),
             start_to_close_timeout=retry.one_call(self.start.pace),
@@ -154,6 +156,8 @@ class ProductSyncWorkflow:
             summary=f"{read.product.sku} against its item in Sage"[:190],
         )
         self.plan = planned.plan
+        if planned.rules != self.memory.rules:
+            self.memory = ProductMemory(rules=planned.rules)
         self.problems = {one.field: one for one in planned.plan.problems}
         self.agree(planned.plan)
         return planned

@@ -167,21 +167,32 @@ class SageReader:
 
         return await self._run("stock_page", read)
 
-    async def product_items(self, codes: Iterable[str], columns: Sequence[str]) -> dict[str, ProductItem]:
-        """CI_Item with these columns, by ItemCode, without stock; unknown codes are absent. Spellings as in `items`."""
+    async def product_items(
+        self, codes: Iterable[str], columns: Sequence[str]
+    ) -> tuple[dict[str, ProductItem], set[str]]:
+        """CI_Item with these columns, by ItemCode, without stock; unknown codes are absent. Spellings as in `items`.
+
+        And the codes whose rows make no sense: they are items, too.
+        """
         wanted = list(codes)
         statement = queries.product_item(columns)
 
-        def read() -> dict[str, ProductItem]:
+        def read() -> tuple[dict[str, ProductItem], set[str]]:
             found: dict[str, ProductItem] = {}
+            unreadable: set[str] = set()
             for code in wanted:
                 for spelling in () if code in found else spellings(code):
-                    if rows := self._rows(statement, spelling):
+                    if not (rows := self._rows(statement, spelling)):
+                        continue
+                    try:
                         one = product_item(rows[0], columns)
+                    except (ValueError, ArithmeticError):
+                        unreadable.add(text(rows[0][0]))
+                    else:
                         found[one.item.ItemCode] = one
-                        if spelling == code:
-                            break
-            return found
+                    if spelling == code:
+                        break
+            return found, unreadable
 
         return await self._run("product_items", read)
 

@@ -121,7 +121,9 @@ async def test_items_are_created_once_read_and_changed_and_sage_names_what_it_re
     assert (item["ItemCodeDesc"], item["StandardUnitPrice"], item["InactiveItem"]) == ("Stool", "12.500000", "Y")
     assert await gateway.get_item("NO/SUCH") is None
     names = ("ItemCodeDesc", "StandardUnitPrice", "InactiveItem")
-    found = (await reader.product_items(["stool/1", "NO/SUCH"], names))["STOOL/1"]
+    rows, unreadable = await reader.product_items(["stool/1", "NO/SUCH"], names)
+    found = rows["STOOL/1"]
+    assert (len(rows), unreadable) == (1, set())
     assert (found.item.ProductLine, found.columns["ItemCodeDesc"]) == ("WEB", "Stool")
     assert Decimal(found.columns["StandardUnitPrice"]) == Decimal("12.5")
     page = await reader.product_items_page("STOOL/", 1, names)

@@ -184,7 +184,7 @@ def test_a_new_product_waits_for_a_person_and_becomes_an_item_by_the_template(ca
 
     wait_until("it waits, and is listed", lambda: id_ in catalogue.temporal(waiting), 30)
     assert catalogue.item("STOOL-ASH") == {}
-    assert "create item STOOL-ASH" in catalogue.alerts()
+    wait_until("people are told", lambda: "create item STOOL-ASH" in catalogue.alerts(), 30)
 
     async def release(client: Client) -> str:
         decision = {"action": "approve", "by": "test", "reason": "new_product", "columns": {"ProductLine": "FURN"}}

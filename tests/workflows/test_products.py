@@ -47,7 +47,7 @@ from contracts.products import (
 from mappings.items import ItemFacts
 from mappings.pair import NewProducts, Pace, Products
 from mappings.problems import Problem
-from mappings.products import Changed, SideChange, SideDigests, bucket_of, plan_product, read_product
+from mappings.products import Changed, SideChange, SideDigests, bucket_of, plan_product, read_product, rules_of
 from tests.workflows.conftest import PAIR as DEMO
 from tests.workflows.conftest import STARTED, World, refused
 
@@ -109,11 +109,12 @@ class Goods:
             self.item or {},
             self.pair,
             lengths={},
-            base=request.base,
+            base=request.base if request.rules == rules_of(self.pair) else {},
             told=request.changed,
             patient=request.patient,
         )
-        return ProductPlanned(plan=plan, create_at_once=self.pair.products.new_products is NewProducts.CREATE)
+        create_at_once = self.pair.products.new_products is NewProducts.CREATE
+        return ProductPlanned(plan=plan, create_at_once=create_at_once, rules=rules_of(self.pair))
 
     @activity.defn
     async def write_item(self, request: WriteItem) -> Written:
@@ -163,7 +164,7 @@ class Goods:
 
     @activity.defn
     async def compare_products(self, request: CompareProducts) -> ProductsCompared:
-        return ProductsCompared(found=self.found)
+        return ProductsCompared(found=self.found, rules=rules_of(self.pair))
 
     def differs(self, **changed: Changed) -> ComparedProduct:
         """What a comparison finds of it now."""
@@ -412,6 +413,21 @@ async def test_a_discarded_product_stays_so_until_it_changes(
     goods.product["name"] = "Desk for sale"
     assert await take(env, goods) is IntakeResult.STARTED
     await waiting(env, goods, ProductHold.NEW_PRODUCT)
+
+
+async def test_what_was_remembered_under_other_rules_is_worth_nothing(
+    env: WorkflowEnvironment, world: World, goods: Goods
+) -> None:
+    assert goods.product is not None
+    assert goods.item is not None
+    assert await take(env, goods) is IntakeResult.STARTED
+    await ended(env, goods)
+    goods.rules(skip=["GIFT-CARD"])
+    goods.product["name"], goods.item[NAME] = "Desk, oak", "Desk in Sage"
+    assert await take(env, goods) is IntakeResult.STARTED
+    view = await ended(env, goods)
+    assert view.done == ["ItemCodeDesc/name: 'Desk in Sage' → 'Desk, oak' in Sage"]
+    assert world.alerts == [], "nobody knows that both sides changed"
 
 
 async def test_created_at_once_where_the_pair_says_so(env: WorkflowEnvironment, world: World, goods: Goods) -> None:

@@ -129,10 +129,13 @@ def show_differences(tally: CatchUpTally, console: Console) -> None:
     if not tally.rows:
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("SKU", "ItemCode", "field", "Sage", "store", "becomes", "why"):
+    for heading in ("SKU", "field"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("Sage", "store", "becomes", "why"):
         table.add_column(heading, overflow="fold")
     for row in tally.rows:
-        table.add_row(row.sku, row.ItemCode, row.field, row.sage, row.clarity, row.becomes.replace("_", " "), row.why)
+        named = row.sku if row.ItemCode in ("", row.sku) else f"{row.sku} ({row.ItemCode})"
+        table.add_row(named, row.field, row.sage, row.clarity, row.becomes.replace("_", " "), row.why)
     console.print(table)
 
 

@@ -17,7 +17,7 @@ from tests.support.histories import keep_history
 from tests.support.processes import ROOT, wait_until
 from workers.plugin import integration_plugin
 
-PACE = QUICK | {"products_interval": 2, "hold_reminder": 3600, "alert_group": 1}
+PACE = QUICK | {"products_interval": 1, "hold_reminder": 3600, "alert_group": 1}
 
 
 class Catalogue:

@@ -408,10 +408,11 @@ class StoreProductActivities:
             if kept is None or kept.name != request.reading:
                 kept = await self._read(request)
                 self._reading = kept
-            page = kept.products[request.after : request.after + PAGE_PRODUCTS]
-            after = request.after + PAGE_PRODUCTS
-            rest = after if after < len(kept.products) else None
-            return kept.answer.model_copy(update={"products": page, "after": rest})
+            # By key: another worker's list, or one that was read again, may have other products before this place.
+            left = [one for one in kept.products if [one.sku, one.id] > request.after]
+            page = left[:PAGE_PRODUCTS]
+            after = [page[-1].sku, page[-1].id] if len(left) > len(page) else None
+            return kept.answer.model_copy(update={"products": page, "after": after})
 
     async def _read(self, request: ListProducts) -> _Reading:
         await self._refresh()
@@ -456,6 +457,7 @@ class StoreProductActivities:
             index = _Index()
             index.read = monotonic()
         since = None if whole or index.newest is None else index.newest - OVERLAP
+        newest = index.newest
         for _ in range(ROUNDS):
             seen: set[str] = set()
             page, total, unreadable = 0, 0, 0
@@ -465,8 +467,8 @@ class StoreProductActivities:
                 for body in answer.items:
                     product = read_product(body, self._pair)
                     stamp = last_change({"data": body})
-                    if stamp is not None and (index.newest is None or stamp > index.newest):
-                        index.newest = stamp
+                    if stamp is not None and (newest is None or stamp > newest):
+                        newest = stamp
                     if product is None:
                         unreadable += 1
                         continue
@@ -480,6 +482,8 @@ class StoreProductActivities:
             # The list moves while it is read: a changed product goes to its end, and those behind it move up a page.
             if len(seen) + unreadable >= total:
                 break
+        # Only now: what was not read before something failed is read the next time.
+        index.newest = newest
         if whole:
             index.unreadable = unreadable
         self._index = index

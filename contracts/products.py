@@ -274,7 +274,8 @@ class ListProducts(Frozen):
     pace: Pace
     reading: str
     """Names one reading of the list; its pages are asked for one after the other."""
-    after: int = 0
+    after: list[str] = []
+    """SKU and id of the last product of the page before."""
     memory: CatchUpMemory
     sage: str
     """Digests of Sage's side now."""
@@ -287,7 +288,7 @@ class ProductsListed(Frozen):
     """One page of them."""
 
     products: list[WebProduct]
-    after: int | None
+    after: list[str] | None
     """None: that was the last one."""
     listed: int
     """Products in the store's list."""

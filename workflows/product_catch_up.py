@@ -64,10 +64,10 @@ class ProductCatchUpWorkflow:
         self.note(items=scanned.items, unreadable=len(scanned.unreadable))
         await self.tell_unreadable(scanned.unreadable, memory.unreadable)
         sage, clarity, rules = SideDigests(scanned.digests), SideDigests(), ""
-        after: int | None = 0
+        after: list[str] | None = []
         while after is not None:
             listed = await self.page_of(memory, scanned.digests, after)
-            if after == 0:
+            if not after:
                 # What changes while the pages are read is a change to the next catch-up.
                 clarity, rules = SideDigests(listed.clarity), listed.rules
                 self.note(listed=listed.listed, unreadable=self.tally.unreadable + listed.unreadable)
@@ -104,7 +104,7 @@ class ProductCatchUpWorkflow:
         last = workflow.get_last_completion_result(ProductCatchUpResult)
         return last.memory if last is not None else CatchUpMemory()
 
-    async def page_of(self, memory: CatchUpMemory, sage: str, after: int) -> ProductsListed:
+    async def page_of(self, memory: CatchUpMemory, sage: str, after: list[str]) -> ProductsListed:
         """Products of the store of which something is not as remembered, on either side."""
         return await workflow.execute_activity_method(
             StoreProductActivities.list_products,

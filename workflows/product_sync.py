@@ -98,7 +98,6 @@ class ProductSyncWorkflow:
 
     async def bring_in_step(self) -> ProductState:
         """Look, write, ask; again while anything moved."""
-        state = ProductState.LATER
         while self.rounds < ROUNDS:
             self.rounds += 1
             seen = self.changes
@@ -114,16 +113,21 @@ class ProductSyncWorkflow:
                     return ended
                 continue
             if await self.write(plan.to(Action.TO_SAGE), plan.to(Action.TO_CLARITY)):
+                await workflow.sleep(
+                    timedelta(seconds=self.start.pace.retry_initial), summary="A value was not as seen: look again"
+                )
                 continue
             if asked := plan.to(Action.ASK):
                 if not await self.decide(asked, seen):
                     continue
             else:
                 self.close_hold()
-            state = self.outcome(plan)
             if self.changes == seen:
-                return state
-        return state
+                return self.outcome(plan)
+        why = f"is never as it was seen a moment before, {ROUNDS} times in a row"
+        remedy = "Somebody changes it all the time, or the gateway tells other values than ODBC."
+        self.problems["product"] = Problem(field="product", message=why, suggestion=remedy)
+        return ProductState.REFUSED
 
     async def look(self) -> ProductPlanned | None:
         """Both sides as they are now; None when the store has the product no more."""

@@ -1,7 +1,8 @@
 """Products against items: owner × changed side × what fits, what the catch-up remembers, and the writes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
 
@@ -9,12 +10,23 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.products import SageProductActivities, StoreProductActivities
-from connectors.clarity.client import ClarityClient
-from connectors.errors import AlreadyExists, NotFound, Refused
-from connectors.sage100.odbc import SageReader
-from contracts.products import CreateItem, ReadProduct, WriteItem, WriteProduct, Written
+from connectors.clarity.client import ClarityClient, OrderPage
+from connectors.errors import AlreadyExists, NotFound, Refused, RetryLater
+from connectors.sage100.odbc import ProductItem, SageReader
+from contracts.products import (
+    CatchUpMemory,
+    CompareProducts,
+    CreateItem,
+    ListProducts,
+    ProductsCompared,
+    ProductsListed,
+    ReadProduct,
+    WriteItem,
+    WriteProduct,
+    Written,
+)
 from mappings.items import AliasFacts, ItemFacts, ItemLookup
-from mappings.pair import Pair, Products
+from mappings.pair import Pace, Pair, Products
 from mappings.problems import Problem
 from mappings.products import (
     BUCKETS,
@@ -29,6 +41,7 @@ from mappings.products import (
     Reason,
     SideChange,
     SideDigests,
+    WebProduct,
     agreed_now,
     bucket_of,
     find_item,
@@ -477,3 +490,114 @@ async def test_an_item_is_created_once_and_another_ones_is_not_ours(shop: Pair) 
     assert not (await ActivityEnvironment().run(sage.create_item, request)).created
     assert gateway.calls.count("create") == 1
     assert gateway.items["STOOL"][NAME] == "Somebody's stool"
+
+
+# ---- reading all ----------------------------------------------------------------------------------------------------
+
+
+class Listing:
+    """A store's list, two a page, oldest change first; `fails` calls do not answer."""
+
+    page_size = 2
+
+    def __init__(self, *products: dict[str, Any]) -> None:
+        self.products = list(products)
+        self.asked: list[tuple[datetime | None, int]] = []
+        self.fails = 0
+
+    async def list_products(self, since: datetime | None, page: int) -> OrderPage:
+        self.asked.append((since, page))
+        if self.fails:
+            self.fails -= 1
+            raise RetryLater("Clarity", "GET", "not now")
+        found = [one for one in self.products if since is None or one["updatedDate"] >= since.isoformat()]
+        found.sort(key=lambda one: str(one["updatedDate"]))
+        return OrderPage(items=found[page * 2 : page * 2 + 2], totalCount=len(found))
+
+
+def stamped(sku: str, minute: int, **more: Any) -> dict[str, Any]:
+    return {**body(id=sku, sku=sku, **more), "updatedDate": f"2026-11-20T10:{minute:02}:00+00:00"}
+
+
+async def listed(store: StoreProductActivities, **more: Any) -> ProductsListed:
+    usual: dict[str, Any] = {"pair": "demo", "pace": Pace(), "reading": "first", "memory": CatchUpMemory(), "sage": ""}
+    answer: ProductsListed = await ActivityEnvironment().run(store.list_products, ListProducts(**{**usual, **more}))
+    return answer
+
+
+async def test_the_stores_list_is_read_whole_once_and_then_what_changed(
+    shop: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.products.PAGE_PRODUCTS", 2)
+    listing = Listing(*(stamped(sku, minute) for minute, sku in enumerate("ABCDE")), {"id": "no sku"} | stamped("", 7))
+    store = StoreProductActivities(shop, cast(ClarityClient, listing))
+    first = await listed(store)
+    assert ([one.sku for one in first.products], first.after, first.listed) == (["A", "B"], ["B", "B"], 5)
+    assert first.unreadable == 1
+    rest = await listed(store, after=["B", "B"])
+    last = await listed(store, after=rest.after)
+    assert ([one.sku for one in (*rest.products, *last.products)], last.after) == (["C", "D", "E"], None)
+    assert {since for since, _ in listing.asked} == {None}
+    memory = CatchUpMemory(clarity=first.clarity, sage=SideDigests().known().text, rules=first.rules)
+    listing.products[2] = stamped("C", 30, name="Changed")
+    changed = await listed(store, reading="second", memory=memory, sage=memory.sage)
+    assert [one.sku for one in changed.products] == ["C"]
+    assert Looked(changed.clarity_change).changed("C", NAME) is True
+    assert listing.asked[-1][0] is not None, "only what changed"
+    same = await listed(store, reading="third", memory=memory.model_copy(update={"clarity": changed.clarity}), sage="")
+    assert len(same.products) == 2, "Sage's side is unknown: everything is looked at"
+    other_rules = memory.model_copy(update={"rules": "other"})
+    assert (await listed(store, reading="fourth", memory=other_rules, sage=memory.sage)).after is not None
+    one = await listed(store, reading="fifth", memory=memory, sage=memory.sage, everything=True, skus=["b"])
+    assert [product.sku for product in one.products] == ["B"]
+
+
+async def test_what_was_not_read_before_a_failure_is_read_the_next_time(shop: Pair) -> None:
+    listing = Listing(*(stamped(sku, minute) for minute, sku in enumerate("ABC")))
+    store = StoreProductActivities(shop, cast(ClarityClient, listing))
+    await listed(store)
+    listing.products += [stamped("D", 40), stamped("E", 50)]
+    listing.fails = 1
+    with pytest.raises(RetryLater):
+        await listed(store, reading="second")
+    assert {one.sku for one in (await listed(store, reading="second")).products} == set("ABCDE")
+
+
+class Reader:
+    """Sage's items; one of them cannot be read."""
+
+    async def aliases(self, codes: list[str]) -> list[AliasFacts]:
+        return [AliasFacts(AliasItemNo="OAK", ItemCode="DESK")] if "OAK" in codes else []
+
+    async def product_items(self, codes: Iterable[str], _: object) -> tuple[dict[str, ProductItem], set[str]]:
+        wanted = set(codes)
+        found: dict[str, ProductItem] = {}
+        for code in wanted & {"DESK", "LAMP"}:
+            found[code] = ProductItem(an_item(ItemCode=code), columns())
+        return found, {"BROKEN"} & wanted
+
+    async def column_lengths(self, _: str) -> dict[str, int]:
+        return LENGTHS
+
+
+async def test_one_product_that_cannot_be_compared_keeps_no_other_back(
+    shop: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sage = SageProductActivities(shop, cast(SageReader, Reader()), Gateway(), asyncio.Semaphore(1))
+    names = ("DESK", "OAK", "LAMP", "BROKEN", "NONE")
+    products = [read_product(body(id=sku, sku=sku, name=f"New {sku}"), shop) for sku in names]
+    nothing = SideChange.between(SideDigests(), SideDigests())
+    request = CompareProducts(pair="demo", pace=Pace(), products=products, sage_change=nothing, clarity_change=nothing)
+
+    def bug(product: WebProduct, *more: Any, **further: Any) -> ProductPlan:
+        if product.sku == "LAMP":
+            raise ZeroDivisionError("a bug")
+        return plan_product(product, *more, **further)
+
+    monkeypatch.setattr("activities.products.plan_product", bug)
+    compared: ProductsCompared = await ActivityEnvironment().run(sage.compare_products, request)
+    found = {one.plan.product.sku: one.plan for one in compared.found}
+    assert [one.column for one in found["DESK"].differences] == [NAME]
+    assert "ZeroDivisionError" in found["LAMP"].problems[0].message
+    assert "cannot be read" in found["BROKEN"].problems[0].message
+    assert (compared.in_step, compared.left_alone) == (1, {"no_item": 1}), "the alias gives nothing"

@@ -50,6 +50,7 @@ from mappings.problems import Problem
 from mappings.products import Changed, SideChange, SideDigests, bucket_of, plan_product, read_product, rules_of
 from tests.workflows.conftest import PAIR as DEMO
 from tests.workflows.conftest import STARTED, World, refused
+from workflows.product_sync import ROUNDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -358,6 +359,17 @@ async def test_a_bug_of_ours_is_told_and_the_product_waits_for_the_next_catch_up
     assert await take(env, goods) is IntakeResult.STARTED
     assert (await ended(env, goods)).state is ProductState.REFUSED
     assert "a bug of ours" in world.alerts[0].text
+
+
+async def test_a_value_that_is_never_as_it_was_seen_is_told_and_ends_the_run(
+    env: WorkflowEnvironment, world: World, goods: Goods
+) -> None:
+    assert goods.product is not None
+    goods.product["name"], goods.moves = "Desk, oak", 1_000
+    assert await take(env, goods) is IntakeResult.STARTED
+    assert (await ended(env, goods)).state is ProductState.REFUSED
+    assert goods.moves == 1_000 - ROUNDS
+    assert "never as it was seen" in world.alerts[0].text
 
 
 # ---- people ---------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.expediting import expedite
+from activities.product_runs import Taken, take_product
 from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.messages import (
@@ -42,6 +43,7 @@ from contracts.priorities import priority_of
 from contracts.search_attributes import OrderState
 from mappings.card_numbers import mask_card_numbers
 from mappings.clarity_order import to_decimal
+from mappings.clarity_profile import OF_PRODUCTS
 from mappings.intake import (
     RETENTION_MARGIN,
     created_at,
@@ -99,6 +101,8 @@ class Intake:
         `forced` (by whom and why) starts an order that may have been here before. Without
         `bury` what is not taken in becomes no dead letter: it is one already.
         """
+        if payload.get("type") in OF_PRODUCTS and self._pair.products.is_on:
+            return await self._take_product(payload, webhook_id, bury=bury)
         masked, masked_fields = mask_card_numbers(payload)
         if masked_fields:
             log.warning("Masked %d value(s) that look like card data in event %s", masked_fields, webhook_id[:64])
@@ -168,6 +172,15 @@ class Intake:
                 raise
             return await self._meet(known, start, event, backfill=backfill, bury=bury)
         return IntakeResult.STARTED, workflow_id
+
+    async def _take_product(self, payload: dict[str, Any], webhook_id: str, *, bury: bool) -> tuple[IntakeResult, str]:
+        """A product's run reads both sides itself: of the event only the product's id counts, and what is news."""
+        result, workflow_id = await take_product(self._client, self._pair, payload)
+        if result == Taken.NAMELESS:
+            masked, _ = mask_card_numbers(payload)
+            why = "data.id and data.sku name no product: each is text of 1 to 64 characters."
+            return await self._bury(masked, webhook_id, DeadLetterReason.NO_PRODUCT_ID, why, bury=bury)
+        return IntakeResult(result), workflow_id
 
     async def _doubt(self, payload: dict[str, Any]) -> str:
         """Why the order may have been here before; empty when it is certainly new. Asks the server only when old."""

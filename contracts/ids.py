@@ -94,6 +94,22 @@ def inventory_schedule_id(pair: str) -> str:
     return f"inventory-{pair}"
 
 
+def product_workflow_id(pair: str, product_id: str) -> str:
+    """Id of the `ProductSyncWorkflow` of a product: the store's id of it, or a hash of one that is no plain name."""
+    plain = product_id if ORDER_ID_PATTERN.fullmatch(product_id) else hashlib.sha256(product_id.encode()).hexdigest()
+    return f"product-{pair}-{plain[:64]}"
+
+
+def products_schedule_id(pair: str) -> str:
+    """Id of the Schedule that compares products and items, and the beginning of its runs' ids."""
+    return f"products-{pair}"
+
+
+def products_by_hand_id(pair: str, what: str) -> str:
+    """Id of a comparison by hand; `what` tells two apart."""
+    return f"products-{pair}-by-hand-{what}"
+
+
 def backfill_workflow_id(pair: str, what: str) -> str:
     """Id of a backfill by hand: `what` is the first day or instant of its range, or names its orders."""
     return f"backfill-{pair}-{what}"

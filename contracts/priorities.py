@@ -14,6 +14,13 @@ class PriorityKey(IntEnum):
 
     EXPEDITED = 1
     NORMAL = 3
+    CATALOGUE = 4
+    """Products: thousands at once when a pair begins, and no order waits for them."""
+
+
+def priority_of_products(pair: str) -> Priority:
+    """Of the products of this pair."""
+    return Priority(priority_key=PriorityKey.CATALOGUE, fairness_key=pair)
 
 
 def priority_of(pair: str, *, expedited: bool) -> Priority:

@@ -64,6 +64,10 @@ class ClarityRoutes(Section):
     """One shipment, changed when tracking comes later or its invoice is gone."""
     customer: str = "/api/v1/customers/{id}"
     """One customer: the cross-reference to the account in Sage is written here."""
+    products: str = "/api/v1/products"
+    """The list of products."""
+    product: str = "/api/v1/products/{id}"
+    """One product, read and changed."""
     inventory: str = "/api/v1/inventory"
     """Quantities by SKU and warehouse: the list, and where a batch of them is written."""
     payments: str = "/api/v1/payments"
@@ -78,7 +82,7 @@ class ClarityRoutes(Section):
 
     def _contradictions(self) -> Iterator[Contradiction]:
         for name, route in self.model_dump(exclude_none=True).items():
-            wanted = ["id"] if name in ("order", "shipment", "customer") else []
+            wanted = ["id"] if name in ("order", "shipment", "customer", "product") else []
             names, key = placeholders(route), (name,)
             if not re.fullmatch(r"/\S*", route):
                 remedy = "Begin it with /: the address of the store is a setting (CLARITY_URL)."
@@ -109,6 +113,8 @@ class ClarityMethods(Section):
     """HTTP method that changes a shipment."""
     customer: UpdateMethod = "PATCH"
     """HTTP method that changes a customer."""
+    product: UpdateMethod = "PATCH"
+    """HTTP method that changes a product."""
     inventory: UpdateMethod = "PUT"
     """HTTP method that writes a batch of quantities."""
 
@@ -174,7 +180,7 @@ class ClarityFilters(Section):
     """Query parameters that narrow lists. A filter may find too much (`…Contains`): the connector looks again."""
 
     updatedDateMin: str = "updatedDateMin"
-    """Parameter for orders, payments and payouts changed at this instant or later."""
+    """Parameter for orders, payments, payouts and products changed at this instant or later."""
     orderId: str = "orderId"
     """Parameter for the shipments of an order."""
 
@@ -344,6 +350,9 @@ class ClarityEvents(Words):
     order_cancelled: str = "order.cancelled"
     """The release's type of a webhook about a cancelled order."""
 
+    product_updated: str = "product.updated"
+    """The release's type of a webhook about a new or changed product."""
+
     @classmethod
     def contract_word(cls, name: str) -> str:
         """`order_created` → `order.created`."""
@@ -413,7 +422,7 @@ class EventNames(Names):
     timestamp: FieldName = "timestamp"
     """When it happened."""
     data: FieldName = "data"
-    """The order."""
+    """The order, or the product."""
 
 
 class OrderNames(Names):
@@ -711,6 +720,33 @@ class ShipmentItemNames(Names):
     """How many of it are in this shipment."""
 
 
+class ProductNames(Names):
+    """A product, as sent and as read."""
+
+    id: FieldName = "id"
+    """The store's id of the product."""
+    sku: FieldName = "sku"
+    """The product's code; Sage's ItemCode, an alias, or an entry of `items`."""
+    name: FieldName = "name"
+    """What the product is called."""
+    description: FieldName = "description"
+    """What is written about it."""
+    price: FieldName = "price"
+    """What one costs."""
+    listPrice: FieldName = "listPrice"
+    """What one costs elsewhere, struck out."""
+    active: FieldName = "active"
+    """Whether it is for sale."""
+    weight: FieldName = "weight"
+    """What one weighs."""
+    taxCode: FieldName = "taxCode"
+    """How it is taxed."""
+    updatedDate: FieldName = "updatedDate"
+    """The instant of the last change."""
+    attributes: FieldName = "attributes"
+    """Custom fields of the product: `attributes.colour` in `products.fields`."""
+
+
 class InventoryBatchNames(Names):
     """A batch of quantities, and the answer to it."""
 
@@ -761,6 +797,7 @@ class Kind(StrEnum):
     REFUND_DUE = "refund_due"
     SHIPMENT = "shipment"
     SHIPMENT_ITEM = "shipment_item"
+    PRODUCT = "product"
     INVENTORY_BATCH = "inventory_batch"
     INVENTORY_LEVEL = "inventory_level"
     INVENTORY_REJECTION = "inventory_rejection"
@@ -787,6 +824,9 @@ INSIDE: dict[Kind, dict[str, Kind]] = {
 }
 """Which field of an object holds which objects."""
 
+OF_PRODUCTS = ("product.updated",)
+"""Events whose `data` is a product; that of all others is an order."""
+
 
 class ClarityFields(Section):
     """Field names by object."""
@@ -807,6 +847,7 @@ class ClarityFields(Section):
     refund_due: RefundDueNames = RefundDueNames()
     shipment: ShipmentNames = ShipmentNames()
     shipment_item: ShipmentItemNames = ShipmentItemNames()
+    product: ProductNames = ProductNames()
     inventory_batch: InventoryBatchNames = InventoryBatchNames()
     inventory_level: InventoryLevelNames = InventoryLevelNames()
     inventory_rejection: InventoryRejectionNames = InventoryRejectionNames()
@@ -979,6 +1020,9 @@ def _read(body: Any, kind: Kind, profile: ClarityProfile, *, beside: bool = Fals
         _reword(result, profile.events)
         if result.get("type") not in CONTRACT.events.model_dump().values():
             return result
+        if result["type"] in OF_PRODUCTS:
+            data = result.get("data")
+            return {**result, "data": _read(data, Kind.PRODUCT, profile)} if isinstance(data, Mapping) else result
     for field, inside in INSIDE.get(kind, {}).items():
         if field in result and names[field] != HERE:
             result[field] = _each(result[field], lambda one, inside=inside: _read(one, inside, profile))

@@ -224,10 +224,11 @@ class ItemLookup:
             "with retry; or release with use_item.",
         )
 
-    def _active(self, code: str) -> ItemFacts | Unresolved:
+    def meant(self, code: str) -> ItemFacts | Unresolved | None:
+        """The item that a code stands for, inactive or not; None when it stands for nothing, in Sage or in the pair."""
         how, codes = next(self._meanings(code), ("", ()))
         if not codes:
-            return Unresolved(why=f"{code} is no item and no alias in Sage")
+            return None
         if len(codes) > 1:
             several = f"{how} of several items" if how else "several items but for capitals and small letters"
             return Unresolved(why=f"{code} is {several}: {', '.join(codes)}", instead=self._suggested(codes))
@@ -236,6 +237,14 @@ class ItemLookup:
             return Unresolved(
                 why=f"{code} stands for {codes[0]}, which is no item in Sage", instead=self._besides(code, codes[0])
             )
+        return item
+
+    def _active(self, code: str) -> ItemFacts | Unresolved:
+        item = self.meant(code)
+        if item is None:
+            return Unresolved(why=f"{code} is no item and no alias in Sage")
+        if isinstance(item, Unresolved):
+            return item
         if item.InactiveItem:
             return Unresolved(why=f"{item.ItemCode} is inactive in Sage", instead=self._besides(code, item.ItemCode))
         return item

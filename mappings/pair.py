@@ -50,6 +50,8 @@ from mappings.codes import (
     unknown_region,
 )
 from mappings.conditions import ItemCondition, LineCondition, LineExpression, OrderCondition, OrderExpression
+from mappings.item_columns import NewItemColumn, SyncedColumn, is_number
+from mappings.item_columns import does_not_fit as item_value_does_not_fit
 from mappings.maintenance import MaintenanceWindow
 from mappings.pair_file import (
     Contradiction,
@@ -891,6 +893,127 @@ class Inventory(Section):
         return list(dict.fromkeys(self.warehouses.values()))
 
 
+class FieldOwner(StrEnum):
+    """The side whose value of a product's field counts."""
+
+    CLARITY = "clarity"
+    SAGE = "sage"
+
+
+class PricePer(StrEnum):
+    """What the store's number is of, where the item's units differ."""
+
+    STANDARD = "standard"
+    """The item's standard unit, as in Sage."""
+    SALES = "sales"
+    """The unit in which the product is sold: Sage's number times its conversion."""
+
+
+class ProductField(Section):
+    """One field that both systems keep."""
+
+    sage: SyncedColumn
+    """Column of CI_Item, such as `ItemCodeDesc`, `StandardUnitPrice`, `InactiveItem`, or one of your own (`UDF_…`)."""
+    clarity: str = Field(
+        pattern=r"^(name|description|price|listPrice|active|weight|taxCode|attributes\.[A-Za-z0-9_-]{1,64})$"
+    )
+    """Field of the store's product: `name`, `description`, `price`, `listPrice`, `active`, `weight`, `taxCode`, or a
+    custom one, `attributes.colour`."""
+    owner: FieldOwner
+    """The side whose value counts. The other one's is put right, and what is overwritten there is told."""
+    values: dict[Annotated[str, Field(max_length=30)], str | bool] = {}
+    """Sage's code → the store's value, where they differ: `{"N": true, "Y": false}` for `InactiveItem` and `active`."""
+    per: PricePer = PricePer.STANDARD
+    """Of a number: `sales` where the store's price is of a sales unit, such as a case of ten."""
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> "ProductField":
+        found: list[Contradiction] = []
+        if self.values and is_number(self.sage):
+            found.append(Contradiction(("values",), f"{self.sage} is a number", "Remove values: they are of codes."))
+        meanings = [(type(one), one) for one in self.values.values()]
+        if len(set(meanings)) != len(meanings):
+            problem = "two codes have the same value, so that nobody can tell which one it means"
+            found.append(Contradiction(("values",), problem, "Give each code a value of its own."))
+        if self.per is PricePer.SALES and not is_number(self.sage):
+            found.append(Contradiction(("per",), f"{self.sage} is no number", "Remove per."))
+        refuse(found)
+        return self
+
+
+class NewProducts(StrEnum):
+    """What happens with a product whose SKU is no item in Sage."""
+
+    IGNORE = "ignore"
+    """Nothing; it is counted."""
+    APPROVE = "approve"
+    """It waits for a person, then the item is created."""
+    CREATE = "create"
+    """The item is created at once."""
+
+
+class ConflictPolicy(StrEnum):
+    """What happens when a field was changed by the side that does not own it, or on both sides."""
+
+    OWNER = "owner"
+    """The owner's value is put back, and people are told the one that it replaced."""
+    ASK = "ask"
+    """Neither side is written until a person decides."""
+
+
+class OtherNames(StrEnum):
+    """What a product gives and takes that is sold under another name than the item's code (an alias, `items`)."""
+
+    RECEIVE = "receive"
+    """It takes what Sage owns, and writes nothing to the item, which may be sold under several names."""
+    BOTH = "both"
+    """As if its SKU was the item's code."""
+
+
+class Products(Section):
+    """Products and items kept in step, field by field (docs/flows.md); without `fields` only new items are made."""
+
+    fields: list[ProductField] = []
+    """What is kept in step, each with the side that owns it."""
+    conflicts: ConflictPolicy = ConflictPolicy.OWNER
+    """A field changed by the side that does not own it, or on both sides."""
+    when: ItemCondition | None = None
+    """Items that take part, e.g. `item.product_line == 'WEB'`; without, all that the store sells."""
+    skip: list[Word] = []
+    """SKUs of products that are left alone."""
+    other_names: OtherNames = OtherNames.RECEIVE
+    """Products whose SKU is an alias of an item, or stands under `items`."""
+    new_products: NewProducts = NewProducts.IGNORE
+    """Products whose SKU is no item and no alias in Sage."""
+    template: dict[NewItemColumn, str] = {}
+    """Columns of new items, beside `fields`: `{ProductLine: WEB, StandardUnitOfMeasure: EACH, TaxClass: TX}`."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is kept in step."""
+        return bool(self.fields) or self.new_products is not NewProducts.IGNORE
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> "Products":
+        refuse(self._contradictions())
+        return self
+
+    def _contradictions(self) -> Iterator[Contradiction]:
+        for name in ("sage", "clarity"):
+            seen: dict[str, int] = {}
+            for index, field in enumerate(self.fields):
+                value = getattr(field, name)
+                if seen.setdefault(value, index) != index:
+                    yield Contradiction(("fields", index, name), f"{value} stands twice", "Keep one of the two.")
+        creates = self.new_products is not NewProducts.IGNORE
+        if creates and not self.template.get("ProductLine"):
+            problem = f"new_products: {self.new_products} needs template.ProductLine, without which Sage has no item"
+            yield Contradiction(("new_products",), problem, "Add template: {ProductLine: …}.")
+        if self.template and not creates:
+            problem = "template belongs to new_products: approve or create"
+            yield Contradiction(("template",), problem, "Remove it, or write new_products: approve.")
+
+
 _HOUR = r"^([01]\d|2[0-3]):[0-5]\d$"
 
 
@@ -1015,6 +1138,8 @@ class Pace(Section):
     """Between two looks at which orders were accepted or went to Sage; their items are counted at once."""
     inventory_compare: float = Field(default=86_400.0, gt=0)
     """Between two comparisons with the store's own numbers."""
+    products_interval: float = Field(default=900.0, gt=0)
+    """Between two comparisons of products and items, for what no webhook told and for what Sage owns."""
     probe_interval: float = Field(default=15.0, gt=0)
     """Between two looks whether a system answers again."""
     outage_alert: float = Field(default=600.0, gt=0)
@@ -1056,6 +1181,7 @@ class Pair(Section):
     credit: Credit
     stock: Stock = Stock()
     inventory: Inventory = Inventory()
+    products: Products = Products()
     checks: Checks
     columns: dict[TextColumn, Annotated[int, Field(strict=True, ge=1)]] = {}
     """Text lengths by Sage column; a value that does not fit is a problem, never cut."""
@@ -1087,6 +1213,23 @@ class Pair(Section):
                 "Call the file by 2 to 16 small letters and digits, a letter first: demo.yaml.",
             )
         return value
+
+    @model_validator(mode="after")
+    def _template_fits(self) -> "Pair":
+        found: list[Contradiction] = []
+        for index, field in enumerate(self.products.fields):
+            name = field.clarity.partition(".")[0]
+            if self.clarity.fields.product.model_dump()[name] is None:
+                problem = f"the store has no {name} (clarity.fields.product.{name} is null)"
+                found.append(Contradiction(("products", "fields", index, "clarity"), problem, "Remove the field."))
+        for column, value in self.products.template.items():
+            key = ("products", "template", column)
+            if is_number(column) and not re.fullmatch(r"\d+(\.\d+)?", value):
+                found.append(Contradiction(key, f"{value!r} is no number", "Write one such as 1 or 12.5."))
+            elif complaint := item_value_does_not_fit(column, value, {}, self.company.price_decimals):
+                found.append(Contradiction(key, *complaint))
+        refuse(found)
+        return self
 
     @model_validator(mode="after")
     def _fixed_values_fit(self) -> "Pair":

@@ -52,6 +52,8 @@ clarity.routes.order  clarity: {routes: {order: "/Ordering/SalesOrder/{id}"}}
 clarity.routes.shipments  clarity: {routes: {shipments: /Shipping/Shipment}}
 clarity.routes.shipment  clarity: {routes: {shipment: "/Shipping/Shipment/{id}"}}
 clarity.routes.customer  clarity: {routes: {customer: "/Contacts/Customer/{id}"}}
+clarity.routes.products  clarity: {routes: {products: /Catalog/Product}}
+clarity.routes.product  clarity: {routes: {product: "/Catalog/Product/{id}"}}
 clarity.routes.inventory  clarity: {routes: {inventory: /Inventory/StockLevel}}
 clarity.routes.payments  clarity: {routes: {payments: /Payments/Payment}}
 clarity.routes.payouts  clarity: {routes: {payouts: null}}
@@ -59,6 +61,7 @@ clarity.methods  clarity: {methods: {order: PUT, shipment: PUT}}
 clarity.methods.order  clarity: {methods: {order: PUT}}
 clarity.methods.shipment  clarity: {methods: {shipment: POST}}
 clarity.methods.customer  clarity: {methods: {customer: PUT}}
+clarity.methods.product  clarity: {methods: {product: PUT}}
 clarity.methods.inventory  clarity: {methods: {inventory: POST}}
 clarity.paging  clarity: {paging: {first_page: 1, page_size: 100}}
 clarity.paging.first_page  clarity: {paging: {first_page: 1}}
@@ -205,6 +208,18 @@ clarity.fields.shipment.items  clarity: {fields: {shipment: {items: ShippedItems
 clarity.fields.shipment_item  clarity: {fields: {shipment_item: {orderItemId: SalesItemID}}}
 clarity.fields.shipment_item.orderItemId  clarity: {fields: {shipment_item: {orderItemId: SalesItemID}}}
 clarity.fields.shipment_item.quantity  clarity: {fields: {shipment_item: {quantity: Quantity}}}
+clarity.fields.product  clarity: {fields: {product: {id: ID}}}
+clarity.fields.product.id  clarity: {fields: {product: {id: ID}}}
+clarity.fields.product.sku  clarity: {fields: {product: {sku: ProductSku}}}
+clarity.fields.product.name  clarity: {fields: {product: {name: ProductName}}}
+clarity.fields.product.description  clarity: {fields: {product: {description: LongText}}}
+clarity.fields.product.price  clarity: {fields: {product: {price: SalesPrice}}}
+clarity.fields.product.listPrice  clarity: {fields: {product: {listPrice: null}}}
+clarity.fields.product.active  clarity: {fields: {product: {active: IsActive}}}
+clarity.fields.product.weight  clarity: {fields: {product: {weight: WeightLbs}}}
+clarity.fields.product.taxCode  clarity: {fields: {product: {taxCode: TaxKey}}}
+clarity.fields.product.updatedDate  clarity: {fields: {product: {updatedDate: UpdatedDate}}}
+clarity.fields.product.attributes  clarity: {fields: {product: {attributes: Attributes}}}
 clarity.fields.inventory_batch  clarity: {fields: {inventory_batch: {items: Levels}}}
 clarity.fields.inventory_batch.items  clarity: {fields: {inventory_batch: {items: Levels}}}
 clarity.fields.inventory_batch.rejected  clarity: {fields: {inventory_batch: {rejected: Refused}}}
@@ -235,6 +250,7 @@ clarity.events  clarity: {events: {order_created: Ordering.SalesOrder.Created}}
 clarity.events.order_created  clarity: {events: {order_created: Ordering.SalesOrder.Created}}
 clarity.events.order_updated  clarity: {events: {order_updated: Ordering.SalesOrder.Updated}}
 clarity.events.order_cancelled  clarity: {events: {order_cancelled: Ordering.SalesOrder.Withdrawn}}
+clarity.events.product_updated  clarity: {events: {product_updated: Catalog.Product.Updated}}
 clarity.payment_types  clarity: {payment_types: {capture: Sale, refund: Credit}}
 clarity.payment_types.authorize  clarity: {payment_types: {authorize: Authorization}}
 clarity.payment_types.capture  clarity: {payment_types: {capture: Sale}}
@@ -378,6 +394,20 @@ inventory.rules[].safety_stock  inventory: {rules: [{when: "item.product_line ==
 inventory.aliases  inventory: {aliases: true}
 inventory.shares_stock_with  inventory: {shares_stock_with: [storetwo]}
 
+products  products: {fields: [{sage: UDF_A, clarity: name, owner: sage}]}
+products.fields  products: {fields: [{sage: ItemCodeDesc, clarity: name, owner: clarity}]}
+products.fields[].sage  products: {fields: [{sage: SuggestedRetailPrice, clarity: listPrice, owner: sage}]}
+products.fields[].clarity  products: {fields: [{sage: Category1, clarity: attributes.colour, owner: clarity}]}
+products.fields[].owner  products: {fields: [{sage: StandardUnitPrice, clarity: price, owner: sage}]}
+products.fields[].values  products: {fields: [{sage: DropShip, clarity: active, owner: sage, values: {Y: true}}]}
+products.fields[].per  products: {fields: [{sage: StandardUnitPrice, clarity: price, owner: sage, per: sales}]}
+products.conflicts  products: {conflicts: ask}
+products.when  products: {when: "item.product_line == 'WEB'"}
+products.skip  products: {skip: [GIFT-CARD]}
+products.other_names  products: {other_names: both}
+products.new_products  products: {new_products: approve, template: {ProductLine: WEB}}
+products.template  products: {new_products: create, template: {ProductLine: WEB, TaxClass: TX}}
+
 checks  checks: [{name: credit, on_fail: credit}, {name: stock, on_fail: out_of_stock}]
 checks[].name  checks: [{name: same_basket, on_fail: anomaly}]
 checks[].on_fail  checks: [{name: stock, on_fail: out_of_stock}]
@@ -429,6 +459,7 @@ pace.webhook_grace  pace: {webhook_grace: 120}
 pace.inventory_sweep  pace: {inventory_sweep: 900}
 pace.inventory_look  pace: {inventory_look: 30}
 pace.inventory_compare  pace: {inventory_compare: 43200}
+pace.products_interval  pace: {products_interval: 1800}
 pace.probe_interval  pace: {probe_interval: 30}
 pace.outage_alert  pace: {outage_alert: 900}
 pace.outage_reminder  pace: {outage_reminder: 7200}

@@ -20,6 +20,8 @@ from activities.clarity import ClarityActivities
 from activities.money import ClarityMoneyActivities, SageMoneyActivities
 from activities.orders import OrderActivities
 from activities.outages import OutageActivities
+from activities.product_runs import ProductRunActivities
+from activities.products import SageProductActivities, StoreProductActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.replay import ReplayActivities
 from activities.sage_change import SageChangeActivities
@@ -49,6 +51,8 @@ from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.order_fulfillment import OrderFulfillmentWorkflow
 from workflows.outage_watch import OutageWatchWorkflow
 from workflows.payment_reconciliation import PaymentReconciliationWorkflow
+from workflows.product_catch_up import ProductCatchUpWorkflow
+from workflows.product_sync import ProductSyncWorkflow
 from workflows.sage_poll import SagePollWorkflow
 from workflows.watch import WatchWorkflow
 
@@ -66,6 +70,8 @@ WORKFLOWS = (
     InventorySyncWorkflow,
     PaymentReconciliationWorkflow,
     CreditMemoWorkflow,
+    ProductSyncWorkflow,
+    ProductCatchUpWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
@@ -164,6 +170,7 @@ class Fleet:
                     orders.raise_alert,
                     replays.replay_event,
                     OutageActivities(self.client).count_waiting_orders,
+                    ProductRunActivities(self.client).start_products,
                     ReconciliationActivities(self.pairs, self.client, self.settings.reports_dir).compare_books,
                 ],
                 activity_executor=ThreadPoolExecutor(max_workers=TRANSFORMS_AT_ONCE),
@@ -187,9 +194,10 @@ class Fleet:
             )
         )
         # One connection and thread per source: a long poll never waits for an order's look-up.
-        reader, poll_reader, stock_reader = (SageReader(own.sage_odbc, pair.sage) for _ in range(3))
+        reader, poll_reader, stock_reader, item_reader = (SageReader(own.sage_odbc, pair.sage) for _ in range(4))
         catalogue = ItemCatalogue(reader, pair.items)
-        self.closers += [gateway.close, catalogue.close, reader.close, poll_reader.close, stock_reader.close]
+        self.closers += [gateway.close, catalogue.close]
+        self.closers += [one.close for one in (reader, poll_reader, stock_reader, item_reader)]
         ledger = SageLedger(own.sage_odbc, pair.sage)
         money = SageMoneyActivities(pair, ledger)
         self.closers.append(ledger.close)
@@ -199,6 +207,7 @@ class Fleet:
         company = self.companies.setdefault((own.sage_gateway_url, pair.company.code), CompanyWrites(pair.sage.writers))
         writes = SageWriteActivities(pair, gateway, gateway, gateway, reader, company)
         changes = SageChangeActivities(pair, gateway, reader, company)
+        products = SageProductActivities(pair, item_reader, gateway, company.seats)
 
         def read_worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(
@@ -211,6 +220,9 @@ class Fleet:
                     polls.poll,
                     stock.watch_stock,
                     stock.compare_stock,
+                    products.scan_items,
+                    products.compare_products,
+                    products.plan_product,
                     money.find_billed_orders,
                     money.find_open_deposits,
                     money.read_sage_money,
@@ -236,6 +248,8 @@ class Fleet:
                     writes.reserve_customer_number,
                     writes.create_customer,
                     writes.remember_alias,
+                    products.write_item,
+                    products.create_item,
                 ],
                 interceptors=interceptors,
                 # One more than the seats: the next write is here before the last one is done.
@@ -274,6 +288,7 @@ class Fleet:
         money = ClarityMoneyActivities(pair, client)
         backfill = BackfillActivities(pair, self.pairs, client, self.client)
         stock = StoreStockActivities(pair, client)
+        products = StoreProductActivities(pair, client)
 
         def worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(
@@ -290,6 +305,9 @@ class Fleet:
                     backfill.backfill_orders,
                     stock.push_stock,
                     stock.list_store_stock,
+                    products.read_product,
+                    products.write_product,
+                    products.list_products,
                     money.list_web_orders,
                     money.read_web_orders,
                     money.list_gateway_payments,

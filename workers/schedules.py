@@ -29,18 +29,20 @@ from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.inventory import InventoryStart
 from contracts.messages import BackfillStart
+from contracts.products import ProductCatchUpStart
 from contracts.reconciliation import ReconciliationStart
 from mappings.pair import Pair
 from workflows.inventory_sync import InventorySyncWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.payment_reconciliation import PaymentReconciliationWorkflow
+from workflows.product_catch_up import ProductCatchUpWorkflow
 from workflows.sage_poll import PollStart, SagePollWorkflow
 from workflows.watch import WatchStart, WatchWorkflow
 
 log = logging.getLogger(__name__)
 
 CATCH_UP = timedelta(minutes=1)
-OURS = re.compile(r"(sage-poll|backfill|watch|inventory|reconcile)-[a-z][a-z0-9]{1,15}")
+OURS = re.compile(r"(sage-poll|backfill|watch|inventory|reconcile|products)-[a-z][a-z0-9]{1,15}")
 """Ids of Schedules that this project makes, whatever the pair."""
 CATCH_UP_A_NIGHT = timedelta(hours=12)
 """A night that the server slept through is made up for in the morning."""
@@ -86,6 +88,16 @@ def inventory_schedule(pair: Pair) -> Schedule:
     return _every(pair.pace.shift_length, ScheduleOverlapPolicy.BUFFER_ONE, action)
 
 
+def products_schedule(pair: Pair) -> Schedule:
+    """Comparisons of products and items. SKIP loses nothing: each goes on from what the last good one remembered."""
+    action = ScheduleActionStartWorkflow(
+        ProductCatchUpWorkflow.run,
+        ProductCatchUpStart(pair=pair.name, pace=pair.pace),
+        **_of(pair, ids.products_schedule_id(pair.name), "Products", "in step with Sage's items"),
+    )
+    return _every(pair.pace.products_interval, ScheduleOverlapPolicy.SKIP, action)
+
+
 def reconcile_schedule(pair: Pair) -> Schedule:
     """Each night at the pair's hour. It never begins at once: a day that is not over does not add up."""
     rules = pair.reconciliation
@@ -129,7 +141,7 @@ def _every(seconds: float, overlap: ScheduleOverlapPolicy, action: ScheduleActio
 
 
 def schedules_of(pair: Pair) -> dict[str, Schedule]:
-    """Every Schedule of a pair by its id; of stock only where the pair names warehouses."""
+    """Every Schedule of a pair by its id; of stock and of products only where the pair says so."""
     schedules = {
         ids.poll_schedule_id(pair.name): poll_schedule(pair),
         ids.backfill_schedule_id(pair.name): backfill_schedule(pair),
@@ -138,6 +150,8 @@ def schedules_of(pair: Pair) -> dict[str, Schedule]:
     }
     if pair.inventory.warehouses:
         schedules[ids.inventory_schedule_id(pair.name)] = inventory_schedule(pair)
+    if pair.products.is_on:
+        schedules[ids.products_schedule_id(pair.name)] = products_schedule(pair)
     return schedules
 
 

@@ -35,6 +35,9 @@ HEADINGS = {
     AlertKind.FLOW_FAILED: ("flow failed", "flows failed"),
     AlertKind.DRIFT: ("drift of the store's stock numbers", "drifts of the store's stock numbers"),
     AlertKind.STOCK_STUCK: ("report: stock does not reach the store", "reports: stock does not reach the store"),
+    AlertKind.NEW_PRODUCT: ("new product waits for approval", "new products wait for approval"),
+    AlertKind.PRODUCT_CONFLICT: ("conflict of a product", "conflicts of products"),
+    AlertKind.PRODUCT_REFUSED: ("product cannot be brought in step", "products cannot be brought in step"),
     AlertKind.GAP: ("gap: orders whose webhook never came", "gaps: orders whose webhook never came"),
     AlertKind.OUTAGE: ("outage", "outages"),
     AlertKind.OUTAGE_REMINDER: ("outage that lasts", "outages that last"),
@@ -43,6 +46,9 @@ HEADINGS = {
     AlertKind.CHANNEL_DOWN: ("target of alerts does not work", "targets of alerts do not work"),
 }
 """One, and several."""
+
+WAITING_PRODUCTS = (AlertKind.NEW_PRODUCT, AlertKind.PRODUCT_CONFLICT)
+"""Kinds that are called as the holds (`contracts.products.ProductHold`) of the products that may wait."""
 
 
 def short_key(alert: Alert) -> str:
@@ -89,6 +95,8 @@ def query_of(pair: str, group: AlertGroup) -> str:
         return f"{held} AND ExecutionStatus='Running' AND Pair='{pair}'"
     if group.kind is AlertKind.DEAD_LETTER:
         return f"WorkflowType='DeadLetterWorkflow' AND ExecutionStatus='Running' AND Pair='{pair}'"
+    if group.kind in WAITING_PRODUCTS:
+        return f"HoldReason='{group.kind.value}' AND ExecutionStatus='Running' AND Pair='{pair}'"
     if group.kind is AlertKind.ORDER_ENDED:
         ended = "ExecutionStatus IN ('Terminated', 'Failed', 'TimedOut', 'Canceled')"
         return f"WorkflowType='OrderFulfillmentWorkflow' AND {ended} AND Pair='{pair}'"

@@ -256,6 +256,41 @@ class ClarityClient:
             body=from_contract(change, Kind.SHIPMENT, self._profile),
         )
 
+    async def get_product(self, product_id: str) -> dict[str, Any]:
+        """The product as plain JSON."""
+        _, body = await self._api.call("GET", _fill(self._profile.routes.product, product_id))
+        return self._product(body, "GET product")
+
+    async def list_products(self, updated_date_min: datetime | None, page: int = 0) -> OrderPage:
+        """Products changed since (None: all), one page; `page` counts from 0 whatever the profile counts from."""
+        since = {self._profile.filters.updatedDateMin: updated_date_min.isoformat()} if updated_date_min else {}
+        entries, body = await self._page("GET products", self._profile.routes.products, since, page)
+        try:
+            return OrderPage(
+                items=[self._product(entry, "GET products") for entry in entries],
+                totalCount=value_at(body, self._profile.paging.total_field),
+            )
+        except (KeyError, ValidationError):
+            raise RetryLater(SYSTEM, "GET products", "an answer that is no list of products") from None
+
+    async def patch_product(self, product_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Set these fields, in the contract's names; custom ones as `{"attributes": {…}}`, which leaves the others.
+
+        Returns the product. Setting the same again changes nothing. The route is an assumption, as all of them are.
+        """
+        _, body = await self._api.call(
+            self._profile.methods.product,
+            _fill(self._profile.routes.product, product_id),
+            body=from_contract(fields, Kind.PRODUCT, self._profile),
+        )
+        return self._product(body, "PATCH product")
+
+    def _product(self, body: Json, call: str) -> dict[str, Any]:
+        product = to_contract(body, Kind.PRODUCT, self._profile)
+        if not isinstance(product, dict):
+            raise RetryLater(SYSTEM, call, "an answer that is no product")
+        return product
+
     async def put_inventory(self, rows: Sequence[StockRow]) -> list[RejectedLevel]:
         """Set the quantities of one batch (at most `inventory_batch` of the profile); returns those not taken."""
         body = {

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -134,6 +135,22 @@ class AliasWriter(Protocol):
         ...
 
 
+class ItemWriter(Protocol):
+    """What keeping items in step with the store needs."""
+
+    async def get_item(self, code: str) -> dict[str, str] | None:
+        """Columns of CI_Item as text; None when Sage has no such item."""
+        ...
+
+    async def create_item(self, code: str, columns: Mapping[str, str]) -> None:
+        """Create under `code`; AlreadyExists when it is taken, and nothing changed then."""
+        ...
+
+    async def change_item(self, code: str, columns: Mapping[str, str]) -> None:
+        """Change columns; the same again changes nothing."""
+        ...
+
+
 class SageGateway:
     """Every writer, over HTTP."""
 
@@ -236,6 +253,29 @@ class SageGateway:
         """`POST /IM/AliasItem`: a general alias (IM_AliasItem.Type G), or a customer's own (C)."""
         whose = {"Type": "G"} if customer is None else {"Type": "C", **customer.model_dump()}
         await self._api.call("POST", "/IM/AliasItem", body={"AliasItemNo": alias, "ItemCode": item_code, **whose})
+
+    async def get_item(self, code: str) -> dict[str, str] | None:
+        """`GET /CI/Item/{code}`; None when there is none."""
+        try:
+            _, body = await self._api.call("GET", _item_path(code))
+        except NotFound:
+            return None
+        if not isinstance(body, dict) or not isinstance(body.get("ItemCode"), str):
+            raise RetryLater(SYSTEM, "GET /CI/Item/{code}", "an answer without ItemCode")
+        return {name: "" if value is None else str(value) for name, value in body.items()}
+
+    async def create_item(self, code: str, columns: Mapping[str, str]) -> None:
+        """`POST /CI/Item`."""
+        await self._api.call("POST", "/CI/Item", body={"ItemCode": code, **columns})
+
+    async def change_item(self, code: str, columns: Mapping[str, str]) -> None:
+        """`PATCH /CI/Item/{code}`."""
+        await self._api.call("PATCH", _item_path(code), body=dict(columns))
+
+
+def _item_path(code: str) -> str:
+    """Codes may hold slashes and blanks."""
+    return f"/CI/Item/{quote(code, safe='')}"
 
 
 def sign_in_of(settings: SageGatewaySettings) -> SignIn:

@@ -92,6 +92,13 @@ class StockPage(NamedTuple):
     """The ItemCode after which the next page begins."""
 
 
+class ProductItem(NamedTuple):
+    """An item with columns that the pair file names, as text."""
+
+    item: ItemFacts
+    columns: dict[str, str]
+
+
 class OrderReading(Frozen):
     """Everything of one sales order that its shipments depend on, read at once."""
 
@@ -164,6 +171,55 @@ class SageReader:
             return StockPage(items, unreadable, text(rows[-1][0]))
 
         return await self._run("stock_page", read)
+
+    async def product_items(
+        self, codes: Iterable[str], columns: Sequence[str]
+    ) -> tuple[dict[str, ProductItem], set[str]]:
+        """CI_Item with these columns, by ItemCode, without stock; unknown codes are absent. Spellings as in `items`.
+
+        And the codes whose rows make no sense: they are items, too.
+        """
+        wanted = list(codes)
+        statement = queries.product_item(columns)
+
+        def read() -> tuple[dict[str, ProductItem], set[str]]:
+            found: dict[str, ProductItem] = {}
+            unreadable: set[str] = set()
+            for code in wanted:
+                for spelling in () if code in found else spellings(code):
+                    if not (rows := self._rows(statement, spelling)):
+                        continue
+                    try:
+                        one = product_item(rows[0], columns)
+                    except (ValueError, ArithmeticError):
+                        unreadable.add(text(rows[0][0]))
+                    else:
+                        found[one.item.ItemCode] = one
+                    if spelling == code:
+                        break
+            return found, unreadable
+
+        return await self._run("product_items", read)
+
+    async def product_items_page(
+        self, after: str, limit: int, columns: Sequence[str]
+    ) -> tuple[list[ProductItem], list[str], str] | None:
+        """A page of the same in key order, the codes of rows that make no sense, and its last code; None at the end."""
+        statement = queries.product_items_page(columns)
+
+        def read() -> tuple[list[ProductItem], list[str], str] | None:
+            rows = self._rows(statement, after, limit=limit)
+            if not rows:
+                return None
+            items, unreadable = [], []
+            for row in rows:
+                try:
+                    items.append(product_item(row, columns))
+                except (ValueError, ArithmeticError):
+                    unreadable.append(text(row[0]))
+            return items, unreadable, text(rows[-1][0])
+
+        return await self._run("product_items_page", read)
 
     async def kit_components(self, kits: Iterable[str]) -> dict[str, list[KitComponent]]:
         """IM_SalesKitDetail of each of these items that is a sales kit with components; others are absent."""
@@ -812,6 +868,12 @@ def item_facts(row: Row, stocks: Iterable[Row]) -> ItemFacts:
             for stock in stocks
         },
     )
+
+
+def product_item(row: Row, columns: Sequence[str]) -> ProductItem:
+    """A row of `queries.product_item`."""
+    further = row[len(row) - len(columns) :] if columns else ()
+    return ProductItem(item_facts(row, ()), {name: text(one) for name, one in zip(columns, further, strict=True)})
 
 
 def extension(rows: Iterable[Row]) -> Decimal:

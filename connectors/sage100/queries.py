@@ -5,8 +5,12 @@ no subqueries, no OFFSET. `sweep` marks the few that read a table by design; the
 that is small by nature (SO_InvoiceHeader holds only unposted invoices). A test looks at every query plan.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+
+from mappings.item_columns import SYNCED
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,30 @@ STOCK_PAGE = _statement(
        FROM IM_ItemWarehouse WHERE ItemCode >= ? AND ItemCode <= ?""",
     sweep=True,
 )
+_A_COLUMN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def _with(columns: Iterable[str]) -> str:
+    """`ITEM_COLUMNS` and further ones of CI_Item; a site's own among them."""
+    further = list(columns)
+    if wrong := [one for one in further if not _A_COLUMN.fullmatch(one)]:
+        raise ValueError(f"{wrong[0]!r} is no column")
+    return ", ".join((ITEM_COLUMNS, *further))
+
+
+def product_item(columns: Iterable[str]) -> Statement:
+    """An item by its key, with columns that the pair file names behind `ITEM_COLUMNS`."""
+    return Statement("product_item", f"SELECT {_with(columns)} FROM CI_Item WHERE ItemCode = ?")  # noqa: S608
+
+
+def product_items_page(columns: Iterable[str]) -> Statement:
+    """The same for a page in key order."""
+    sql = f"SELECT {_with(columns)} FROM CI_Item WHERE ItemCode > ? ORDER BY ItemCode"  # noqa: S608 - checked names
+    return Statement("product_items_page", sql, sweep=True)
+
+
+STATEMENTS.update({one.name: one for one in (product_item(SYNCED), product_items_page(SYNCED))})
+
 KIT_COMPONENTS = _statement(
     "kit_components", "SELECT ComponentItemCode, QuantityPerAssembly FROM IM_SalesKitDetail WHERE SalesKitNo = ?"
 )

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from sandbox.clarity import module_entity, money
+from sandbox.clarity.products import AddProduct, ChangeProduct, SendProduct
 from sandbox.clarity.sender import write_standard
 from sandbox.clarity.side import Clarity, ClaritySettings, Dialect, body_of, instant
 from sandbox.clarity.store import Document, Rejection, invalid
@@ -183,6 +184,27 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         body = await body_of(request)
         return JSONResponse(await run_in_threadpool(store.patch_shipment, id_, body))
 
+    @app.get("/api/v1/products")
+    async def list_products(
+        request: Request, updatedDateMin: str = "", pageIndex: int = 0, pageSize: int = 50
+    ) -> JSONResponse:
+        clarity.authorize(request)
+        if pageIndex < 0 or not 1 <= pageSize <= 200:
+            raise invalid("pageSize", "pageIndex starts at 0, pageSize is 1 to 200")
+        earliest = instant("updatedDateMin", updatedDateMin)
+        return page_of(await run_in_threadpool(clarity.products.updated_since, earliest), pageIndex, pageSize)
+
+    @app.get("/api/v1/products/{id_}")
+    async def get_product(request: Request, id_: str) -> JSONResponse:
+        clarity.authorize(request)
+        return JSONResponse(await run_in_threadpool(clarity.products.product, id_))
+
+    @app.patch("/api/v1/products/{id_}")
+    async def patch_product(request: Request, id_: str) -> JSONResponse:
+        clarity.authorize(request)
+        body = await body_of(request)
+        return JSONResponse(await run_in_threadpool(clarity.change_product, id_, body))
+
     @app.put("/api/v1/inventory")
     async def put_inventory(request: Request) -> JSONResponse:
         clarity.authorize(request)
@@ -266,6 +288,24 @@ def add_controls(app: FastAPI, clarity: Clarity) -> None:
         order = await run_in_threadpool(store.change_order, wanted.orderId, wanted.change)
         event = {"type": wanted.type, "timestamp": datetime.now().astimezone().isoformat(), "data": order}
         return JSONResponse({"webhookId": sender.queue(event), "orderId": wanted.orderId}, 201)
+
+    @app.post("/_control/products")
+    async def add_product(wanted: AddProduct) -> JSONResponse:
+        product = await run_in_threadpool(clarity.products.add, wanted.product)
+        return JSONResponse({"webhookId": clarity.tell_product(product), **product}, 201)
+
+    @app.post("/_control/products/change")
+    async def change_product(wanted: ChangeProduct) -> JSONResponse:
+        product = await run_in_threadpool(clarity.products.by_sku, wanted.sku)
+        return JSONResponse(await run_in_threadpool(clarity.change_product, product["id"], wanted.change))
+
+    @app.post("/_control/products/webhooks")
+    async def send_product(wanted: SendProduct) -> JSONResponse:
+        product = await run_in_threadpool(clarity.products.by_sku, wanted.sku)
+        sent = [entry for entry in store.all("delivery") if entry["productId"] == product["id"]]
+        known = sent[-1]["id"] if wanted.sameId and sent else None
+        told = {**product, **(wanted.data or {})}
+        return JSONResponse({"webhookIds": [clarity.tell_product(told, known) for _ in range(wanted.times)]}, 201)
 
     @app.post("/_control/inventory/drift")
     async def drift(wanted: DriftInventory) -> JSONResponse:

@@ -113,6 +113,16 @@ INSIDE = {
     "cancelledItems": CANCELLED,
     "refundsDue": CREDIT,
 }
+PRODUCT = {
+    "id": "ID",
+    "sku": "ProductSku",
+    "name": "ProductName",
+    "description": "LongText",
+    "price": "SalesPrice",
+    "active": "IsActive",
+    "weight": "WeightLbs",
+    "taxCode": "TaxKey",
+}
 LEVEL = {"sku": "ProductSku", "warehouse": "WarehouseName", "quantityAvailable": "Available"}
 REJECTION = {"sku": "ProductSku", "warehouse": "WarehouseName", "message": "Reason"}
 REFERENCES = {"externalReference": "Erp", "purchaseOrderNumber": "PurchaseOrder"}
@@ -129,6 +139,7 @@ EVENTS = {
     "order.created": "Ordering.SalesOrder.Created",
     "order.updated": "Ordering.SalesOrder.Updated",
     "order.cancelled": "Ordering.SalesOrder.Withdrawn",
+    "product.updated": "Catalog.Product.Updated",
 }
 
 
@@ -233,8 +244,16 @@ def error(code: str, message: str, details: list[Document]) -> Document:
 def field_out(path: str) -> str:
     """`items[0].quantity` → `ShippedItems[0].Quantity`."""
     stock = {name: LEVEL[name] for name in ("warehouse", "quantityAvailable")}
-    names = {**ORDER, **SHIPMENT, **CANCELLED, **REFERENCES, **stock}
+    product = {name: PRODUCT[name] for name in ("name", "price", "active", "weight", "taxCode")}
+    names = {**product, **ORDER, **SHIPMENT, **CANCELLED, **REFERENCES, **stock}
     return re.sub(r"[A-Za-z_]\w*", lambda match: next(iter(theirs({match[0]: 0}, names))), path)
+
+
+def entity_out(kind: object, entity: object) -> object:
+    """What an event is about, as this release shows it; what is none of its events stays as it is."""
+    if not isinstance(entity, dict) or not isinstance(kind, str) or kind not in EVENTS:
+        return entity
+    return theirs(entity, PRODUCT) if kind.startswith("product.") else order_out(entity)
 
 
 def write(event: Document, _: str, timestamp: int, keys: list[str]) -> tuple[bytes, dict[str, str]]:
@@ -244,9 +263,7 @@ def write(event: Document, _: str, timestamp: int, keys: list[str]) -> tuple[byt
     shown = {
         "Event": word(kind, EVENTS),
         "Occurred": event.get("timestamp"),
-        "Entity": order_out(entity)
-        if isinstance(entity, dict) and isinstance(kind, str) and kind in EVENTS
-        else entity,
+        "Entity": entity_out(kind, entity),
     }
     body = json.dumps(shown, ensure_ascii=False).encode()
     signed = f"{timestamp}.".encode() + body
@@ -346,6 +363,24 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         authorize(request)
         change = shipment_in(await body_of(request))
         return JSONResponse(shipment_out(await run_in_threadpool(store.patch_shipment, id_, change)))
+
+    @app.get("/Catalog/Product")
+    async def list_products(request: Request, modifiedSince: str = "", page: int = 0, size: int = 50) -> JSONResponse:
+        authorize(request)
+        check_paging(page, size)
+        found = await run_in_threadpool(clarity.products.updated_since, instant("modifiedSince", modifiedSince))
+        return page_of([theirs(product, PRODUCT) for product in found], page, size)
+
+    @app.get("/Catalog/Product/{id_}")
+    async def get_product(request: Request, id_: str) -> JSONResponse:
+        authorize(request)
+        return JSONResponse(theirs(await run_in_threadpool(clarity.products.product, id_), PRODUCT))
+
+    @app.put("/Catalog/Product/{id_}")
+    async def put_product(request: Request, id_: str) -> JSONResponse:
+        authorize(request)
+        change = ours(await body_of(request), PRODUCT)
+        return JSONResponse(theirs(await run_in_threadpool(clarity.change_product, id_, change), PRODUCT))
 
     @app.put("/Inventory/StockLevel")
     async def put_stock(request: Request) -> JSONResponse:

@@ -44,6 +44,16 @@ def write_standard(
     }
 
 
+def is_of_order(event: dict[str, Any]) -> bool:
+    """Whether an event is about an order."""
+    return not str(event.get("type")).startswith("product.")
+
+
+def id_of(event: dict[str, Any]) -> str:
+    """The id of what it is about."""
+    return str(event["data"].get("id", "")) if isinstance(event.get("data"), dict) else ""
+
+
 Writer = Callable[[dict[str, Any], str, int, list[str]], tuple[bytes, dict[str, str]]]
 """Event, id, timestamp and secrets → the raw body and its headers."""
 
@@ -80,7 +90,8 @@ class Sender:
             {
                 "key": key,
                 "id": id_,
-                "orderId": str(event.get("data", {}).get("id", "")) if isinstance(event.get("data"), dict) else "",
+                "orderId": id_of(event) if is_of_order(event) else "",
+                "productId": "" if is_of_order(event) else id_of(event),
                 "type": event.get("type"),
                 "event": event,
                 "attempts": [],

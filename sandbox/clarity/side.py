@@ -11,6 +11,7 @@ from pathlib import Path
 from fastapi import Request
 from pydantic import BaseModel, Field
 
+from sandbox.clarity.products import EVENT, Catalogue
 from sandbox.clarity.sender import Sender, Writer
 from sandbox.clarity.store import Document, Rejection, Store, invalid
 
@@ -53,10 +54,23 @@ class Clarity:
     def __init__(self, settings: ClaritySettings, write: Writer) -> None:
         self.settings = settings
         self.store = Store(settings.database)
+        self.products = Catalogue(self.store)
         self.sender = Sender(
             self.store, settings.webhook_url, settings.webhook_secrets, settings.webhook_schedule, write
         )
         self.tokens: dict[str, float] = {}
+
+    def change_product(self, id_: str, change: Document) -> Document:
+        """Whoever changes a product, its webhook follows: a store does not tell its users apart."""
+        product, changed = self.products.patch(id_, change)
+        if changed:
+            self.tell_product(product)
+        return product
+
+    def tell_product(self, product: Document, webhook_id: str | None = None) -> str:
+        """Queue a product's webhook."""
+        event = {"type": EVENT, "timestamp": datetime.now().astimezone().isoformat(), "data": product}
+        return self.sender.queue(event, webhook_id)
 
     def token(self, form: dict[str, list[str]]) -> Document:
         """OAuth 2.0 client credentials."""

@@ -71,7 +71,8 @@ class Store:
 
     def __init__(self, database: Path) -> None:
         database.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held while a document is read and written back."""
         self._connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute(
@@ -90,7 +91,7 @@ class Store:
 
     def get(self, kind: str, id_: str) -> Document | None:
         """A document."""
-        with self._lock:
+        with self.lock:
             row = self._connection.execute(
                 "SELECT body FROM document WHERE kind = ? AND id = ?", (kind, id_)
             ).fetchone()
@@ -99,12 +100,20 @@ class Store:
     def put(self, kind: str, id_: str, document: Document) -> None:
         """Keep a document."""
         text = json.dumps(document, ensure_ascii=False)
-        with self._lock:
+        with self.lock:
             self._connection.execute("REPLACE INTO document VALUES (?, ?, ?, ?)", (kind, id_, now_text(), text))
+
+    def put_all(self, kind: str, documents: dict[str, Document]) -> None:
+        """Keep many documents of a kind at once."""
+        rows = [(kind, id_, now_text(), json.dumps(one, ensure_ascii=False)) for id_, one in documents.items()]
+        with self.lock:
+            self._connection.execute("BEGIN")
+            self._connection.executemany("REPLACE INTO document VALUES (?, ?, ?, ?)", rows)
+            self._connection.execute("COMMIT")
 
     def all(self, kind: str) -> list[Document]:
         """Every document of a kind, oldest change first."""
-        with self._lock:
+        with self.lock:
             rows = self._connection.execute(
                 "SELECT body FROM document WHERE kind = ? ORDER BY updated, id", (kind,)
             ).fetchall()
@@ -114,7 +123,7 @@ class Store:
 
     def check_out(self, order: Document) -> bool:
         """A buyer's order; False when it is known already. The customer is kept with it."""
-        with self._lock:
+        with self.lock:
             id_ = str(order["id"])
             if self.get("order", id_) is not None:
                 return False
@@ -134,7 +143,7 @@ class Store:
 
     def change_order(self, id_: str, change: Document) -> Document:
         """What buyer or store change in an order: any field but its id; stamped."""
-        with self._lock:
+        with self.lock:
             order = {**self.order(id_), **{name: value for name, value in change.items() if name != "id"}}
             order["updatedDate"] = change.get("updatedDate", now_text())
             self.put("order", id_, order)
@@ -142,7 +151,7 @@ class Store:
 
     def patch_order(self, id_: str, change: Document) -> Document:
         """Status, references, cancelled quantities; nothing goes back from a final status."""
-        with self._lock:
+        with self.lock:
             order = self.order(id_)
             for name, value in change.items():
                 if name not in PATCHABLE:
@@ -177,7 +186,7 @@ class Store:
                 raise invalid(name, "is missing")
         if not isinstance(shipment.get("items"), list):
             raise invalid("items", "is not a list")
-        with self._lock:
+        with self.lock:
             order = self.order(shipment["orderId"])
             for known in self.shipments(shipment["orderId"], shipment["externalReference"]):
                 if all(known.get(name) == shipment.get(name) for name in SHIPMENT_FIELDS):
@@ -212,7 +221,7 @@ class Store:
 
     def patch_shipment(self, id_: str, change: Document) -> Document:
         """Tracking and status (void) of a shipment."""
-        with self._lock:
+        with self.lock:
             shipment = self.get("shipment", id_)
             if shipment is None:
                 raise Rejection(404, "not_found", f"There is no shipment {id_[:80]}.")
@@ -241,7 +250,7 @@ class Store:
 
     def patch_customer(self, id_: str, change: Document) -> Document:
         """The external reference of a customer."""
-        with self._lock:
+        with self.lock:
             customer = self.customer(id_)
             for name, value in change.items():
                 if name != "externalReference" or not isinstance(value, str):
@@ -269,7 +278,7 @@ class Store:
                 rejected.append({"sku": sku, "warehouse": warehouse, "message": "This store has no such product."})
             else:
                 rows.append((sku, warehouse, quantity, now_text()))
-        with self._lock:
+        with self.lock:
             self._connection.execute("BEGIN")
             self._connection.executemany("REPLACE INTO inventory VALUES (?, ?, ?, ?)", rows)
             self._connection.execute("COMMIT")
@@ -277,7 +286,7 @@ class Store:
 
     def inventory(self, page: int, size: int) -> tuple[list[Document], int]:
         """A page of the quantities in key order, and how many there are."""
-        with self._lock:
+        with self.lock:
             total = self._connection.execute("SELECT COUNT(*) FROM inventory").fetchone()[0]
             rows = self._connection.execute(
                 "SELECT sku, warehouse, quantity, updated FROM inventory ORDER BY sku, warehouse LIMIT ? OFFSET ?",
@@ -291,7 +300,7 @@ class Store:
     def drift(self, rows: int, seed: int) -> list[Document]:
         """Change quantities at random, as a hand in the back office or a bug of the store would; returns them."""
         chance = random.Random(seed)  # noqa: S311 - repeatable, nothing secret
-        with self._lock:
+        with self.lock:
             known = self._connection.execute(
                 "SELECT sku, warehouse, quantity FROM inventory ORDER BY sku, warehouse"
             ).fetchall()
@@ -306,12 +315,12 @@ class Store:
 
     def forget_inventory(self, skus: list[str]) -> int:
         """Remove quantities; returns how many."""
-        with self._lock:
+        with self.lock:
             return sum(self._connection.execute("DELETE FROM inventory WHERE sku = ?", (sku,)).rowcount for sku in skus)
 
     def reserve(self, order: Document) -> None:
         """A buyer takes what the store shows: from the first warehouse that has a whole line. 409 when none has."""
-        with self._lock:
+        with self.lock:
             self._connection.execute("BEGIN")
             try:
                 for item in order.get("items", []):

@@ -29,6 +29,7 @@ from sandbox.sage100.cash import Cashier, CashReceipts, ChangeDeposit
 from sandbox.sage100.changes import ChangeOrder, Changes
 from sandbox.sage100.company import Company, Refusal, Row
 from sandbox.sage100.edits import Edits
+from sandbox.sage100.items import Items
 from sandbox.sage100.masters import ChangeCustomer, ChangeItem, ChangeMaster, Masters
 from sandbox.sage100.orders import Orders
 from sandbox.sage100.posting import Office
@@ -286,7 +287,7 @@ def add_error_answers(app: FastAPI) -> None:
 
 def add_routes(app: FastAPI, gateway: Gateway) -> None:
     """The routes of docs/openapi/sage-gateway.yaml."""
-    orders, company = gateway.orders, gateway.company
+    orders, company, items = gateway.orders, gateway.company, Items(gateway.company)
 
     @app.post("/session")
     async def session(request: Request) -> JSONResponse:
@@ -361,6 +362,24 @@ def add_routes(app: FastAPI, gateway: Gateway) -> None:
         body = await body_of(request)
         stored = await run_in_threadpool(gateway.write, lambda: orders.create_ship_to(body))
         return JSONResponse({name: stored[name] for name in ("ARDivisionNo", "CustomerNo", "ShipToCode")}, 201)
+
+    @app.post("/CI/Item")
+    async def create_item(request: Request) -> JSONResponse:
+        gateway.authorize(request)
+        body = await body_of(request)
+        stored, status = await run_in_threadpool(gateway.write, lambda: items.create(body))
+        return JSONResponse(stored, status)
+
+    @app.get("/CI/Item/{code:path}")
+    async def get_item(request: Request, code: str) -> JSONResponse:
+        gateway.authorize(request)
+        return JSONResponse(await run_in_threadpool(items.get, code))
+
+    @app.patch("/CI/Item/{code:path}")
+    async def change_item(request: Request, code: str) -> JSONResponse:
+        gateway.authorize(request)
+        body = await body_of(request)
+        return JSONResponse(await run_in_threadpool(gateway.write, lambda: items.patch(code, body)))
 
     @app.post("/IM/AliasItem")
     async def create_alias(request: Request) -> JSONResponse:

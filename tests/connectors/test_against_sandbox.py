@@ -108,6 +108,49 @@ def an_order(web_id: str, **changes: object) -> SalesOrder:
     return order.model_copy(update=changes)
 
 
+async def test_items_are_created_once_read_and_changed_and_sage_names_what_it_refuses(
+    gateway: SageGateway, reader: SageReader, sandbox: Sandbox
+) -> None:
+    columns = {"ItemCodeDesc": "Stool", "ProductLine": "WEB", "StandardUnitOfMeasure": "EACH", "TaxClass": "TX"}
+    await gateway.create_item("STOOL/1", columns)
+    with pytest.raises(AlreadyExists):
+        await gateway.create_item("STOOL/1", {**columns, "ItemCodeDesc": "Another"})
+    await gateway.change_item("STOOL/1", {"StandardUnitPrice": "12.5", "InactiveItem": "Y"})
+    item = await gateway.get_item("STOOL/1")
+    assert item is not None
+    assert (item["ItemCodeDesc"], item["StandardUnitPrice"], item["InactiveItem"]) == ("Stool", "12.500000", "Y")
+    assert await gateway.get_item("NO/SUCH") is None
+    names = ("ItemCodeDesc", "StandardUnitPrice", "InactiveItem")
+    rows, unreadable = await reader.product_items(["stool/1", "NO/SUCH"], names)
+    found = rows["STOOL/1"]
+    assert (len(rows), unreadable) == (1, set())
+    assert (found.item.ProductLine, found.columns["ItemCodeDesc"]) == ("WEB", "Stool")
+    assert Decimal(found.columns["StandardUnitPrice"]) == Decimal("12.5")
+    page = await reader.product_items_page("STOOL/", 1, names)
+    assert page is not None
+    assert ([one.item.ItemCode for one in page[0]], page[1], page[2]) == (["STOOL/1"], [], "STOOL/1")
+    assert await reader.product_items_page("ZZZ", 1, names) is None
+    assert (await reader.column_lengths("CI_Item"))["ItemCodeDesc"] == 30
+    careless = gateway_of(sandbox, None)
+    for bad, column in (
+        ({"ItemCodeDesc": "x" * 31}, "ItemCodeDesc"),
+        ({"StandardUnitPrice": "1.2345"}, "StandardUnitPrice"),
+        ({"TaxClass": "ZZ"}, "TaxClass"),
+        ({"TotalQuantityOnHand": "5"}, "TotalQuantityOnHand"),
+        ({"StandardUnitOfMeasure": "CASE"}, "StandardUnitOfMeasure"),
+        ({"NoSuch": "1"}, "NoSuch"),
+    ):
+        with pytest.raises(Refused) as refusal:
+            await careless.change_item("STOOL/1", bad)
+        assert (refusal.value.status, refusal.value.field) == (422, column)
+    with pytest.raises(Refused) as refusal:
+        await careless.create_item("STOOL/2", {**columns, "ProductLine": "NONE"})
+    assert refusal.value.field == "ProductLine"
+    with pytest.raises(NotFound):
+        await careless.change_item("NO/SUCH", {"ItemCodeDesc": "x"})
+    await careless.close()
+
+
 async def test_order_is_previewed_created_and_read_back_the_same(
     gateway: SageGateway, reader: SageReader, recorder: Recorder
 ) -> None:

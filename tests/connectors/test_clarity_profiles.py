@@ -315,6 +315,45 @@ def document(database: Path, kind: str, id_: str) -> str:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_products_are_listed_changed_and_told(release: Release, clarity: ClarityClient) -> None:
+    added = release.sandbox.control(
+        "clarity", "products", {"product": {"sku": f"P-{release.dialect}", "name": "Stool"}}
+    )
+    id_ = added["id"]
+    product = await clarity.get_product(id_)
+    assert (product["sku"], product["name"], product["active"]) == (f"P-{release.dialect}", "Stool", True)
+    before = datetime.fromisoformat(product["updatedDate"])
+    change = {"price": "12.50", "active": False, "attributes": {"colour": "red"}}
+    after = await clarity.patch_product(id_, change)
+    assert after == await clarity.get_product(id_)
+    assert {name: after[name] for name in change} == change
+    assert (await clarity.patch_product(id_, {"attributes": {"size": "L"}}))["attributes"] == {
+        "colour": "red",
+        "size": "L",
+    }
+    listed = await clarity.list_products(before)
+    assert id_ in {one["id"] for one in listed.items}
+    assert (await clarity.list_products(None)).totalCount >= 48
+    assert (await clarity.list_products(datetime(2126, 1, 1, tzinfo=UTC))).items == []
+    with pytest.raises(NotFound):
+        await clarity.get_product("nothing")
+    # Past the contract: what the store says of it.
+    careless = ClarityClient(release.profile, release.settings())
+    with pytest.raises(Refused) as refusal:
+        await careless.patch_product(id_, {"price": "-1"})
+    assert refusal.value.field == {"contract": "price", "module_entity": "SalesPrice"}[release.dialect]
+    await careless.close()
+
+    def told() -> list[dict[str, Any]]:
+        events = [to_contract(parse_payload(one.body), Kind.EVENT, release.profile) for one in release.arrived]
+        return [one["data"] for one in events if one["type"] == "product.updated" and one["data"]["id"] == id_]
+
+    wait_until("each change is told", lambda: len(told()) == 3, 20)
+    assert told()[-1]["attributes"] == {"colour": "red", "size": "L"}
+    assert told()[-1]["sku"] == f"P-{release.dialect}"
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_stock_is_written_in_batches_refused_by_row_and_read_back(
     release: Release, clarity: ClarityClient
 ) -> None:
@@ -499,8 +538,8 @@ def test_the_contract_itself_is_not_translated() -> None:
 def test_fields_nobody_named_stay_and_never_pass_for_others(other: ClarityProfile) -> None:
     sent = {"ID": "7", "Colour": "red", "number": "not the number", "References": {"Erp": "1"}}
     assert to_contract(sent, Kind.ORDER, other) == {"id": "7", "Colour": "red", "externalReference": "1"}
-    unknown = {"Event": "Catalog.Product.Updated", "Entity": {"ID": "p"}}
-    assert to_contract(unknown, Kind.EVENT, other) == {"type": "Catalog.Product.Updated", "data": {"ID": "p"}}
+    unknown = {"Event": "Catalog.Category.Updated", "Entity": {"ID": "p"}}
+    assert to_contract(unknown, Kind.EVENT, other) == {"type": "Catalog.Category.Updated", "data": {"ID": "p"}}
 
 
 def test_a_field_that_the_release_has_not_is_neither_sent_nor_read() -> None:

@@ -321,7 +321,24 @@ SHAPES = [
             "Close the brackets"),
 ]  # fmt: skip
 
-MISTAKES = [*UNKNOWN_KEYS, *COLUMNS, *RULES, *CODES, *CONTRADICTIONS, *SHAPES]
+NAME = "{sage: ItemCodeDesc, clarity: name, owner: clarity}"
+FLAG = 'values: {"N": true, "Y": false}'
+PRODUCTS = [
+    Mistake(NAME, NAME.replace("Desc", "Dsc"), "products.fields[0].sage", "no ItemCodeDsc", "Did you mean"),
+    Mistake(NAME, NAME.replace("ItemCodeDesc", "ItemCode"), "products.fields[0].sage", "not kept in step", "SKU"),
+    Mistake(NAME, NAME.replace("ItemCodeDesc", "ItemType"), "products.fields[0].sage", "not kept in step", "template"),
+    Mistake(NAME, NAME.replace("name", "title"), "products.fields[0].clarity", "title", ""),
+    Mistake(NAME, NAME.replace("name", "price"), "products.fields[1].clarity", "price stands twice", "Keep one", 1),
+    Mistake(FLAG, FLAG.replace("false", "true"), "products.fields[2].values", "same value", "a value of its own"),
+    Mistake(NAME, NAME.replace("}", ", per: sales}"), "products.fields[0].per", "is no number", "Remove per."),
+    Mistake("{ProductLine: WEB, ", "{", "products.new_products", "needs template.ProductLine", "Add template", -1),
+    Mistake("  new_products: approve", "  new_products: ignore", "products.template", "belongs to", "approve", 1),
+    Mistake("{ProductLine: WEB, ", "{ProductLine: WEBSHOP, ", "products.template.ProductLine", "takes 4", "Shorten"),
+    Mistake("{ProductLine: WEB, ", "{ProductLine: WEB, SalesUMConvFctr: ten, ", "products.template.SalesUMConvFctr",
+            "is no number", "1 or 12.5"),
+]  # fmt: skip
+
+MISTAKES = [*UNKNOWN_KEYS, *COLUMNS, *RULES, *CODES, *CONTRADICTIONS, *SHAPES, *PRODUCTS]
 
 
 def test_there_are_many() -> None:

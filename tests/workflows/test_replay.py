@@ -39,6 +39,7 @@ PATHS = (
     *("started_again_after_termination", "forced_after_retention"),
     *("customer_created", "customer_number_taken", "outage_watch", "poll_shift", "watch_shift", "alerts"),
     *("backfill_by_hand", "backfill_window"),
+    *("product_written", "product_created", "product_catch_up"),
     *("dead_letter_replayed", "dead_letter_discarded", "dead_letter_order_ended"),
 )
 """Ways through the workflows, holds aside."""

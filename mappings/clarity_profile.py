@@ -64,6 +64,8 @@ class ClarityRoutes(Section):
     """One shipment, changed when tracking comes later or its invoice is gone."""
     customer: str = "/api/v1/customers/{id}"
     """One customer: the cross-reference to the account in Sage is written here."""
+    customers: str | None = "/api/v1/customers"
+    """The list of customers, by cross-reference; null where the release has none."""
     inventory: str = "/api/v1/inventory"
     """Quantities by SKU and warehouse: the list, and where a batch of them is written."""
     payments: str = "/api/v1/payments"
@@ -177,6 +179,8 @@ class ClarityFilters(Section):
     """Parameter for orders, payments and payouts changed at this instant or later."""
     orderId: str = "orderId"
     """Parameter for the shipments of an order."""
+    externalReference: str = "externalReference"
+    """Parameter for the customers with a cross-reference to an account in Sage."""
 
 
 class ErrorAnswer(Section):
@@ -343,6 +347,8 @@ class ClarityEvents(Words):
     """The release's type of a webhook about a changed order."""
     order_cancelled: str = "order.cancelled"
     """The release's type of a webhook about a cancelled order."""
+    customer_updated: str = "customer.updated"
+    """The release's type of a webhook about a changed customer."""
 
     @classmethod
     def contract_word(cls, name: str) -> str:
@@ -486,6 +492,19 @@ class CustomerNames(Names):
     """Exemption number; Sage's TaxExemptNo."""
     externalReference: FieldName = "externalReference"
     """The account in Sage: written here once, and read with later orders."""
+
+
+class CustomerRecordNames(Names):
+    """What a customer's own record has beside the fields of `customer`; orders do not hold it."""
+
+    billingAddress: FieldName = "billingAddress"
+    """Where invoices go."""
+    shippingAddresses: FieldName = "shippingAddresses"
+    """The list of addresses that goods may go to."""
+    attributes: FieldName = "attributes"
+    """Custom fields of the customer; those that Sage owns are written here."""
+    updatedDate: FieldName = "updatedDate"
+    """The instant of the last change."""
 
 
 class AddressNames(Names):
@@ -733,6 +752,7 @@ class Kind(StrEnum):
     EVENT = "event"
     ORDER = "order"
     CUSTOMER = "customer"
+    CUSTOMER_RECORD = "customer_record"
     ADDRESS = "address"
     ITEM = "item"
     SHIPPING = "shipping"
@@ -765,6 +785,7 @@ INSIDE: dict[Kind, dict[str, Kind]] = {
         "invoiceReferences": Kind.INVOICE_REFERENCE,
         "cancelledItems": Kind.CANCELLED_ITEM,
     },
+    Kind.CUSTOMER_RECORD: {"billingAddress": Kind.ADDRESS, "shippingAddresses": Kind.ADDRESS},
     Kind.SHIPMENT: {"items": Kind.SHIPMENT_ITEM},
     Kind.INVENTORY_BATCH: {"items": Kind.INVENTORY_LEVEL, "rejected": Kind.INVENTORY_REJECTION},
 }
@@ -777,6 +798,7 @@ class ClarityFields(Section):
     event: EventNames = EventNames()
     order: OrderNames = OrderNames()
     customer: CustomerNames = CustomerNames()
+    customer_record: CustomerRecordNames = CustomerRecordNames()
     address: AddressNames = AddressNames()
     item: ItemNames = ItemNames()
     shipping: DeliveryNames = DeliveryNames()
@@ -873,6 +895,11 @@ def to_contract(body: Any, kind: Kind, profile: ClarityProfile) -> Any:
     return body if profile.speaks_the_contract else _read(body, kind, profile)
 
 
+def customer_to_contract(body: Any, profile: ClarityProfile) -> Any:
+    """A customer's own record: the fields that it has inside an order, too, and those of the record alone."""
+    return to_contract(to_contract(body, Kind.CUSTOMER, profile), Kind.CUSTOMER_RECORD, profile)
+
+
 def from_contract(body: Mapping[str, Any], kind: Kind, profile: ClarityProfile) -> dict[str, Any]:
     """A request's body in the release's words; what the release has no field for is left out."""
     result: dict[str, Any] = {}
@@ -959,6 +986,8 @@ def _read(body: Any, kind: Kind, profile: ClarityProfile, *, beside: bool = Fals
         _reword(result, profile.payment_types)
     if kind is Kind.EVENT:
         _reword(result, profile.events)
+        if result.get("type") == CONTRACT.events.customer_updated and "data" in result:
+            return result | {"data": customer_to_contract(result["data"], profile)}
         if result.get("type") not in CONTRACT.events.model_dump().values():
             return result
     for field, inside in INSIDE.get(kind, {}).items():

@@ -17,6 +17,7 @@ from temporalio.worker import Interceptor, Worker
 from activities.alert_delivery import AlertDelivery
 from activities.backfill import BackfillActivities
 from activities.clarity import ClarityActivities
+from activities.customer_view import CustomerReadActivities, WebCustomerReadActivities
 from activities.money import ClarityMoneyActivities, SageMoneyActivities
 from activities.orders import OrderActivities
 from activities.outages import OutageActivities
@@ -29,6 +30,7 @@ from activities.stock_sweep import StockSweepActivities
 from activities.store_stock import StoreStockActivities
 from activities.watch import WatchActivities
 from connectors.clarity.client import ClarityClient, ClaritySettings
+from connectors.sage100.customer_accounts import SageAccounts
 from connectors.sage100.gateway import SageGateway, SageGatewaySettings
 from connectors.sage100.item_catalogue import ItemCatalogue
 from connectors.sage100.ledger import SageLedger
@@ -188,7 +190,11 @@ class Fleet:
         ledger = SageLedger(own.sage_odbc, pair.sage)
         money = SageMoneyActivities(pair, ledger)
         self.closers.append(ledger.close)
-        reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions), catalogue)
+        index = MatchIndex(reader, pair.customers.divisions)
+        reads = SageReadActivities(pair, reader, index, catalogue)
+        accounts = SageAccounts(own.sage_odbc, pair.sage)
+        self.closers.append(accounts.close)
+        customers = CustomerReadActivities(pair, accounts, index)
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
         stock = StockSweepActivities(pair, self.pairs, stock_reader, self.client)
         writes = SageWriteActivities(pair, gateway, gateway, gateway, reader)
@@ -208,6 +214,8 @@ class Fleet:
                     money.find_open_deposits,
                     money.read_sage_money,
                     money.read_cash_receipts,
+                    customers.read_account,
+                    customers.find_accounts,
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=READS_AT_ONCE,
@@ -265,6 +273,7 @@ class Fleet:
         money = ClarityMoneyActivities(pair, client)
         backfill = BackfillActivities(pair, self.pairs, client, self.client)
         stock = StoreStockActivities(pair, client)
+        customers = WebCustomerReadActivities(pair, client)
 
         def worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(
@@ -284,6 +293,7 @@ class Fleet:
                     money.read_web_orders,
                     money.list_gateway_payments,
                     money.list_payouts,
+                    customers.read_web_customers,
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=CLARITY_CALLS_AT_ONCE,

@@ -16,7 +16,7 @@ import schemathesis.specs.openapi.checks as described
 from schemathesis.core.result import Ok
 from temporalio.testing import WorkflowEnvironment
 
-from api.app import PairEdge
+from api.edge import PairEdge
 from api.keys import KeyRing, Scope, add_key
 from tests.support.api_server import serving
 from tests.workflows.conftest import PAIR

@@ -113,7 +113,8 @@ class SageWriteActivities:
         self._customers = customers
         self._aliases = aliases
         self._reader = reader
-        self._seats = asyncio.Semaphore(pair.sage.writers)
+        self._seats = self.seats = asyncio.Semaphore(pair.sage.writers)
+        """One for everything that writes to this company."""
         self._look_and_create = asyncio.Lock()
 
     @activity.defn

@@ -14,8 +14,15 @@ class PriorityKey(IntEnum):
 
     EXPEDITED = 1
     NORMAL = 3
+    BACKGROUND = 4
+    """What no order waits for: customers and products in step."""
 
 
 def priority_of(pair: str, *, expedited: bool) -> Priority:
     """Of an order of this pair."""
     return Priority(priority_key=PriorityKey.EXPEDITED if expedited else PriorityKey.NORMAL, fairness_key=pair)
+
+
+def background(pair: str) -> Priority:
+    """Of flows that let every order go before."""
+    return Priority(priority_key=PriorityKey.BACKGROUND, fairness_key=pair)

@@ -98,8 +98,9 @@ class CustomerSync(Section):
     """New shipping addresses become ship-tos: of no account (`off`), of `web` accounts, of `all`. None is changed."""
     link: bool = False
     """An account without UDF_WEB_CUSTOMER_ID that its number or our cross-reference names gets the customer's id."""
-    unmatched: Literal["ignore", "review"] = "ignore"
-    """A customer whom nothing links to an account, or two accounts: counted, or kept until a person decides."""
+    in_doubt: Literal["ignore", "review"] = "ignore"
+    """A customer whom nothing or too much links to an account, a value that Sage cannot take: counted and left alone,
+    or kept until a person decides."""
 
     @property
     def is_on(self) -> bool:

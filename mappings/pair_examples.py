@@ -370,7 +370,7 @@ customers.sync.fields.*.attribute  customers: {sync: {fields: {CreditHold: {owne
 customers.sync.accounts  customers: {sync: {fields: {TelephoneNo: clarity}, accounts: all}}
 customers.sync.ship_to  customers: {sync: {ship_to: web}}
 customers.sync.link  customers: {sync: {link: true}}
-customers.sync.unmatched  customers: {sync: {link: true, unmatched: review}}
+customers.sync.in_doubt  customers: {sync: {link: true, in_doubt: review}}
 
 credit  credit: {limit_zero: none}
 credit.limit_zero  credit: {limit_zero: unlimited}

@@ -17,6 +17,7 @@ from temporalio.worker import Interceptor, Worker
 from activities.alert_delivery import AlertDelivery
 from activities.backfill import BackfillActivities
 from activities.clarity import ClarityActivities
+from activities.customer_sync import CustomerSyncReads, CustomerSyncWrites, WebCustomerWrites
 from activities.customer_view import CustomerReadActivities, WebCustomerReadActivities
 from activities.money import ClarityMoneyActivities, SageMoneyActivities
 from activities.orders import OrderActivities
@@ -42,7 +43,9 @@ from mappings.pair import AuthScheme, GatewayAuth, Pair
 from workers.gate import GatedQueue
 from workers.settings import Settings, load_pair_settings, require
 from workflows.alerts import AlertWorkflow
+from workflows.customer_attributes import CustomerAttributesWorkflow
 from workflows.customer_resolution import CustomerResolutionWorkflow
+from workflows.customer_sync import CustomerSyncWorkflow
 from workflows.dead_letter import DeadLetterWorkflow
 from workflows.inventory_sync import InventorySyncWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
@@ -65,6 +68,8 @@ WORKFLOWS = (
     OutageWatchWorkflow,
     InventorySyncWorkflow,
     PaymentReconciliationWorkflow,
+    CustomerSyncWorkflow,
+    CustomerAttributesWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
@@ -195,9 +200,11 @@ class Fleet:
         accounts = SageAccounts(own.sage_odbc, pair.sage)
         self.closers.append(accounts.close)
         customers = CustomerReadActivities(pair, accounts, index)
+        changes = CustomerSyncReads(pair, accounts, index)
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
         stock = StockSweepActivities(pair, self.pairs, stock_reader, self.client)
         writes = SageWriteActivities(pair, gateway, gateway, gateway, reader)
+        customer_writes = CustomerSyncWrites(pair, gateway, writes.seats)
 
         def read_worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(
@@ -216,6 +223,8 @@ class Fleet:
                     money.read_cash_receipts,
                     customers.read_account,
                     customers.find_accounts,
+                    changes.plan_customer_sync,
+                    changes.find_account_changes,
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=READS_AT_ONCE,
@@ -235,6 +244,7 @@ class Fleet:
                     writes.reserve_customer_number,
                     writes.create_customer,
                     writes.remember_alias,
+                    customer_writes.write_customer,
                 ],
                 interceptors=interceptors,
                 # One more than the seats: the next write is here before the last one is done.
@@ -274,6 +284,7 @@ class Fleet:
         backfill = BackfillActivities(pair, self.pairs, client, self.client)
         stock = StoreStockActivities(pair, client)
         customers = WebCustomerReadActivities(pair, client)
+        customer_writes = WebCustomerWrites(pair, client)
 
         def worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(
@@ -294,6 +305,8 @@ class Fleet:
                     money.list_gateway_payments,
                     money.list_payouts,
                     customers.read_web_customers,
+                    customer_writes.tell_web_customer,
+                    customer_writes.tell_attributes,
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=CLARITY_CALLS_AT_ONCE,

@@ -27,10 +27,12 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from contracts import ids, queues
 from contracts import search_attributes as attributes
+from contracts.customers import AttributesStart
 from contracts.inventory import InventoryStart
 from contracts.messages import BackfillStart
 from contracts.reconciliation import ReconciliationStart
 from mappings.pair import Pair
+from workflows.customer_attributes import CustomerAttributesWorkflow
 from workflows.inventory_sync import InventorySyncWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.payment_reconciliation import PaymentReconciliationWorkflow
@@ -40,7 +42,7 @@ from workflows.watch import WatchStart, WatchWorkflow
 log = logging.getLogger(__name__)
 
 CATCH_UP = timedelta(minutes=1)
-OURS = re.compile(r"(sage-poll|backfill|watch|inventory|reconcile)-[a-z][a-z0-9]{1,15}")
+OURS = re.compile(r"(sage-poll|backfill|watch|inventory|reconcile|customers)-[a-z][a-z0-9]{1,15}")
 """Ids of Schedules that this project makes, whatever the pair."""
 CATCH_UP_A_NIGHT = timedelta(hours=12)
 """A night that the server slept through is made up for in the morning."""
@@ -86,6 +88,16 @@ def inventory_schedule(pair: Pair) -> Schedule:
     return _every(pair.pace.shift_length, ScheduleOverlapPolicy.BUFFER_ONE, action)
 
 
+def customers_schedule(pair: Pair) -> Schedule:
+    """What Sage owns of customers. SKIP loses nothing: each run goes on where the last one that succeeded ended."""
+    action = ScheduleActionStartWorkflow(
+        CustomerAttributesWorkflow.run,
+        AttributesStart(pair=pair.name, pace=pair.pace),
+        **_of(pair, ids.customers_schedule_id(pair.name), "Customers", "what Sage owns of them, to the store"),
+    )
+    return _every(pair.pace.customer_sweep, ScheduleOverlapPolicy.SKIP, action)
+
+
 def reconcile_schedule(pair: Pair) -> Schedule:
     """Each night at the pair's hour. It never begins at once: a day that is not over does not add up."""
     rules = pair.reconciliation
@@ -129,7 +141,7 @@ def _every(seconds: float, overlap: ScheduleOverlapPolicy, action: ScheduleActio
 
 
 def schedules_of(pair: Pair) -> dict[str, Schedule]:
-    """Every Schedule of a pair by its id; of stock only where the pair names warehouses."""
+    """Every Schedule of a pair by its id; of stock and of customers only where the pair asks for it."""
     schedules = {
         ids.poll_schedule_id(pair.name): poll_schedule(pair),
         ids.backfill_schedule_id(pair.name): backfill_schedule(pair),
@@ -138,6 +150,8 @@ def schedules_of(pair: Pair) -> dict[str, Schedule]:
     }
     if pair.inventory.warehouses:
         schedules[ids.inventory_schedule_id(pair.name)] = inventory_schedule(pair)
+    if pair.customers.sync.of_sage:
+        schedules[ids.customers_schedule_id(pair.name)] = customers_schedule(pair)
     return schedules
 
 

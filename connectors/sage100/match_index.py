@@ -141,6 +141,13 @@ class MatchIndex:
         """Seconds since the last sweep began; None before the first one has ended."""
         return None if self._sweep is None else monotonic() - self._sweep.began
 
+    def linked_to(self, web_customer_id: str) -> list[CustomerKey]:
+        """Accounts whose UDF_WEB_CUSTOMER_ID this is, as of the last sweep."""
+        sweep = self._sweep
+        if sweep is None or not web_customer_id:
+            return []
+        return [sweep.key(place) for place in islice(sweep.table.places("web id", web_customer_id), CERTAIN_READS)]
+
     def with_email(self, email: str, limit: int) -> list[CustomerKey]:
         """Accounts that have this e-mail, on the account itself first, then on a contact or a ship-to."""
         sweep, comparable = self._sweep, comparable_email(email)

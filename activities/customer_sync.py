@@ -25,7 +25,7 @@ from contracts.customers import (
     PAGE_ACCOUNTS,
     AccountChanges,
     AccountRow,
-    AttributesTally,
+    CustomerSweepTally,
     FindAccountChanges,
     PlanCustomerSync,
     TellAttributes,
@@ -190,11 +190,11 @@ class WebCustomerWrites:
         return True
 
     @activity.defn
-    async def tell_attributes(self, request: TellAttributes) -> AttributesTally:
+    async def tell_attributes(self, request: TellAttributes) -> CustomerSweepTally:
         """Every web customer of each account, those that differ; goes on from the heartbeat after a failed attempt."""
         details = activity.info().heartbeat_details
         done = int(details[0]) if details else 0
-        tally = AttributesTally.model_validate(details[1]) if len(details) > 1 else AttributesTally()
+        tally = CustomerSweepTally.model_validate(details[1]) if len(details) > 1 else CustomerSweepTally()
         attributes = list(self._pair.customers.sync.of_sage.values())
         for place, row in enumerate(request.rows[done:], start=done + 1):
             tally = await self._tell(row, dict(zip(attributes, row.values, strict=True)), tally, request)
@@ -203,8 +203,8 @@ class WebCustomerWrites:
         return tally.model_copy(update={"looked_at": len(request.rows)})
 
     async def _tell(
-        self, row: AccountRow, wanted: dict[str, str], tally: AttributesTally, request: TellAttributes
-    ) -> AttributesTally:
+        self, row: AccountRow, wanted: dict[str, str], tally: CustomerSweepTally, request: TellAttributes
+    ) -> CustomerSweepTally:
         bodies = await self._clarity.customers_of(row.customer, MOST_BUYERS)
         customers = [read_customer(body)[0] for body in bodies]
         missing = 0

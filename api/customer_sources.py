@@ -52,6 +52,11 @@ MOST_ORDERS: Final = 50
 MOST_QUERIES: Final = 10
 """Running orders that are asked for their details."""
 TOLD: Final = Source(state=SourceState.TOLD)
+TEMPORAL_SILENT: Final = Source(
+    state=SourceState.UNAVAILABLE, detail=f"Temporal does not answer within {ANSWER.total_seconds():g} s"
+)
+TEMPORAL_AWAY: Final = (RPCError, RuntimeError, TimeoutError)
+"""A lazy client that cannot connect raises RuntimeError."""
 NOT_ASKED: Final = Source(state=SourceState.NOT_ASKED)
 
 A = TypeVar("A")
@@ -71,7 +76,7 @@ class CustomerSources:
     ) -> tuple[Told, Sources]:
         """All three at once; a web customer whom only Sage names is asked for after that.
 
-        Raises RPCError when Temporal does not answer: then nobody can be asked.
+        Without Temporal nobody can be asked: then all three are unavailable.
         """
         request = ReadAccount(
             pair=self._pair.name,
@@ -125,6 +130,8 @@ class CustomerSources:
             )
         except ActivityFailureError as error:
             return None, Source(state=SourceState.UNAVAILABLE, detail=why(error, queue))
+        except TEMPORAL_AWAY:
+            return None, TEMPORAL_SILENT
         finally:
             forgetting = asyncio.create_task(self._forget(id_))
             self._forgetting.add(forgetting)
@@ -146,17 +153,17 @@ class CustomerSources:
         return await self.orders_where(f"CustomerNo='{attributes.scalar(str(key))}'")
 
     async def orders_where(self, condition: str) -> tuple[list[WebOrder], Source, bool]:
-        """Web orders of this pair for which a visibility condition holds, running ones first; whether there are more.
-
-        Raises RPCError when Temporal does not answer.
-        """
+        """Web orders for which a visibility condition holds, running ones first; whether there are more of them."""
         query = f"WorkflowType='OrderFulfillmentWorkflow' AND Pair='{self._pair.name}' AND {condition}"
         found: list[WorkflowExecution] = []
-        async with asyncio.timeout(ANSWER.total_seconds() * 2):
-            async for one in self._client.list_workflows(
-                query, limit=MOST_ORDERS + 1, page_size=MOST_ORDERS + 1, rpc_timeout=ANSWER
-            ):
-                found.append(one)
+        try:
+            async with asyncio.timeout(ANSWER.total_seconds()):
+                async for one in self._client.list_workflows(
+                    query, limit=MOST_ORDERS + 1, page_size=MOST_ORDERS + 1, rpc_timeout=ANSWER
+                ):
+                    found.append(one)
+        except TEMPORAL_AWAY:
+            return [], TEMPORAL_SILENT, False
         more = len(found) > MOST_ORDERS
         listed = sorted(found[:MOST_ORDERS], key=lambda one: one.status is not WorkflowExecutionStatus.RUNNING)
         running = [one for one in listed if one.status is WorkflowExecutionStatus.RUNNING][:MOST_QUERIES]

@@ -20,7 +20,7 @@ from contracts import ids
 from contracts.customers import MOST_PAGE, PAGE, AccountHit, FindAccounts, ReadAccount
 from mappings.customer_account import Account
 from mappings.customer_export import Audience, ExportFormat, export_of, to_csv
-from mappings.customer_view import CustomerView, Sources, SourceState, Told, WebOrder, view_of
+from mappings.customer_view import CustomerView, Sources, Told, WebOrder, view_of
 from mappings.pair import Pair
 from mappings.sales_order import CustomerKey
 
@@ -251,8 +251,7 @@ async def search(sources: CustomerSources, pair: Pair, *, order: str, sales_orde
         for one in dict.fromkeys(order.customer for order in orders if order.customer)
         if one not in known
     ]
-    if not hits and not orders and sage.state is SourceState.UNAVAILABLE:
-        raise EdgeError(503, f"Sage did not answer: {sage.detail}", "Try again later.", RETRY_AFTER_SECONDS)
-    return CustomerSearchAnswer(
-        customers=hits, orders=orders, sources=Sources(sage=sage, clarity=NOT_ASKED, temporal=temporal)
-    )
+    asked = Sources(sage=sage, clarity=NOT_ASKED, temporal=temporal)
+    if not hits and not orders and asked.missing:
+        raise EdgeError(503, f"{' and '.join(asked.missing)} did not answer.", "Try again later.", RETRY_AFTER_SECONDS)
+    return CustomerSearchAnswer(customers=hits, orders=orders, sources=asked)

@@ -1,8 +1,9 @@
-"""What travels between the API, `CustomerSyncWorkflow`, `CustomerAttributesWorkflow` and their activities.
+"""What travels between the API, `CustomerSyncWorkflow`, `CustomerSweepWorkflow` and their activities.
 
 Additive only. Customers' facts travel in the arguments and results of activities, never in ids or attributes.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -198,7 +199,7 @@ class TellWebCustomer(Frozen):
     attributes: dict[str, str] = {}
 
 
-# ---- CustomerAttributesWorkflow -------------------------------------------------------------------------------------
+# ---- CustomerSweepWorkflow -------------------------------------------------------------------------------------
 
 PAGE_ACCOUNTS: Final = 500
 """Accounts in one message between workflow and activity, one bucket more at most."""
@@ -216,18 +217,25 @@ class AccountRow(NamedTuple):
     values: list[str]
 
 
-class AttributesStart(Frozen):
-    """Start argument of `CustomerAttributesWorkflow`."""
+class CustomerSweepStart(Frozen):
+    """Start argument of `CustomerSweepWorkflow`."""
 
     pair: str
     pace: Pace
+    owned: bool = True
+    """The pair names fields that Sage owns."""
     dry_run: bool = False
     """Every account is compared with Clarity, and nothing is written."""
 
 
-class AttributesTally(Frozen):
+class CustomerSweepTally(Frozen):
     """What a run did; answer of the query `progress`."""
 
+    listed: int = 0
+    """Customers that changed at Clarity since the last run."""
+    missed: int = 0
+    """Of those, customers whose webhook never came: they are looked at now."""
+    missed_ids: list[str] = []
     accounts: int = 0
     """Accounts in Sage."""
     looked_at: int = 0
@@ -244,12 +252,31 @@ class AttributesTally(Frozen):
     why_refused: str = ""
 
 
-class AttributesMemory(Frozen):
+class CustomerSweepMemory(Frozen):
     """Result of a run, which the next one takes up; losing it costs one look at every account."""
 
     digests: str = ""
     """`mappings.inventory.Digests`, by bucket of accounts: what Clarity was told."""
-    tally: AttributesTally = AttributesTally()
+    listed_since: datetime | None = None
+    """From when on the next run lists Clarity's changed customers."""
+    tally: CustomerSweepTally = CustomerSweepTally()
+
+
+class CatchUpCustomers(Frozen):
+    """`catch_up_customers`: start what no webhook told."""
+
+    pair: str
+    since: datetime
+    now: datetime
+
+
+class CustomersCaughtUp(Frozen):
+    """What was started, and from when on the next run lists."""
+
+    listed: int = 0
+    started: int = 0
+    started_ids: list[str] = []
+    next_since: datetime
 
 
 class FindAccountChanges(Frozen):

@@ -65,7 +65,7 @@ class ClarityRoutes(Section):
     customer: str = "/api/v1/customers/{id}"
     """One customer: the cross-reference to the account in Sage is written here."""
     customers: str | None = "/api/v1/customers"
-    """The list of customers, by cross-reference; null where the release has none."""
+    """The list of customers, by cross-reference or last change; null where the release has none."""
     inventory: str = "/api/v1/inventory"
     """Quantities by SKU and warehouse: the list, and where a batch of them is written."""
     payments: str = "/api/v1/payments"
@@ -176,7 +176,7 @@ class ClarityFilters(Section):
     """Query parameters that narrow lists. A filter may find too much (`…Contains`): the connector looks again."""
 
     updatedDateMin: str = "updatedDateMin"
-    """Parameter for orders, payments and payouts changed at this instant or later."""
+    """Parameter for orders, customers, payments and payouts changed at this instant or later."""
     orderId: str = "orderId"
     """Parameter for the shipments of an order."""
     externalReference: str = "externalReference"

@@ -22,9 +22,9 @@ from activities.customer_intake import sync_customer
 from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.customers import (
-    AttributesMemory,
-    AttributesStart,
-    AttributesTally,
+    CustomerSweepMemory,
+    CustomerSweepStart,
+    CustomerSweepTally,
     CustomerSyncResult,
     SyncOutcome,
 )
@@ -32,7 +32,7 @@ from mappings.pair import Pair
 from workers.connect import connect
 from workers.plugin import integration_plugin
 from workers.settings import Settings, SettingsError, load_pair_files
-from workflows.customer_attributes import CustomerAttributesWorkflow
+from workflows.customer_sweep import CustomerSweepWorkflow
 
 LOOK_SECONDS = 0.5
 START_SECONDS = 20
@@ -58,8 +58,8 @@ async def run_customers(options: argparse.Namespace, settings: Settings) -> int:
     client = await connect(settings, integration_plugin())
     if options.customer is not None:
         return await one_customer(client, pair, options.customer, console)
-    if not pair.customers.sync.of_sage:
-        raise SettingsError(f"customers: no field of {options.pair}.yaml is Sage's; name a customer with --customer.")
+    if options.dry_run and not pair.customers.sync.of_sage:
+        raise SettingsError(f"customers: no field of {options.pair}.yaml is Sage's, so there is nothing to compare.")
     tally = await (dry_run(client, pair) if options.dry_run else sweep(client, pair, console))
     console.print(f"{'Would be done' if options.dry_run else 'Done'}: {in_words(tally)}")
     return int(bool(tally.refused))
@@ -94,11 +94,11 @@ async def one_customer(client: Client, pair: Pair, clarity_id: str, console: Con
     return int(result.outcome not in (SyncOutcome.UPDATED, SyncOutcome.UNCHANGED))
 
 
-async def dry_run(client: Client, pair: Pair) -> AttributesTally:
+async def dry_run(client: Client, pair: Pair) -> CustomerSweepTally:
     """A run of its own that writes nothing and remembers nothing."""
-    memory: AttributesMemory = await client.execute_workflow(
-        CustomerAttributesWorkflow.run,
-        AttributesStart(pair=pair.name, pace=pair.pace, dry_run=True),
+    memory: CustomerSweepMemory = await client.execute_workflow(
+        CustomerSweepWorkflow.run,
+        CustomerSweepStart(pair=pair.name, pace=pair.pace, dry_run=True),
         id=ids.customers_dry_run_id(pair.name),
         task_queue=queues.ORDERS,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -109,7 +109,7 @@ async def dry_run(client: Client, pair: Pair) -> AttributesTally:
     return memory.tally
 
 
-async def sweep(client: Client, pair: Pair, console: Console) -> AttributesTally:
+async def sweep(client: Client, pair: Pair, console: Console) -> CustomerSweepTally:
     """A run of the Schedule: the one that is under way, or one that begins now."""
     id_ = ids.customers_schedule_id(pair.name)
     schedule = client.get_schedule_handle(id_)
@@ -130,7 +130,7 @@ async def sweep(client: Client, pair: Pair, console: Console) -> AttributesTally
             run = runs[-1] if runs else None
         if run is not None:
             console.print(f"Follows {run.workflow_id}")
-            handle = client.get_workflow_handle_for(CustomerAttributesWorkflow.run, run.workflow_id)
+            handle = client.get_workflow_handle_for(CustomerSweepWorkflow.run, run.workflow_id)
             try:
                 return (await handle.result()).tally
             except WorkflowFailureError as error:
@@ -145,9 +145,11 @@ async def _started(client: Client, schedule_id: str) -> list[ScheduleActionExecu
     return [one for one in actions if isinstance(one, ScheduleActionExecutionStartWorkflow)]
 
 
-def in_words(tally: AttributesTally) -> str:
+def in_words(tally: CustomerSweepTally) -> str:
     """One line."""
     parts = [
+        f"{tally.listed} changed at Clarity",
+        f"{tally.missed} whose webhook never came",
         f"{tally.accounts} accounts in Sage",
         f"{tally.looked_at} looked at",
         f"{tally.customers} web customers",

@@ -17,6 +17,7 @@ from temporalio.worker import Interceptor, Worker
 from activities.alert_delivery import AlertDelivery
 from activities.backfill import BackfillActivities
 from activities.clarity import ClarityActivities
+from activities.customer_catch_up import CustomerCatchUp
 from activities.customer_sync import CustomerSyncReads, CustomerSyncWrites, WebCustomerWrites
 from activities.customer_view import CustomerReadActivities, WebCustomerReadActivities
 from activities.money import ClarityMoneyActivities, SageMoneyActivities
@@ -43,8 +44,8 @@ from mappings.pair import AuthScheme, GatewayAuth, Pair
 from workers.gate import GatedQueue
 from workers.settings import Settings, load_pair_settings, require
 from workflows.alerts import AlertWorkflow
-from workflows.customer_attributes import CustomerAttributesWorkflow
 from workflows.customer_resolution import CustomerResolutionWorkflow
+from workflows.customer_sweep import CustomerSweepWorkflow
 from workflows.customer_sync import CustomerSyncWorkflow
 from workflows.dead_letter import DeadLetterWorkflow
 from workflows.inventory_sync import InventorySyncWorkflow
@@ -69,7 +70,7 @@ WORKFLOWS = (
     InventorySyncWorkflow,
     PaymentReconciliationWorkflow,
     CustomerSyncWorkflow,
-    CustomerAttributesWorkflow,
+    CustomerSweepWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
@@ -307,6 +308,7 @@ class Fleet:
                     customers.read_web_customers,
                     customer_writes.tell_web_customer,
                     customer_writes.tell_attributes,
+                    CustomerCatchUp(pair, client, self.client).catch_up_customers,
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=CLARITY_CALLS_AT_ONCE,

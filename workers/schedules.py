@@ -27,12 +27,12 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from contracts import ids, queues
 from contracts import search_attributes as attributes
-from contracts.customers import AttributesStart
+from contracts.customers import CustomerSweepStart
 from contracts.inventory import InventoryStart
 from contracts.messages import BackfillStart
 from contracts.reconciliation import ReconciliationStart
 from mappings.pair import Pair
-from workflows.customer_attributes import CustomerAttributesWorkflow
+from workflows.customer_sweep import CustomerSweepWorkflow
 from workflows.inventory_sync import InventorySyncWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.payment_reconciliation import PaymentReconciliationWorkflow
@@ -89,11 +89,14 @@ def inventory_schedule(pair: Pair) -> Schedule:
 
 
 def customers_schedule(pair: Pair) -> Schedule:
-    """What Sage owns of customers. SKIP loses nothing: each run goes on where the last one that succeeded ended."""
+    """What webhooks missed, and what Sage owns of customers.
+
+    SKIP loses nothing: each run goes on where the last one that succeeded ended.
+    """
     action = ScheduleActionStartWorkflow(
-        CustomerAttributesWorkflow.run,
-        AttributesStart(pair=pair.name, pace=pair.pace),
-        **_of(pair, ids.customers_schedule_id(pair.name), "Customers", "what Sage owns of them, to the store"),
+        CustomerSweepWorkflow.run,
+        CustomerSweepStart(pair=pair.name, pace=pair.pace, owned=bool(pair.customers.sync.of_sage)),
+        **_of(pair, ids.customers_schedule_id(pair.name), "Customers", "what no webhook told; what Sage owns"),
     )
     return _every(pair.pace.customer_sweep, ScheduleOverlapPolicy.SKIP, action)
 
@@ -150,7 +153,7 @@ def schedules_of(pair: Pair) -> dict[str, Schedule]:
     }
     if pair.inventory.warehouses:
         schedules[ids.inventory_schedule_id(pair.name)] = inventory_schedule(pair)
-    if pair.customers.sync.of_sage:
+    if pair.customers.sync.is_on:
         schedules[ids.customers_schedule_id(pair.name)] = customers_schedule(pair)
     return schedules
 

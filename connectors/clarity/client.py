@@ -305,6 +305,15 @@ class ClarityClient:
         # A filter by "contains" also finds the buyers of 01-ABFX for 01-ABF.
         return [one for one in customers if str(one.get("externalReference")) == external_reference]
 
+    async def list_customers(self, updated_date_min: datetime, page: int = 0) -> list[dict[str, Any]] | None:
+        """Customers changed since, one page, oldest change first; None where the release has no such list."""
+        route = self._profile.routes.customers
+        if route is None:
+            return None
+        since = {self._profile.filters.updatedDateMin: updated_date_min.isoformat()}
+        entries, _ = await self._page("GET customers", route, since, page)
+        return [self._customer(entry, "GET customers") for entry in entries]
+
     def _customer(self, body: Json, call: str) -> dict[str, Any]:
         customer = customer_to_contract(body, self._profile)
         if not isinstance(customer, dict) or customer.get("id") in (None, ""):

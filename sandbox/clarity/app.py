@@ -210,12 +210,17 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
 
     @app.get("/api/v1/customers")
     async def list_customers(
-        request: Request, externalReference: str = "", pageIndex: int = 0, pageSize: int = 50
+        request: Request,
+        externalReference: str = "",
+        updatedDateMin: str = "",
+        pageIndex: int = 0,
+        pageSize: int = 50,
     ) -> JSONResponse:
         clarity.authorize(request)
         if pageIndex < 0 or not 1 <= pageSize <= 200:
             raise invalid("pageSize", "pageIndex starts at 0, pageSize is 1 to 200")
-        return page_of(await run_in_threadpool(store.customers, externalReference), pageIndex, pageSize)
+        found = await run_in_threadpool(store.customers, externalReference)
+        return page_of(clarity.customers_updated(instant("updatedDateMin", updatedDateMin), found), pageIndex, pageSize)
 
     @app.get("/api/v1/customers/{id_}")
     async def get_customer(request: Request, id_: str) -> JSONResponse:

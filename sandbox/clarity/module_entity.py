@@ -395,11 +395,14 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         return JSONResponse(customer_out(await run_in_threadpool(store.patch_customer, id_, change)))
 
     @app.get("/Contacts/Customer")
-    async def list_customers(request: Request, erpKeyContains: str = "", page: int = 0, size: int = 50) -> JSONResponse:
+    async def list_customers(
+        request: Request, erpKeyContains: str = "", modifiedSince: str = "", page: int = 0, size: int = 50
+    ) -> JSONResponse:
         authorize(request)
         check_paging(page, size)
         found = await run_in_threadpool(store.customers, erpKeyContains, True)
-        return page_of([customer_out(one) for one in found], page, size)
+        changed = clarity.customers_updated(instant("modifiedSince", modifiedSince), found)
+        return page_of([customer_out(one) for one in changed], page, size)
 
     @app.get("/Payments/Payment")
     async def list_payments(request: Request, modifiedSince: str = "", page: int = 0, size: int = 50) -> JSONResponse:

@@ -332,6 +332,9 @@ async def test_a_customers_record_is_read_listed_and_changed_by_name(release: Re
     assert [one["id"] for one in await clarity.customers_of("01-ABF", 20)] == ["r1"]
     without = release.client(routes=release.profile.routes.model_copy(update={"customers": None}))
     assert await without.customers_of("01-ABF", 20) == []
+    assert await without.list_customers(datetime(2026, 1, 1, tzinfo=UTC)) is None
+    changed = await clarity.list_customers(datetime.fromisoformat(read["updatedDate"]))
+    assert [one["id"] for one in changed or []] == ["r1"]
     await without.close()
     with pytest.raises(NotFound):
         await clarity.get_customer("nobody")

@@ -1,4 +1,4 @@
-"""`CustomerSyncWorkflow` and `CustomerAttributesWorkflow`: the newest wins, doubt waits for a person, and what one run
+"""`CustomerSyncWorkflow` and `CustomerSweepWorkflow`: the newest wins, doubt waits for a person, and what one run
 of the Schedule hands to the next."""
 
 import asyncio
@@ -22,11 +22,13 @@ from contracts import ids, queues
 from contracts.customers import (
     AccountChanges,
     AccountRow,
-    AttributesMemory,
-    AttributesStart,
-    AttributesTally,
+    CatchUpCustomers,
     CustomerAction,
     CustomerChanged,
+    CustomersCaughtUp,
+    CustomerSweepMemory,
+    CustomerSweepStart,
+    CustomerSweepTally,
     CustomerSyncResult,
     CustomerSyncStart,
     DecideCustomer,
@@ -50,7 +52,7 @@ from mappings.problems import Problem
 from mappings.sales_order import CustomerKey
 from tests.workflows.conftest import PAIR as DEMO
 from tests.workflows.conftest import STARTED, World
-from workflows.customer_attributes import CustomerAttributesWorkflow
+from workflows.customer_sweep import CustomerSweepWorkflow
 from workflows.customer_sync import CustomerSyncWorkflow
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -84,6 +86,7 @@ class Sides:
         self.tells: list[TellAttributes] = []
         self.tell_errors: list[Exception] = []
         self.refused = 0
+        self.caught_up: list[CatchUpCustomers] = []
 
     @activity.defn
     async def read_web_customers(self, request: ReadWebCustomers) -> WebCustomersRead:
@@ -114,12 +117,17 @@ class Sides:
         return self.pages.pop(0) if self.pages else AccountChanges()
 
     @activity.defn
-    async def tell_attributes(self, request: TellAttributes) -> AttributesTally:
+    async def tell_attributes(self, request: TellAttributes) -> CustomerSweepTally:
         if self.tell_errors:
             raise self.tell_errors.pop(0)
         self.tells.append(request)
-        rows = len(request.rows)
-        return AttributesTally(looked_at=rows, customers=rows, told=rows, refused=self.refused, why_refused="no field")
+        rows, why = len(request.rows), "no such field"
+        return CustomerSweepTally(looked_at=rows, customers=rows, told=rows, refused=self.refused, why_refused=why)
+
+    @activity.defn
+    async def catch_up_customers(self, request: CatchUpCustomers) -> CustomersCaughtUp:
+        self.caught_up.append(request)
+        return CustomersCaughtUp(listed=2, started=1, started_ids=["c1"], next_since=request.now)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -129,7 +137,12 @@ async def sides(env: WorkflowEnvironment, world: World) -> AsyncIterator[Sides]:
     by_queue: dict[str, list[Callable[..., Any]]] = {
         queues.sage_read(PAIR): [sides.plan_customer_sync, sides.find_account_changes],
         queues.sage_write(PAIR): [sides.write_customer],
-        queues.clarity(PAIR): [sides.read_web_customers, sides.tell_web_customer, sides.tell_attributes],
+        queues.clarity(PAIR): [
+            sides.read_web_customers,
+            sides.tell_web_customer,
+            sides.tell_attributes,
+            sides.catch_up_customers,
+        ],
     }
     workers = [
         Worker(env.client, task_queue=queue, activities=activities, activity_executor=ThreadPoolExecutor(1))
@@ -332,10 +345,10 @@ def page(*customers: str, bucket: int = 3, more: bool = False) -> AccountChanges
     )
 
 
-async def attributes_run(env: WorkflowEnvironment, *, dry_run: bool = False) -> AttributesMemory:
-    handle: WorkflowHandle[Any, AttributesMemory] = await env.client.start_workflow(
-        CustomerAttributesWorkflow.run,
-        AttributesStart(pair=PAIR, pace=PACE, dry_run=dry_run),
+async def attributes_run(env: WorkflowEnvironment, *, dry_run: bool = False) -> CustomerSweepMemory:
+    handle: WorkflowHandle[Any, CustomerSweepMemory] = await env.client.start_workflow(
+        CustomerSweepWorkflow.run,
+        CustomerSweepStart(pair=PAIR, pace=PACE, dry_run=dry_run),
         id=f"customers-{PAIR}-{uuid.uuid4().hex}",
         task_queue=queues.ORDERS,
     )
@@ -371,3 +384,26 @@ async def test_a_dry_run_remembers_nothing(env: WorkflowEnvironment, sides: Side
     memory = await attributes_run(env, dry_run=True)
     assert (memory.digests, memory.tally.told) == ("", 1)
     assert [one.dry_run for one in sides.tells] == [True]
+    assert sides.caught_up == []
+
+
+async def test_what_no_webhook_told_is_started_and_the_next_window_begins_where_this_one_ended(
+    env: WorkflowEnvironment, sides: Sides
+) -> None:
+    memory = await attributes_run(env)
+    assert (memory.tally.listed, memory.tally.missed, memory.tally.missed_ids) == (2, 1, ["c1"])
+    [window] = sides.caught_up
+    assert window.now - window.since == timedelta(seconds=PACE.backfill_overlap)
+    assert memory.listed_since == window.now
+
+
+async def test_without_fields_of_sages_no_account_is_read(env: WorkflowEnvironment, sides: Sides) -> None:
+    handle: WorkflowHandle[Any, CustomerSweepMemory] = await env.client.start_workflow(
+        CustomerSweepWorkflow.run,
+        CustomerSweepStart(pair=PAIR, pace=PACE, owned=False),
+        id=f"customers-{PAIR}-{uuid.uuid4().hex}",
+        task_queue=queues.ORDERS,
+    )
+    STARTED.append(handle)
+    await asyncio.wait_for(handle.result(), 30)
+    assert (len(sides.caught_up), sides.finds) == (1, [])

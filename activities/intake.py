@@ -27,10 +27,12 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.customer_intake import customer_id_of, sync_customer
 from activities.expediting import expedite
 from activities.product_runs import Taken, take_product
 from contracts import ids, queues
 from contracts import search_attributes as attributes
+from contracts.customers import CUSTOMER_UPDATED
 from contracts.messages import (
     ClarityOrderChanged,
     DeadLetter,
@@ -107,6 +109,8 @@ class Intake:
         if masked_fields:
             log.warning("Masked %d value(s) that look like card data in event %s", masked_fields, webhook_id[:64])
         event = masked.get("type")
+        if event == CUSTOMER_UPDATED and self._pair.customers.sync.is_on:
+            return await self._take_customer(masked, webhook_id, bury=bury)
         if not isinstance(event, str) or event not in set(EventType):
             return await self._bury(
                 masked,
@@ -181,6 +185,19 @@ class Intake:
             why = "data.id and data.sku name no product: each is text of 1 to 64 characters."
             return await self._bury(masked, webhook_id, DeadLetterReason.NO_PRODUCT_ID, why, bury=bury)
         return IntakeResult(result), workflow_id
+
+    async def _take_customer(self, payload: dict[str, Any], webhook_id: str, *, bury: bool) -> tuple[IntakeResult, str]:
+        customer_id = customer_id_of(payload)
+        if customer_id is None:
+            return await self._bury(
+                payload,
+                webhook_id,
+                DeadLetterReason.NO_CUSTOMER_ID,
+                "data.id names no customer: an id has 1 to 64 letters, digits, dots, dashes or underscores.",
+                bury=bury,
+            )
+        news, workflow_id = await sync_customer(self._client, self._pair, customer_id, webhook_id)
+        return IntakeResult.STARTED if news else IntakeResult.DUPLICATE, workflow_id
 
     async def _doubt(self, payload: dict[str, Any]) -> str:
         """Why the order may have been here before; empty when it is certainly new. Asks the server only when old."""

@@ -23,7 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import ids, queues
 from contracts import search_attributes as attributes
-from contracts.priorities import priority_of_products
+from contracts.priorities import background
 from contracts.products import (
     MEMO,
     BroughtBy,
@@ -90,7 +90,7 @@ class ProductRuns:
                 memo={MEMO: memory.model_dump(mode="json")},
                 search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, self._pair)]),
                 static_summary=attributes.scalar(f"Product {product.sku} ({product.id})")[:100],
-                priority=priority_of_products(self._pair),
+                priority=background(self._pair),
                 rpc_timeout=RPC_LIMIT,
             )
         except WorkflowAlreadyStartedError:

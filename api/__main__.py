@@ -15,7 +15,8 @@ import uvicorn
 from temporalio.client import Client
 
 from api.access import is_loopback
-from api.app import PairEdge, create_app
+from api.app import create_app
+from api.edge import PairEdge
 from api.keys import KeyRing, KeysFileError, now
 from api.keys_command import add_keys_parser, run_keys
 from api.temporal_watch import TemporalWatch, look_at_temporal

@@ -7,6 +7,7 @@ are open to it: not to web pages that a browser here shows, and not to what a pr
 
 import ipaddress
 import logging
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,8 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 SIGNED = "/webhooks/"
 """Below it every route proves itself by a signature over the raw body."""
 LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
+SEARCH = re.compile(r"/customers/[^/]+/search")
+"""A search is a POST so that what is searched for stands in no address; it looks, as a GET does."""
 KEY_HEADER = "X-API-Key"
 MAKE_A_KEY = "Send a key as X-API-Key or Authorization: Bearer. `python -m api keys add NAME --scope read` makes one."
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
@@ -79,13 +82,13 @@ class AccessMiddleware:
                 log.warning("%s without a key was refused: %s", method, reason)
                 raise Denied(401, f"Without API keys only this machine is served, and {reason}.", MAKE_A_KEY)
         else:
-            name = self._admit_key(method, headers)
+            name = self._admit_key(method, connection["path"], headers)
             connection.setdefault("state", {})["api_key"] = name
         length = headers.get("content-length", "")
         if length.isdigit() and int(length[:12]) > BODY_LIMIT:
             raise Denied(413, *TOO_LARGE)
 
-    def _admit_key(self, method: str, headers: Headers) -> str:
+    def _admit_key(self, method: str, path: str, headers: Headers) -> str:
         presented = presented_keys(headers)
         if len(presented) != 1:
             what = "The request brings several API keys" if presented else "An API key is needed"
@@ -97,7 +100,7 @@ class AccessMiddleware:
         if key.is_expired(now()):
             log.warning("%s with the expired API key %s was refused", method, key.name)
             raise Denied(401, f"The API key {key.name} has expired.", "Revoke it and make a new one.")
-        scope = Scope.READ if method in LOOKING else Scope.OPERATE
+        scope = scope_of(method, path)
         if scope not in key.scopes:
             log.warning("%s with API key %s was refused: it has no scope %s", method, key.name, scope.value)
             raise Denied(
@@ -113,6 +116,11 @@ class AccessMiddleware:
 def is_open(path: str) -> bool:
     """Whether a path needs no key."""
     return path in OPEN_PATHS or path.startswith(SIGNED)
+
+
+def scope_of(method: str, path: str) -> Scope:
+    """What a key must be made for: `read` for what only looks."""
+    return Scope.READ if method in LOOKING or SEARCH.fullmatch(path) else Scope.OPERATE
 
 
 def presented_keys(headers: Headers) -> set[str]:
@@ -207,7 +215,7 @@ def _add_access(description: dict[str, Any]) -> None:
             if is_open(path):
                 operation["security"] = []
                 continue
-            scope = (Scope.READ if method.upper() in LOOKING else Scope.OPERATE).value
+            scope = scope_of(method.upper(), path).value
             operation["security"] = [{"ApiKey": [scope]}, {"Bearer": [scope]}]
             refusals = [(401, "API key missing, unknown or expired"), (403, f"The API key has no scope {scope}")]
             refusals.append((503, "Temporal does not answer, or keys cannot be checked; try again after Retry-After"))

@@ -8,11 +8,10 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import FastAPI, Path, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -31,6 +30,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.intake import Intake, IntakeResult
 from api.access import AccessMiddleware, describe_access
+from api.customers import add_customers
+from api.edge import RPC_LIMIT, EdgeError, OrderId, PairEdge, PairName, edge_of, errors
 from api.keys import KeyRing
 from api.payload import DEPTH_LIMIT, NotJson, is_deeper_than, parse_payload
 from api.problem import BODY_LIMIT, RETRY_AFTER_SECONDS, TOO_LARGE, Problem
@@ -47,19 +48,10 @@ from mappings.plain_json import storable
 
 log = logging.getLogger(__name__)
 
-RPC_LIMIT = timedelta(seconds=3)
 ANSWER_SECONDS = 5.0
 """For all calls to Temporal that one request needs; a sender waits no longer for its 503."""
 BODY_SECONDS = 20.0
 """For a webhook's body to arrive."""
-
-
-@dataclass(frozen=True)
-class PairEdge:
-    """What the API needs of one pair."""
-
-    pair: Pair
-    webhook_keys: tuple[bytes, ...]
 
 
 class WebhookAnswer(BaseModel):
@@ -90,38 +82,6 @@ class RestartAnswer(BaseModel):
     workflow_id: str = Field(description="The order, or with force the backfill that fetches and starts it")
 
 
-class EdgeError(Exception):
-    """An answer that is no success."""
-
-    def __init__(self, status: int, error: str, remedy: str = "", retry_after: int | None = None) -> None:
-        self.status = status
-        self.body = Problem(error=error, remedy=remedy)
-        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        super().__init__(error)
-
-
-PairName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9]{1,15}$")]
-OrderId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text}
-    for status, text in {
-        400: "Not JSON, or compressed",
-        401: "Signature missing, malformed, old or wrong",
-        404: "No such pair or order",
-        408: "The body did not arrive in time",
-        409: "The order's state does not allow it",
-        413: "Larger than 1 MB",
-        422: "The request is not valid",
-        503: "Temporal does not answer; try again after Retry-After",
-    }.items()
-}
-
-
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documented errors of a route."""
-    return {status: ERRORS[status] for status in statuses}
-
-
 def create_app(edges: Mapping[str, PairEdge], client: Client, keys: KeyRing | None = None) -> FastAPI:
     """The API over a (lazily connected) Temporal client.
 
@@ -137,6 +97,7 @@ def create_app(edges: Mapping[str, PairEdge], client: Client, keys: KeyRing | No
     add_health(app, client)
     add_webhooks(app, edges, client, Refusals(client))
     add_orders(app, edges, client)
+    add_customers(app, edges, client)
     describe_access(app)
     if keys is not None:
         app.add_middleware(AccessMiddleware, keys=keys)
@@ -258,14 +219,6 @@ async def read_body(request: Request) -> bytes:
         # Nobody hears this answer; without it the log would hold a traceback.
         raise EdgeError(400, "The body is shorter than announced.", "Send it again.") from None
     return b"".join(chunks)
-
-
-def edge_of(edges: Mapping[str, PairEdge], pair: str) -> PairEdge:
-    """The pair, or 404."""
-    edge = edges.get(pair)
-    if edge is None:
-        raise EdgeError(404, f"There is no pair {pair}.", "Check the address against PAIRS_DIR.")
-    return edge
 
 
 def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> None:

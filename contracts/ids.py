@@ -54,6 +54,26 @@ def customer_workflow_id(pair: str, match_key: str, secret: bytes) -> str:
     return f"customer-{pair}-{digest}"
 
 
+def customer_sync_workflow_id(pair: str, clarity_id: str) -> str:
+    """Id of the `CustomerSyncWorkflow` of one customer of the store; raises ValueError when the id names none.
+
+    Clarity's id is no personal data; one that holds an e-mail does not match the pattern.
+    """
+    if not is_pair_name(pair) or not is_order_id(clarity_id):
+        raise ValueError("a customer's id at Clarity matches ^[A-Za-z0-9._-]{1,64}$")
+    return f"customersync-{pair}-{clarity_id}"
+
+
+def customers_schedule_id(pair: str) -> str:
+    """Id of the Schedule that tells Clarity what Sage owns of customers, and the beginning of its runs' ids."""
+    return f"customers-{pair}"
+
+
+def customers_dry_run_id(pair: str) -> str:
+    """Id of a look by hand at what Clarity would be told."""
+    return f"customers-{pair}-dry-run"
+
+
 def dead_letter_workflow_id(pair: str, webhook_id: str) -> str:
     """Id of the `DeadLetterWorkflow` of one delivery: the same delivery is kept once."""
     return f"deadletter-{pair}-{hashlib.sha256(webhook_id.encode()).hexdigest()[:32]}"

@@ -551,6 +551,8 @@ class AlertKind(StrEnum):
     """A run of the poller, backfill, stock, reconciliation … failed: until one succeeds that flow stands still."""
     RECONCILIATION = "reconciliation"
     """Money that nobody can explain: Clarity's payments and Sage's books differ."""
+    CUSTOMER_REVIEW = "customer_review"
+    """A change of a customer waits for a person, or attributes that Sage owns are refused by Clarity."""
     CHANNEL_DOWN = "channel_down"
     """A target of alerts cannot be reached; told through the others."""
 
@@ -690,6 +692,7 @@ class DeadLetterReason(StrEnum):
     NO_ORDER_ID = "no_order_id"
     NO_PRODUCT_ID = "no_product_id"
     """An event of a product without id or SKU."""
+    NO_CUSTOMER_ID = "no_customer_id"
     UNKNOWN_TYPE = "unknown_type"
     ORDER_CLOSED = "order_closed"
     ORDER_ENDED = "order_ended"

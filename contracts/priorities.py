@@ -14,15 +14,15 @@ class PriorityKey(IntEnum):
 
     EXPEDITED = 1
     NORMAL = 3
-    CATALOGUE = 4
-    """Products: thousands at once when a pair begins, and no order waits for them."""
-
-
-def priority_of_products(pair: str) -> Priority:
-    """Of the products of this pair."""
-    return Priority(priority_key=PriorityKey.CATALOGUE, fairness_key=pair)
+    BACKGROUND = 4
+    """Customers and products in step: thousands at once when a pair begins, and no order waits for them."""
 
 
 def priority_of(pair: str, *, expedited: bool) -> Priority:
     """Of an order of this pair."""
     return Priority(priority_key=PriorityKey.EXPEDITED if expedited else PriorityKey.NORMAL, fairness_key=pair)
+
+
+def background(pair: str) -> Priority:
+    """Of flows that let every order go before."""
+    return Priority(priority_key=PriorityKey.BACKGROUND, fairness_key=pair)

@@ -42,7 +42,7 @@ def known_ship_to(order: SalesOrder, known: Sequence[ShipToAddress], pair: Pair)
     return same[0].ShipToCode if len(same) == 1 else ""
 
 
-def _is_there(order: SalesOrder, one: ShipToAddress) -> bool:
+def _is_there(order: SalesOrder | ShipToAddress, one: ShipToAddress) -> bool:
     """Whether the order goes to this door, whoever opens it."""
     return _street(order) == _street(one) != Street("", "") and is_same_place(_place(order), _place(one))
 
@@ -67,7 +67,9 @@ def needs_ship_tos(account: CustomerRecord, pair: Pair) -> bool:
     )
 
 
-def is_known_address(order: SalesOrder, account: CustomerRecord, known: Sequence[ShipToAddress]) -> bool:
+def is_known_address(
+    order: SalesOrder | ShipToAddress, account: CustomerRecord, known: Sequence[ShipToAddress]
+) -> bool:
     """Whether the order goes to the account's own address, or to one of its ship-tos."""
     own = ShipToAddress(
         ShipToCode="",
@@ -122,6 +124,11 @@ def ship_to_to_add(
         return None
     if is_known_address(order, account, known):
         return None
+    return with_free_code(order, known)
+
+
+def with_free_code(order: SalesOrder | ShipToAddress, known: Sequence[ShipToAddress]) -> ShipToAddress | None:
+    """The address under a code of its own; None when a hundred codes stand for other addresses."""
     address = {f"ShipTo{part}": getattr(order, f"ShipTo{part}") for part in BILL_TO}
     taken = {one.ShipToCode for one in known}
     text = "|".join((*_street(order), *(comparable(part) for part in _place(order)), comparable(order.ShipToName)))

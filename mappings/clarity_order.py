@@ -226,9 +226,9 @@ def _order(body: Reader, max_lines: int) -> Order | None:
             status=body.text("status", limit=64),
             updated=body.instant("updatedDate"),
             currency=body.text("currency", required=True, limit=3).upper(),
-            buyer=_buyer(body.inside("customer", required=False)),
-            billing=_address(body.inside("billingAddress", required=False)),
-            shipping=_address(body.inside("shippingAddress")),
+            buyer=read_buyer(body.inside("customer", required=False)),
+            billing=read_address(body.inside("billingAddress", required=False)),
+            shipping=read_address(body.inside("shippingAddress")),
             lines=lines,
             delivery=Delivery(
                 method=delivery.text("method", limit=100),
@@ -296,7 +296,7 @@ def _lines(body: Reader, max_lines: int) -> list[OrderLine]:
     return lines
 
 
-def _buyer(customer: Reader) -> Buyer:
+def read_buyer(customer: Reader) -> Buyer:
     return Buyer(
         clarity_id=customer.text("id", limit=64),
         email=customer.text("email", limit=250),
@@ -310,7 +310,7 @@ def _buyer(customer: Reader) -> Buyer:
     )
 
 
-def _address(address: Reader) -> Address:
+def read_address(address: Reader) -> Address:
     residential = address.fields.get("residential")
     return Address(
         name=address.text("name", limit=200),

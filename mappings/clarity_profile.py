@@ -68,6 +68,8 @@ class ClarityRoutes(Section):
     """The list of products."""
     product: str = "/api/v1/products/{id}"
     """One product, read and changed."""
+    customers: str | None = "/api/v1/customers"
+    """The list of customers, by cross-reference or last change; null where the release has none."""
     inventory: str = "/api/v1/inventory"
     """Quantities by SKU and warehouse: the list, and where a batch of them is written."""
     payments: str = "/api/v1/payments"
@@ -180,9 +182,11 @@ class ClarityFilters(Section):
     """Query parameters that narrow lists. A filter may find too much (`…Contains`): the connector looks again."""
 
     updatedDateMin: str = "updatedDateMin"
-    """Parameter for orders, payments, payouts and products changed at this instant or later."""
+    """Parameter for orders, customers, payments, payouts and products changed at this instant or later."""
     orderId: str = "orderId"
     """Parameter for the shipments of an order."""
+    externalReference: str = "externalReference"
+    """Parameter for the customers with a cross-reference to an account in Sage."""
 
 
 class ErrorAnswer(Section):
@@ -349,6 +353,8 @@ class ClarityEvents(Words):
     """The release's type of a webhook about a changed order."""
     order_cancelled: str = "order.cancelled"
     """The release's type of a webhook about a cancelled order."""
+    customer_updated: str = "customer.updated"
+    """The release's type of a webhook about a changed customer."""
 
     product_updated: str = "product.updated"
     """The release's type of a webhook about a new or changed product."""
@@ -497,6 +503,19 @@ class CustomerNames(Names):
     """Exemption number; Sage's TaxExemptNo."""
     externalReference: FieldName = "externalReference"
     """The account in Sage: written here once, and read with later orders."""
+
+
+class CustomerRecordNames(Names):
+    """What a customer's own record has beside the fields of `customer`; orders do not hold it."""
+
+    billingAddress: FieldName = "billingAddress"
+    """Where invoices go."""
+    shippingAddresses: FieldName = "shippingAddresses"
+    """The list of addresses that goods may go to."""
+    attributes: FieldName = "attributes"
+    """Custom fields of the customer; those that Sage owns are written here."""
+    updatedDate: FieldName = "updatedDate"
+    """The instant of the last change."""
 
 
 class AddressNames(Names):
@@ -784,6 +803,7 @@ class Kind(StrEnum):
     EVENT = "event"
     ORDER = "order"
     CUSTOMER = "customer"
+    CUSTOMER_RECORD = "customer_record"
     ADDRESS = "address"
     ITEM = "item"
     SHIPPING = "shipping"
@@ -819,6 +839,7 @@ INSIDE: dict[Kind, dict[str, Kind]] = {
         "cancelledItems": Kind.CANCELLED_ITEM,
         "refundsDue": Kind.REFUND_DUE,
     },
+    Kind.CUSTOMER_RECORD: {"billingAddress": Kind.ADDRESS, "shippingAddresses": Kind.ADDRESS},
     Kind.SHIPMENT: {"items": Kind.SHIPMENT_ITEM},
     Kind.INVENTORY_BATCH: {"items": Kind.INVENTORY_LEVEL, "rejected": Kind.INVENTORY_REJECTION},
 }
@@ -834,6 +855,7 @@ class ClarityFields(Section):
     event: EventNames = EventNames()
     order: OrderNames = OrderNames()
     customer: CustomerNames = CustomerNames()
+    customer_record: CustomerRecordNames = CustomerRecordNames()
     address: AddressNames = AddressNames()
     item: ItemNames = ItemNames()
     shipping: DeliveryNames = DeliveryNames()
@@ -932,6 +954,11 @@ def to_contract(body: Any, kind: Kind, profile: ClarityProfile) -> Any:
     return body if profile.speaks_the_contract else _read(body, kind, profile)
 
 
+def customer_to_contract(body: Any, profile: ClarityProfile) -> Any:
+    """A customer's own record: the fields that it has inside an order, too, and those of the record alone."""
+    return to_contract(to_contract(body, Kind.CUSTOMER, profile), Kind.CUSTOMER_RECORD, profile)
+
+
 def from_contract(body: Mapping[str, Any], kind: Kind, profile: ClarityProfile) -> dict[str, Any]:
     """A request's body in the release's words; what the release has no field for is left out."""
     result: dict[str, Any] = {}
@@ -1018,6 +1045,8 @@ def _read(body: Any, kind: Kind, profile: ClarityProfile, *, beside: bool = Fals
         _reword(result, profile.payment_types)
     if kind is Kind.EVENT:
         _reword(result, profile.events)
+        if result.get("type") == CONTRACT.events.customer_updated and "data" in result:
+            return result | {"data": customer_to_contract(result["data"], profile)}
         if result.get("type") not in CONTRACT.events.model_dump().values():
             return result
         if result["type"] in OF_PRODUCTS:

@@ -50,6 +50,7 @@ from mappings.codes import (
     unknown_region,
 )
 from mappings.conditions import ItemCondition, LineCondition, LineExpression, OrderCondition, OrderExpression
+from mappings.customer_rules import Consent, CustomerSync
 from mappings.item_columns import NewItemColumn, SyncedColumn, is_number
 from mappings.item_columns import does_not_fit as item_value_does_not_fit
 from mappings.maintenance import MaintenanceWindow
@@ -657,6 +658,8 @@ class Customers(Section):
     """Local parts that belong to nobody in particular and never match, beside the usual ones (`info`, `sales`, …)."""
     header: dict[CustomerColumn, str] = {}
     """Fixed values of created customers by AR_Customer column, e.g. `SalespersonNo: "0100"`."""
+    consent: Consent = Consent()
+    sync: CustomerSync = CustomerSync()
 
     @model_validator(mode="after")
     def _new_division_is_ours(self) -> "Customers":
@@ -1140,6 +1143,8 @@ class Pace(Section):
     """Between two comparisons with the store's own numbers."""
     products_interval: float = Field(default=900.0, gt=0)
     """Between two comparisons of products and items, for what no webhook told and for what Sage owns."""
+    customer_sweep: float = Field(default=900.0, gt=0)
+    """Between two looks at what Sage owns of customers, for their attributes at Clarity."""
     probe_interval: float = Field(default=15.0, gt=0)
     """Between two looks whether a system answers again."""
     outage_alert: float = Field(default=600.0, gt=0)

@@ -54,6 +54,7 @@ clarity.routes.shipment  clarity: {routes: {shipment: "/Shipping/Shipment/{id}"}
 clarity.routes.customer  clarity: {routes: {customer: "/Contacts/Customer/{id}"}}
 clarity.routes.products  clarity: {routes: {products: /Catalog/Product}}
 clarity.routes.product  clarity: {routes: {product: "/Catalog/Product/{id}"}}
+clarity.routes.customers  clarity: {routes: {customers: null}}
 clarity.routes.inventory  clarity: {routes: {inventory: /Inventory/StockLevel}}
 clarity.routes.payments  clarity: {routes: {payments: /Payments/Payment}}
 clarity.routes.payouts  clarity: {routes: {payouts: null}}
@@ -73,6 +74,7 @@ clarity.paging.total_field  clarity: {paging: {total_field: Paging.Total}}
 clarity.filters  clarity: {filters: {updatedDateMin: modifiedSince}}
 clarity.filters.updatedDateMin  clarity: {filters: {updatedDateMin: modifiedSince}}
 clarity.filters.orderId  clarity: {filters: {orderId: salesOrderIdContains}}
+clarity.filters.externalReference  clarity: {filters: {externalReference: erpKeyContains}}
 clarity.errors  clarity: {errors: {message: Message, details: Errors}}
 clarity.errors.message  clarity: {errors: {message: Message}}
 clarity.errors.details  clarity: {errors: {details: Errors}}
@@ -117,6 +119,11 @@ clarity.fields.customer.phone  clarity: {fields: {customer: {phone: Phone}}}
 clarity.fields.customer.accountNumber  clarity: {fields: {customer: {accountNumber: AccountNumber}}}
 clarity.fields.customer.taxExemptNo  clarity: {fields: {customer: {taxExemptNo: TaxExemptionNo}}}
 clarity.fields.customer.externalReference  clarity: {fields: {customer: {externalReference: ErpKey}}}
+clarity.fields.customer_record  clarity: {fields: {customer_record: {attributes: CustomFields}}}
+clarity.fields.customer_record.billingAddress  clarity: {fields: {customer_record: {billingAddress: BillingContact}}}
+clarity.fields.customer_record.shippingAddresses  clarity: {fields: {customer_record: {shippingAddresses: null}}}
+clarity.fields.customer_record.attributes  clarity: {fields: {customer_record: {attributes: CustomFields}}}
+clarity.fields.customer_record.updatedDate  clarity: {fields: {customer_record: {updatedDate: ModifiedDate}}}
 clarity.fields.address  clarity: {fields: {address: {name: FullName}}}
 clarity.fields.address.name  clarity: {fields: {address: {name: FullName}}}
 clarity.fields.address.company  clarity: {fields: {address: {company: CompanyName}}}
@@ -251,6 +258,7 @@ clarity.events.order_created  clarity: {events: {order_created: Ordering.SalesOr
 clarity.events.order_updated  clarity: {events: {order_updated: Ordering.SalesOrder.Updated}}
 clarity.events.order_cancelled  clarity: {events: {order_cancelled: Ordering.SalesOrder.Withdrawn}}
 clarity.events.product_updated  clarity: {events: {product_updated: Catalog.Product.Updated}}
+clarity.events.customer_updated  clarity: {events: {customer_updated: Contacts.Customer.Updated}}
 clarity.payment_types  clarity: {payment_types: {capture: Sale, refund: Credit}}
 clarity.payment_types.authorize  clarity: {payment_types: {authorize: Authorization}}
 clarity.payment_types.capture  clarity: {payment_types: {capture: Sale}}
@@ -376,6 +384,18 @@ customers.tax_schedule  customers: {tax_schedule: WEB}
 customers.guest_ids  customers: {guest_ids: ["99999"]}
 customers.role_mailboxes  customers: {role_mailboxes: [webshop, einkauf]}
 customers.header  customers: {header: {SalespersonNo: "0100"}}
+customers.consent  customers: {consent: {clarity_attribute: marketing_consent, sage_column: UDF_MARKETING_OK}}
+customers.consent.clarity_attribute  customers: {consent: {clarity_attribute: marketing_consent}}
+customers.consent.sage_column  customers: {consent: {sage_column: UDF_MARKETING_OK}}
+customers.consent.granted  customers: {consent: {clarity_attribute: newsletter, granted: [subscribed]}}
+customers.sync  customers: {sync: {fields: {TelephoneNo: clarity, TermsCode: {owner: sage, attribute: terms}}}}
+customers.sync.fields  customers: {sync: {fields: {Address: clarity, PriceLevel: {owner: sage, attribute: level}}}}
+customers.sync.fields.*.owner  customers: {sync: {fields: {EmailAddress: {owner: clarity}}}}
+customers.sync.fields.*.attribute  customers: {sync: {fields: {CreditHold: {owner: sage, attribute: credit_hold}}}}
+customers.sync.accounts  customers: {sync: {fields: {TelephoneNo: clarity}, accounts: all}}
+customers.sync.ship_to  customers: {sync: {ship_to: web}}
+customers.sync.link  customers: {sync: {link: true}}
+customers.sync.in_doubt  customers: {sync: {link: true, in_doubt: review}}
 
 credit  credit: {limit_zero: none}
 credit.limit_zero  credit: {limit_zero: unlimited}
@@ -460,6 +480,7 @@ pace.inventory_sweep  pace: {inventory_sweep: 900}
 pace.inventory_look  pace: {inventory_look: 30}
 pace.inventory_compare  pace: {inventory_compare: 43200}
 pace.products_interval  pace: {products_interval: 1800}
+pace.customer_sweep  pace: {customer_sweep: 300}
 pace.probe_interval  pace: {probe_interval: 30}
 pace.outage_alert  pace: {outage_alert: 900}
 pace.outage_reminder  pace: {outage_reminder: 7200}

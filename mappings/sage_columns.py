@@ -216,6 +216,15 @@ def cannot_be_set(column: str, table: SageTable) -> Complaint | None:
     return Complaint(f"{table.value} has no column {column}", remedy)
 
 
+def account_column(column: str) -> Complaint | None:
+    """Why AR_Customer has no column of this name that a pair file may show at Clarity; None when it has."""
+    table = SageTable.CUSTOMER
+    known = (*SETTABLE[table], *INSTEAD[table], *_KEPT_BY_SAGE[table].split())
+    if column in known or is_own_column(column):
+        return None
+    return Complaint(f"{table.value} has no column {column}", _perhaps(column, known))
+
+
 def settable_column(column: str, table: SageTable) -> str:
     """The column, for pydantic; raises when a pair file may not set it."""
     complaint = cannot_be_set(column, table)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from workers.alert_test import add_alert_commands, test_alerts
 from workers.backfill import add_backfill_options, run_backfill
 from workers.connect import connect
+from workers.customers import add_customers_options, run_customers
 from workers.demo import add_demo_options, run_demo
 from workers.inventory import add_inventory_options, run_inventory
 from workers.plugin import integration_plugin
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_backfill_options(commands.add_parser("backfill", help="take in what Clarity has and no webhook told"))
     add_inventory_options(commands.add_parser("inventory", help="stock to the store by hand: sweep, --full, --compare"))
     add_products_options(commands.add_parser("products", help="products and items: what differs (--dry-run), in step"))
+    add_customers_options(commands.add_parser("customers", help="what Sage owns of customers, to Clarity; --dry-run"))
     add_reconcile_options(commands.add_parser("reconcile", help="hold Clarity's payments against Sage's books"))
     add_alert_commands(commands.add_parser("alerts", help="targets of alerts: test sends each of them a message"))
     add_demo_options(commands.add_parser("demo", help="everything on this machine: make run"))
@@ -82,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(run_inventory(options, settings))
         if options.command == "products":
             return asyncio.run(run_products(options, settings))
+        if options.command == "customers":
+            return asyncio.run(run_customers(options, settings))
         if options.command == "reconcile":
             return asyncio.run(run_reconcile(options, settings))
         if options.command == "alerts":

@@ -17,6 +17,9 @@ from temporalio.worker import Interceptor, Worker
 from activities.alert_delivery import AlertDelivery
 from activities.backfill import BackfillActivities
 from activities.clarity import ClarityActivities
+from activities.customer_catch_up import CustomerCatchUp
+from activities.customer_sync import CustomerSyncReads, CustomerSyncWrites, WebCustomerWrites
+from activities.customer_view import CustomerReadActivities, WebCustomerReadActivities
 from activities.money import ClarityMoneyActivities, SageMoneyActivities
 from activities.orders import OrderActivities
 from activities.outages import OutageActivities
@@ -32,6 +35,7 @@ from activities.stock_sweep import StockSweepActivities
 from activities.store_stock import StoreStockActivities
 from activities.watch import WatchActivities
 from connectors.clarity.client import ClarityClient, ClaritySettings
+from connectors.sage100.customer_accounts import SageAccounts
 from connectors.sage100.gateway import SageGateway, SageGatewaySettings
 from connectors.sage100.item_catalogue import ItemCatalogue
 from connectors.sage100.ledger import SageLedger
@@ -45,6 +49,8 @@ from workers.settings import Settings, load_pair_settings, require
 from workflows.alerts import AlertWorkflow
 from workflows.credit_memo import CreditMemoWorkflow
 from workflows.customer_resolution import CustomerResolutionWorkflow
+from workflows.customer_sweep import CustomerSweepWorkflow
+from workflows.customer_sync import CustomerSyncWorkflow
 from workflows.dead_letter import DeadLetterWorkflow
 from workflows.inventory_sync import InventorySyncWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
@@ -72,6 +78,8 @@ WORKFLOWS = (
     CreditMemoWorkflow,
     ProductSyncWorkflow,
     ProductCatchUpWorkflow,
+    CustomerSyncWorkflow,
+    CustomerSweepWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
@@ -201,13 +209,19 @@ class Fleet:
         ledger = SageLedger(own.sage_odbc, pair.sage)
         money = SageMoneyActivities(pair, ledger)
         self.closers.append(ledger.close)
-        reads = SageReadActivities(pair, reader, MatchIndex(reader, pair.customers.divisions), catalogue)
+        index = MatchIndex(reader, pair.customers.divisions)
+        reads = SageReadActivities(pair, reader, index, catalogue)
+        accounts = SageAccounts(own.sage_odbc, pair.sage)
+        self.closers.append(accounts.close)
+        customers = CustomerReadActivities(pair, accounts, index)
+        customer_changes = CustomerSyncReads(pair, accounts, index)
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
         stock = StockSweepActivities(pair, self.pairs, stock_reader, self.client)
         company = self.companies.setdefault((own.sage_gateway_url, pair.company.code), CompanyWrites(pair.sage.writers))
         writes = SageWriteActivities(pair, gateway, gateway, gateway, reader, company)
         changes = SageChangeActivities(pair, gateway, reader, company)
         products = SageProductActivities(pair, item_reader, gateway, company.seats)
+        customer_writes = CustomerSyncWrites(pair, gateway, company.seats)
 
         def read_worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(
@@ -227,6 +241,10 @@ class Fleet:
                     money.find_open_deposits,
                     money.read_sage_money,
                     money.read_cash_receipts,
+                    customers.read_account,
+                    customers.find_accounts,
+                    customer_changes.plan_customer_sync,
+                    customer_changes.find_account_changes,
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=READS_AT_ONCE,
@@ -250,6 +268,7 @@ class Fleet:
                     writes.remember_alias,
                     products.write_item,
                     products.create_item,
+                    customer_writes.write_customer,
                 ],
                 interceptors=interceptors,
                 # One more than the seats: the next write is here before the last one is done.
@@ -289,6 +308,8 @@ class Fleet:
         backfill = BackfillActivities(pair, self.pairs, client, self.client)
         stock = StoreStockActivities(pair, client)
         products = StoreProductActivities(pair, client)
+        customers = WebCustomerReadActivities(pair, client)
+        customer_writes = WebCustomerWrites(pair, client)
 
         def worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(
@@ -312,6 +333,10 @@ class Fleet:
                     money.read_web_orders,
                     money.list_gateway_payments,
                     money.list_payouts,
+                    customers.read_web_customers,
+                    customer_writes.tell_web_customer,
+                    customer_writes.tell_attributes,
+                    CustomerCatchUp(pair, client, self.client).catch_up_customers,
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=CLARITY_CALLS_AT_ONCE,

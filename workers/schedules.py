@@ -27,11 +27,13 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from contracts import ids, queues
 from contracts import search_attributes as attributes
+from contracts.customers import CustomerSweepStart
 from contracts.inventory import InventoryStart
 from contracts.messages import BackfillStart
 from contracts.products import ProductCatchUpStart
 from contracts.reconciliation import ReconciliationStart
 from mappings.pair import Pair
+from workflows.customer_sweep import CustomerSweepWorkflow
 from workflows.inventory_sync import InventorySyncWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.payment_reconciliation import PaymentReconciliationWorkflow
@@ -42,7 +44,7 @@ from workflows.watch import WatchStart, WatchWorkflow
 log = logging.getLogger(__name__)
 
 CATCH_UP = timedelta(minutes=1)
-OURS = re.compile(r"(sage-poll|backfill|watch|inventory|reconcile|products)-[a-z][a-z0-9]{1,15}")
+OURS = re.compile(r"(sage-poll|backfill|watch|inventory|reconcile|products|customers)-[a-z][a-z0-9]{1,15}")
 """Ids of Schedules that this project makes, whatever the pair."""
 CATCH_UP_A_NIGHT = timedelta(hours=12)
 """A night that the server slept through is made up for in the morning."""
@@ -98,6 +100,19 @@ def products_schedule(pair: Pair) -> Schedule:
     return _every(pair.pace.products_interval, ScheduleOverlapPolicy.SKIP, action)
 
 
+def customers_schedule(pair: Pair) -> Schedule:
+    """What webhooks missed, and what Sage owns of customers.
+
+    SKIP loses nothing: each run goes on where the last one that succeeded ended.
+    """
+    action = ScheduleActionStartWorkflow(
+        CustomerSweepWorkflow.run,
+        CustomerSweepStart(pair=pair.name, pace=pair.pace, owned=bool(pair.customers.sync.of_sage)),
+        **_of(pair, ids.customers_schedule_id(pair.name), "Customers", "what no webhook told; what Sage owns"),
+    )
+    return _every(pair.pace.customer_sweep, ScheduleOverlapPolicy.SKIP, action)
+
+
 def reconcile_schedule(pair: Pair) -> Schedule:
     """Each night at the pair's hour. It never begins at once: a day that is not over does not add up."""
     rules = pair.reconciliation
@@ -141,7 +156,7 @@ def _every(seconds: float, overlap: ScheduleOverlapPolicy, action: ScheduleActio
 
 
 def schedules_of(pair: Pair) -> dict[str, Schedule]:
-    """Every Schedule of a pair by its id; of stock and of products only where the pair says so."""
+    """Every Schedule of a pair by its id; of stock, products and customers only where the pair asks for it."""
     schedules = {
         ids.poll_schedule_id(pair.name): poll_schedule(pair),
         ids.backfill_schedule_id(pair.name): backfill_schedule(pair),
@@ -152,6 +167,8 @@ def schedules_of(pair: Pair) -> dict[str, Schedule]:
         schedules[ids.inventory_schedule_id(pair.name)] = inventory_schedule(pair)
     if pair.products.is_on:
         schedules[ids.products_schedule_id(pair.name)] = products_schedule(pair)
+    if pair.customers.sync.is_on:
+        schedules[ids.customers_schedule_id(pair.name)] = customers_schedule(pair)
     return schedules
 
 

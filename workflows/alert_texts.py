@@ -43,6 +43,7 @@ HEADINGS = {
     AlertKind.OUTAGE_REMINDER: ("outage that lasts", "outages that last"),
     AlertKind.ALL_CLEAR: ("all-clear after an outage", "all-clears after outages"),
     AlertKind.RECONCILIATION: ("reconciliation needs a look", "reconciliations need a look"),
+    AlertKind.CUSTOMER_REVIEW: ("customer waits for a decision", "customers wait for a decision"),
     AlertKind.CHANNEL_DOWN: ("target of alerts does not work", "targets of alerts do not work"),
 }
 """One, and several."""

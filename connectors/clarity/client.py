@@ -17,7 +17,15 @@ from connectors.clarity.sign_in import SYSTEM, ClaritySettings, sign_in_of
 from connectors.errors import RetryLater
 from connectors.http import Json, JsonApi
 from mappings.canonical import Shipment, ShippedLine
-from mappings.clarity_profile import ClarityProfile, ErrorAnswer, Kind, from_contract, to_contract, value_at
+from mappings.clarity_profile import (
+    ClarityProfile,
+    ErrorAnswer,
+    Kind,
+    customer_to_contract,
+    from_contract,
+    to_contract,
+    value_at,
+)
 from mappings.inventory import StockRow
 from mappings.packages import KnownShipment
 from mappings.shipments import CancelledItem, InvoiceReference, RefundDue
@@ -319,12 +327,52 @@ class ClarityClient:
         except ValidationError:
             raise RetryLater(SYSTEM, "GET inventory", "an answer that is no list of quantities") from None
 
-    async def patch_customer(self, customer_id: str, *, external_reference: str) -> None:
-        """Store the cross-reference (division-number)."""
+    async def get_customer(self, customer_id: str) -> dict[str, Any]:
+        """The customer's record as plain JSON; NotFound when there is none."""
+        _, body = await self._api.call("GET", _fill(self._profile.routes.customer, customer_id))
+        return self._customer(body, "GET customer")
+
+    async def customers_of(self, external_reference: str, limit: int) -> list[dict[str, Any]]:
+        """Customers with this cross-reference, `limit` at most; none where the release has no such list."""
+        route = self._profile.routes.customers
+        if route is None:
+            return []
+        wanted = {self._profile.filters.externalReference: external_reference}
+        entries, _ = await self._page("GET customers", route, wanted, 0, limit)
+        customers = [self._customer(entry, "GET customers") for entry in entries]
+        # A filter by "contains" also finds the buyers of 01-ABFX for 01-ABF.
+        return [one for one in customers if str(one.get("externalReference")) == external_reference]
+
+    async def list_customers(self, updated_date_min: datetime, page: int = 0) -> list[dict[str, Any]] | None:
+        """Customers changed since, one page, oldest change first; None where the release has no such list."""
+        route = self._profile.routes.customers
+        if route is None:
+            return None
+        since = {self._profile.filters.updatedDateMin: updated_date_min.isoformat()}
+        entries, _ = await self._page("GET customers", route, since, page)
+        return [self._customer(entry, "GET customers") for entry in entries]
+
+    def _customer(self, body: Json, call: str) -> dict[str, Any]:
+        customer = customer_to_contract(body, self._profile)
+        if not isinstance(customer, dict) or customer.get("id") in (None, ""):
+            raise RetryLater(SYSTEM, call, "an answer that is no customer")
+        return customer
+
+    async def patch_customer(
+        self,
+        customer_id: str,
+        *,
+        external_reference: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Set what is given: the cross-reference (division-number), custom attributes by name; the others stay."""
+        body: dict[str, Any] = {}
+        if external_reference is not None:
+            body |= from_contract({"externalReference": external_reference}, Kind.CUSTOMER, self._profile)
+        if attributes:
+            body |= from_contract({"attributes": dict(attributes)}, Kind.CUSTOMER_RECORD, self._profile)
         await self._api.call(
-            self._profile.methods.customer,
-            _fill(self._profile.routes.customer, customer_id),
-            body=from_contract({"externalReference": external_reference}, Kind.CUSTOMER, self._profile),
+            self._profile.methods.customer, _fill(self._profile.routes.customer, customer_id), body=body
         )
 
 

@@ -119,6 +119,10 @@ class CustomerWriter(Protocol):
         """The customer."""
         ...
 
+    async def change_customer(self, key: CustomerKey, columns: Mapping[str, str]) -> None:
+        """Change columns of an account; the same again changes nothing."""
+        ...
+
     async def create_ship_to(self, key: CustomerKey, address: ShipToAddress) -> None:
         """Add an address to the account; AlreadyExists when its code is taken, and nothing changed then."""
         ...
@@ -242,6 +246,10 @@ class SageGateway:
             return StoredCustomer.model_validate(body)
         except ValidationError as error:
             raise RetryLater(SYSTEM, "GET /AR/Customer", _unexpected(error)) from None
+
+    async def change_customer(self, key: CustomerKey, columns: Mapping[str, str]) -> None:
+        """`PATCH /AR/Customer/{div}-{no}`; a lost answer is safe to repeat."""
+        await self._api.call("PATCH", f"/AR/Customer/{key}", body=dict(columns))
 
     async def create_ship_to(self, key: CustomerKey, address: ShipToAddress) -> None:
         """`POST /SO/ShipToAddress`."""

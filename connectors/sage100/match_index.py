@@ -9,6 +9,8 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from heapq import nlargest
+from itertools import islice
 from time import monotonic
 from typing import Final
 
@@ -25,12 +27,14 @@ CERTAIN_READS = 20
 """Accounts read because of an e-mail or a web customer id; more of them decide nothing."""
 LIKELY_READS = 12
 """Accounts read because of a phone or a name."""
+COMMON_WORD: Final = 20_000
+"""Accounts that a word may lead to; one that is in more names (Inc, Company) tells little."""
 PLACE_BITS: Final = 24
 """Of an entry's 64 bits; the other 40 are the key's hash. 16 million customers."""
 
 
 class KeyTable:
-    """Key → places of accounts, eight bytes for each entry: 100,000 accounts with six keys take 5 MB.
+    """Key → places of accounts, eight bytes for each entry: 100,000 accounts with eight keys take 6.4 MB.
 
     Keys are hashed to 40 bits: a wrong hit in ten million lookups costs one reading, as every account is read again.
     """
@@ -88,6 +92,7 @@ class Sweep:
         postal = postal_key(record.ZipCode)
         for token in _words_of(record.CustomerName):
             self.table.add("name", f"{token} {postal}", place)
+            self.table.add("word", token, place)
 
     def key(self, place: int) -> CustomerKey:
         """The account at a place."""
@@ -130,6 +135,39 @@ class MatchIndex:
         self._appeared = {key: since for key, since in self._appeared.items() if since >= recent}
         if last.began >= recent:
             self._appeared.update(dict.fromkeys(set(sweep.keys).difference(last.keys), last.began))
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last sweep began; None before the first one has ended."""
+        return None if self._sweep is None else monotonic() - self._sweep.began
+
+    def linked_to(self, web_customer_id: str) -> list[CustomerKey]:
+        """Accounts whose UDF_WEB_CUSTOMER_ID this is, as of the last sweep."""
+        sweep = self._sweep
+        if sweep is None or not web_customer_id:
+            return []
+        return [sweep.key(place) for place in islice(sweep.table.places("web id", web_customer_id), CERTAIN_READS)]
+
+    def with_email(self, email: str, limit: int) -> list[CustomerKey]:
+        """Accounts that have this e-mail, on the account itself first, then on a contact or a ship-to."""
+        sweep, comparable = self._sweep, comparable_email(email)
+        if sweep is None or not comparable:
+            return []
+        kinds = ("email", EmailSource.CONTACT, EmailSource.SHIP_TO)
+        found = dict.fromkeys(place for kind in kinds for place in sweep.table.places(kind, comparable))
+        return [sweep.key(place) for place in list(found)[:limit]]
+
+    def with_name(self, name: str, limit: int) -> list[CustomerKey]:
+        """Accounts whose names share words with this one, those that share most first; nicknames count."""
+        sweep = self._sweep
+        if sweep is None:
+            return []
+        shared: Counter[int] = Counter()
+        for token in _words_of(name):
+            words = {token, *nicknames(token)}
+            shared.update({place for word in words for place in islice(sweep.table.places("word", word), COMMON_WORD)})
+        best = nlargest(limit, shared.items(), key=lambda entry: (entry[1], -entry[0]))
+        return [sweep.key(place) for place, _ in best]
 
     async def candidates(self, search: CustomerSearch, also: Sequence[CustomerKey] = ()) -> list[CustomerRecord]:
         """Accounts that may be the buyer's, read from Sage now; `also` are read in any case."""

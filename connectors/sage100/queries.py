@@ -6,7 +6,7 @@ that is small by nature (SO_InvoiceHeader holds only unposted invoices). A test 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -305,3 +305,94 @@ UNPOSTED_RECEIPTS = _statement(
     "unposted_receipts",
     f"SELECT {RECEIPT_COLUMNS} FROM AR_CashReceiptsDetail WHERE BankCode = ?",  # noqa: S608 - constants
 )
+
+# ---- one customer (connectors/sage100/customer_accounts.py) ---------------------------------------------------------
+
+ACCOUNT_COLUMNS: Final = (
+    "CustomerName, AddressLine1, AddressLine2, AddressLine3, City, State, ZipCode, CountryCode, TelephoneNo, "
+    "EmailAddress, URLAddress, CustomerStatus, InactiveReasonCode, CustomerType, SalespersonDivisionNo, SalespersonNo, "
+    "PriceLevel, CustomerDiscountRate, TermsCode, TaxSchedule, TaxExemptNo, ShipMethod, DefaultPaymentType, "
+    "PrimaryShipToCode, CreditHold, CreditLimit, CurrentBalance, AgingCategory1, AgingCategory2, AgingCategory3, "
+    "AgingCategory4, OpenOrderAmt, HighestStmntBalance, LastPaymentAmt, DateLastPayment, DateLastActivity, "
+    "DateEstablished, AvgDaysPaymentInvoice, AvgDaysOverDue, UDF_WEB_CUSTOMER_ID"
+)
+ACCOUNT = _statement(
+    "account",
+    f"SELECT {ACCOUNT_COLUMNS} FROM AR_Customer WHERE ARDivisionNo = ? AND CustomerNo = ?",  # noqa: S608 - constants
+)
+TERMS = _statement("terms", "SELECT TermsCodeDesc FROM AR_TermsCode WHERE TermsCode = ?")
+CONTACTS = _statement(
+    "contacts",
+    """SELECT ContactCode, ContactName, ContactTitle, TelephoneNo1, EmailAddress FROM AR_CustomerContact
+       WHERE ARDivisionNo = ? AND CustomerNo = ?""",
+)
+SHIP_TO_ROWS = _statement(
+    "ship_to_rows",
+    """SELECT ShipToCode, ShipToName, ShipToAddress1, ShipToAddress2, ShipToAddress3, ShipToCity, ShipToState,
+       ShipToZipCode, ShipToCountryCode FROM SO_ShipToAddress WHERE ARDivisionNo = ? AND CustomerNo = ?""",
+)
+ACCOUNTS_OPEN_ORDERS = _statement(
+    "accounts_open_orders",
+    """SELECT SalesOrderNo, OrderDate, OrderStatus, CustomerPONo, UDF_WEB_ORDER_ID, TaxableAmt, NonTaxableAmt,
+       FreightAmt, SalesTaxAmt, DiscountAmt, DepositAmt, OrderType, ShipVia, CurrentInvoiceNo FROM SO_SalesOrderHeader
+       WHERE ARDivisionNo = ? AND CustomerNo = ? ORDER BY ARDivisionNo DESC, CustomerNo DESC, SalesOrderNo DESC""",
+)
+ACCOUNTS_PAST_ORDERS = _statement(
+    "accounts_past_orders",
+    """SELECT SalesOrderNo, OrderDate, OrderStatus, CustomerPONo, UDF_WEB_ORDER_ID, TaxableAmt, NonTaxableAmt,
+       FreightAmt, SalesTaxAmt, DiscountAmt, DepositAmt, LastInvoiceNo, ShipVia, CancelReasonCode
+       FROM SO_SalesOrderHistoryHeader WHERE ARDivisionNo = ? AND CustomerNo = ? AND SalesOrderNo < ?
+       ORDER BY ARDivisionNo DESC, CustomerNo DESC, SalesOrderNo DESC""",
+)
+ACCOUNTS_INVOICES = _statement(
+    "accounts_invoices",
+    """SELECT InvoiceNo, HeaderSeqNo, InvoiceType, InvoiceDate, SalesOrderNo, ShipDate, ShipVia, TaxableSalesAmt,
+       NonTaxableSalesAmt, FreightAmt, SalesTaxAmt, DiscountAmt, InvoiceDueDate FROM AR_InvoiceHistoryHeader
+       WHERE ARDivisionNo = ? AND CustomerNo = ? AND InvoiceNo < ?
+       ORDER BY ARDivisionNo DESC, CustomerNo DESC, InvoiceNo DESC, HeaderSeqNo DESC""",
+)
+ACCOUNTS_OPEN_INVOICES = _statement(
+    "accounts_open_invoices",
+    """SELECT InvoiceNo, InvoiceType, InvoiceDate, InvoiceDueDate, CustomerPONo, Balance FROM AR_OpenInvoice
+       WHERE ARDivisionNo = ? AND CustomerNo = ? ORDER BY ARDivisionNo DESC, CustomerNo DESC, InvoiceNo DESC""",
+)
+ACCOUNTS_RECEIPTS = _statement(
+    "accounts_receipts",
+    """SELECT DepositDate, DepositNo, CheckNo, InvoiceNo, InvoiceType, PaymentType, CashAmountApplied
+       FROM AR_CashReceiptsHistory WHERE ARDivisionNo = ? AND CustomerNo = ?
+       ORDER BY ARDivisionNo DESC, CustomerNo DESC, InvoiceNo DESC""",
+)
+INVOICE_PAYMENTS = _statement(
+    "invoice_payments",
+    """SELECT PaymentType, TransactionAmt, CheckNoForDeposit, OtherPaymentTypeRefNo, SalesOrderNo
+       FROM AR_InvoiceHistoryPayment WHERE InvoiceNo = ? AND HeaderSeqNo = ?""",
+)
+ORDERS_ACCOUNT = _statement(
+    "orders_account", "SELECT ARDivisionNo, CustomerNo FROM SO_SalesOrderHeader WHERE SalesOrderNo = ?"
+)
+PAST_ORDERS_ACCOUNT = _statement(
+    "past_orders_account", "SELECT ARDivisionNo, CustomerNo FROM SO_SalesOrderHistoryHeader WHERE SalesOrderNo = ?"
+)
+
+
+def own_columns(columns: Sequence[str]) -> Statement:
+    """Columns that a pair file names, of one account, by its primary key."""
+    names = ", ".join(_plain(column) for column in columns)
+    return Statement("own_columns", f"SELECT {names} FROM AR_Customer WHERE ARDivisionNo = ? AND CustomerNo = ?")  # noqa: S608
+
+
+def own_columns_page(columns: Sequence[str]) -> Statement:
+    """The same of a division's accounts in key order, with the web customer's id."""
+    names = ", ".join(("CustomerNo", "UDF_WEB_CUSTOMER_ID", *(_plain(column) for column in columns)))
+    return Statement(
+        "own_columns_page",
+        f"SELECT {names} FROM AR_Customer WHERE ARDivisionNo = ? AND CustomerNo > ? ORDER BY ARDivisionNo, CustomerNo",  # noqa: S608
+        sweep=True,
+    )
+
+
+def _plain(column: str) -> str:
+    """A column's name; it was checked when the pair file was loaded, and is checked here once more."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", column) is None:
+        raise ValueError(f"{column[:80]!r} is no column's name")
+    return column

@@ -62,6 +62,17 @@ class ChangeOrder(BaseModel):
     type: str = "order.updated"
 
 
+class ChangeCustomer(BaseModel):
+    """`POST /_control/customers/change`: a customer changes something (a new one signs up); `customer.updated` follows.
+
+    `event` is sent instead of the customer as it is now: a delivery that comes late."""
+
+    customerId: str
+    change: Document = {}
+    deliver: bool = True
+    event: Document | None = None
+
+
 def error_body(code: str, message: str, details: list[Document]) -> Document:
     """`{"error": {code, message, details}}`."""
     return {"error": {"code": code, "message": message, "details": details}}
@@ -219,6 +230,20 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         items, total = await run_in_threadpool(store.inventory, pageIndex, pageSize)
         return JSONResponse({"items": items, "pageIndex": pageIndex, "pageSize": pageSize, "totalCount": total})
 
+    @app.get("/api/v1/customers")
+    async def list_customers(
+        request: Request,
+        externalReference: str = "",
+        updatedDateMin: str = "",
+        pageIndex: int = 0,
+        pageSize: int = 50,
+    ) -> JSONResponse:
+        clarity.authorize(request)
+        if pageIndex < 0 or not 1 <= pageSize <= 200:
+            raise invalid("pageSize", "pageIndex starts at 0, pageSize is 1 to 200")
+        found = await run_in_threadpool(store.customers, externalReference)
+        return page_of(clarity.customers_updated(instant("updatedDateMin", updatedDateMin), found), pageIndex, pageSize)
+
     @app.get("/api/v1/customers/{id_}")
     async def get_customer(request: Request, id_: str) -> JSONResponse:
         clarity.authorize(request)
@@ -306,6 +331,18 @@ def add_controls(app: FastAPI, clarity: Clarity) -> None:
         known = sent[-1]["id"] if wanted.sameId and sent else None
         told = {**product, **(wanted.data or {})}
         return JSONResponse({"webhookIds": [clarity.tell_product(told, known) for _ in range(wanted.times)]}, 201)
+
+    @app.post("/_control/customers/change")
+    async def change_customer(wanted: ChangeCustomer) -> JSONResponse:
+        customer = await run_in_threadpool(store.change_customer, wanted.customerId, wanted.change)
+        if not wanted.deliver:
+            return JSONResponse({"customerId": wanted.customerId}, 201)
+        event = {
+            "type": "customer.updated",
+            "timestamp": datetime.now().astimezone().isoformat(),
+            "data": wanted.event or customer,
+        }
+        return JSONResponse({"webhookId": sender.queue(event), "customerId": wanted.customerId}, 201)
 
     @app.post("/_control/inventory/drift")
     async def drift(wanted: DriftInventory) -> JSONResponse:

@@ -125,6 +125,13 @@ PRODUCT = {
 }
 LEVEL = {"sku": "ProductSku", "warehouse": "WarehouseName", "quantityAvailable": "Available"}
 REJECTION = {"sku": "ProductSku", "warehouse": "WarehouseName", "message": "Reason"}
+CUSTOMER_RECORD = {
+    **CUSTOMER,
+    "billingAddress": "BillingContact",
+    "shippingAddresses": "ShippingContacts",
+    "attributes": "CustomFields",
+    "updatedDate": "ModifiedDate",
+}
 REFERENCES = {"externalReference": "Erp", "purchaseOrderNumber": "PurchaseOrder"}
 STATUSES = {
     "Pending": "Open",
@@ -140,6 +147,7 @@ EVENTS = {
     "order.updated": "Ordering.SalesOrder.Updated",
     "order.cancelled": "Ordering.SalesOrder.Withdrawn",
     "product.updated": "Catalog.Product.Updated",
+    "customer.updated": "Contacts.Customer.Updated",
 }
 
 
@@ -193,6 +201,16 @@ def order_out(order: Document) -> Document:
     if isinstance(totals, dict):
         shown |= theirs(totals, TOTALS)
     return {**shown, "References": references}
+
+
+def customer_out(customer: Document) -> Document:
+    """A customer's own record as this release shows it."""
+    fields = dict(customer)
+    if isinstance(fields.get("billingAddress"), dict):
+        fields["billingAddress"] = theirs(fields["billingAddress"], ADDRESS)
+    if isinstance(fields.get("shippingAddresses"), list):
+        fields["shippingAddresses"] = [theirs(one, ADDRESS) for one in fields["shippingAddresses"]]
+    return theirs(fields, CUSTOMER_RECORD)
 
 
 def payment_out(payment: Document) -> Document:
@@ -253,7 +271,9 @@ def entity_out(kind: object, entity: object) -> object:
     """What an event is about, as this release shows it; what is none of its events stays as it is."""
     if not isinstance(entity, dict) or not isinstance(kind, str) or kind not in EVENTS:
         return entity
-    return theirs(entity, PRODUCT) if kind.startswith("product.") else order_out(entity)
+    if kind.startswith("product."):
+        return theirs(entity, PRODUCT)
+    return customer_out(entity) if kind == "customer.updated" else order_out(entity)
 
 
 def write(event: Document, _: str, timestamp: int, keys: list[str]) -> tuple[bytes, dict[str, str]]:
@@ -404,13 +424,23 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
     @app.get("/Contacts/Customer/{id_}")
     async def get_customer(request: Request, id_: str) -> JSONResponse:
         authorize(request)
-        return JSONResponse(theirs(await run_in_threadpool(store.customer, id_), CUSTOMER))
+        return JSONResponse(customer_out(await run_in_threadpool(store.customer, id_)))
 
     @app.put("/Contacts/Customer/{id_}")
     async def put_customer(request: Request, id_: str) -> JSONResponse:
         authorize(request)
-        change = ours(await body_of(request), CUSTOMER)
-        return JSONResponse(theirs(await run_in_threadpool(store.patch_customer, id_, change), CUSTOMER))
+        change = ours(await body_of(request), CUSTOMER_RECORD)
+        return JSONResponse(customer_out(await run_in_threadpool(store.patch_customer, id_, change)))
+
+    @app.get("/Contacts/Customer")
+    async def list_customers(
+        request: Request, erpKeyContains: str = "", modifiedSince: str = "", page: int = 0, size: int = 50
+    ) -> JSONResponse:
+        authorize(request)
+        check_paging(page, size)
+        found = await run_in_threadpool(store.customers, erpKeyContains, True)
+        changed = clarity.customers_updated(instant("modifiedSince", modifiedSince), found)
+        return page_of([customer_out(one) for one in changed], page, size)
 
     @app.get("/Payments/Payment")
     async def list_payments(request: Request, modifiedSince: str = "", page: int = 0, size: int = 50) -> JSONResponse:

@@ -108,6 +108,11 @@ class Clarity:
         if not by_key and not self.by_token(request):
             raise Rejection(401, "unauthorized", "Send a bearer token or X-API-Key.")
 
+    def customers_updated(self, earliest: datetime | None, found: list[Document]) -> list[Document]:
+        """Of these customers, those that changed; oldest change first."""
+        changed = [one for one in found if earliest is None or updated(one) >= earliest]
+        return sorted(changed, key=lambda one: (updated(one), str(one["id"])))
+
     def orders_updated(self, earliest: datetime | None, latest: datetime | None = None) -> list[Document]:
         """Orders by their last change, oldest first."""
         orders = [

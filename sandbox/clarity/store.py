@@ -248,14 +248,39 @@ class Store:
             raise Rejection(404, "not_found", "There is no such customer.")
         return customer
 
+    def customers(self, external_reference: str = "", contains: bool = False) -> list[Document]:
+        """Customers by cross-reference."""
+        return [
+            customer
+            for customer in self.all("customer")
+            if not external_reference
+            or (reference := str(customer.get("externalReference", ""))) == external_reference
+            or (contains and external_reference in reference)
+        ]
+
     def patch_customer(self, id_: str, change: Document) -> Document:
-        """The external reference of a customer."""
+        """The external reference of a customer, and custom attributes by name: the others stay."""
         with self.lock:
             customer = self.customer(id_)
             for name, value in change.items():
-                if name != "externalReference" or not isinstance(value, str):
+                if name == "attributes" and isinstance(value, dict):
+                    for attribute, content in value.items():
+                        if not isinstance(content, str | int | float | bool):
+                            raise invalid(f"attributes.{attribute}", "is no text, number or flag")
+                elif name != "externalReference" or not isinstance(value, str):
                     raise invalid(name, "cannot be changed")
-            customer = {**customer, **change}
+            attributes = {**customer.get("attributes", {}), **change.get("attributes", {})}
+            customer = {**customer, **change, "updatedDate": now_text()}
+            if attributes:
+                customer["attributes"] = attributes
+            self.put("customer", id_, customer)
+            return customer
+
+    def change_customer(self, id_: str, change: Document) -> Document:
+        """What a customer changes in the account, or a new customer: any field but the id; stamped."""
+        with self.lock:
+            known = self.get("customer", id_) or {}
+            customer = {**known, **change, "id": id_, "updatedDate": change.get("updatedDate", now_text())}
             self.put("customer", id_, customer)
             return customer
 

@@ -356,6 +356,14 @@ def add_routes(app: FastAPI, gateway: Gateway) -> None:
         division, _, number = key.partition("-")
         return JSONResponse(await run_in_threadpool(orders.get_customer, division, number))
 
+    @app.patch("/AR/Customer/{key}")
+    async def change_customer(request: Request, key: str) -> JSONResponse:
+        gateway.authorize(request)
+        body = await body_of(request)
+        division, _, number = key.partition("-")
+        stored = await run_in_threadpool(gateway.write, lambda: orders.change_customer(division, number, body))
+        return JSONResponse(stored)
+
     @app.post("/SO/ShipToAddress")
     async def create_ship_to(request: Request) -> JSONResponse:
         gateway.authorize(request)

@@ -433,6 +433,30 @@ class Orders:
                 raise Refusal(409, "AR_Exists", f"Customer {division}-{number} already exists; nothing was changed.")
         return self.get_customer(division, number), status
 
+    def change_customer(self, division: str, number: str, body: Row) -> Row:
+        """Change columns of an account; the same again changes nothing. Keys, balances and stamps are Sage's."""
+        bus, table = "AR_Customer_Bus", "AR_Customer"
+        key = {"ARDivisionNo": division, "CustomerNo": number}
+        stored = self.company.find(table, **key)
+        if stored is None:
+            raise Refusal(404, "AR_NotFound", f"Customer {division}-{number} does not exist.")
+        values: Row = {}
+        for name, value in body.items():
+            if name not in TABLES[table].columns:
+                raise refuse(bus, name, "The column does not exist.")
+            if name in key or name in KEPT_BY_SAGE:
+                raise refuse(bus, name, "The column cannot be changed.")
+            values[name] = column_value(bus, table, name, value)
+        if not values.get("CustomerName", "x"):
+            raise refuse(bus, "CustomerName", "The name is required.")
+        for name, master in (("TermsCode", "AR_TermsCode"), ("TaxSchedule", "SY_SalesTaxSchedule")):
+            if values.get(name) and self.company.find(master, **{name: values[name]}) is None:
+                raise refuse(bus, name, "The code is not on file.")
+        with self.company.transaction():
+            if any(stored[name] != value for name, value in values.items()):
+                self.company.update(table, key, **values, **self.company.updated())
+        return self.get_customer(division, number)
+
     def create_ship_to(self, body: Row) -> Row:
         """Create under the given code; an existing one is never touched."""
         bus, table = "SO_ShipToAddress_Bus", "SO_ShipToAddress"
@@ -491,6 +515,12 @@ def units_of(item: Row) -> dict[str, Decimal]:
     if to_decimal(item["PurchaseUMConvFctr"]) > 0:
         units.setdefault(item["PurchaseUnitOfMeasure"], to_decimal(item["PurchaseUMConvFctr"]))
     return units
+
+
+KEPT_BY_SAGE = frozenset(
+    ("CurrentBalance", "AgingCategory1", "AgingCategory2", "AgingCategory3", "AgingCategory4", "OpenOrderAmt")
+) | {"DateCreated", "TimeCreated", "UserCreatedKey", "DateUpdated", "TimeUpdated", "UserUpdatedKey"}
+"""Columns of AR_Customer that nobody keys."""
 
 
 def column_value(bus: str, table: str, name: str, value: object) -> Any:

@@ -78,6 +78,12 @@ def create_tables(connection: sqlite3.Connection) -> None:
         columns = ", ".join(f'"{name}" {sql_type(kind)}' for name, kind in table.columns.items())
         key = ", ".join(table.primary_key)
         connection.execute(f'CREATE TABLE IF NOT EXISTS "{table.name}" ({columns}, PRIMARY KEY ({key}))')
+        # A file from before the table got a column: what it has stays.
+        known = {row[1] for row in connection.execute(f'PRAGMA table_info("{table.name}")')}
+        for name, kind in table.columns.items():
+            if name not in known:
+                default = "" if kind == "D" else " DEFAULT 0" if kind[0] == "N" else " DEFAULT ''"
+                connection.execute(f'ALTER TABLE "{table.name}" ADD COLUMN "{name}" {sql_type(kind)}{default}')
         for number, key_columns in enumerate(table.keys, start=1):
             connection.execute(
                 f'CREATE INDEX IF NOT EXISTS "{table.name}_KEY{number}" ON "{table.name}" ({", ".join(key_columns)})'

@@ -310,6 +310,47 @@ async def test_customers_carry_the_cross_reference(release: Release, clarity: Cl
         await clarity.patch_customer("nobody", external_reference="02-W000001")
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_customers_record_is_read_listed_and_changed_by_name(release: Release, clarity: ClarityClient) -> None:
+    """Addresses and attributes stand in the record alone, in each release's own words."""
+    place = {"name": "Ann Smith", "line1": "12 Oak St", "postalCode": "78701", "country": "US"}
+    change = {
+        "email": "ann@example.com",
+        "externalReference": "01-ABF",
+        "billingAddress": place,
+        "shippingAddresses": [place],
+        "attributes": {"newsletter": "true"},
+    }
+    for id_, reference in (("r1", "01-ABF"), ("r2", "01-ABFX")):
+        wanted = {"customerId": id_, "change": {**change, "externalReference": reference}, "deliver": False}
+        release.sandbox.control("clarity", "customers/change", wanted)
+    await clarity.patch_customer("r1", attributes={"terms": "01"})
+    read = await clarity.get_customer("r1")
+    assert read == {**change, "id": "r1", "attributes": {"newsletter": "true", "terms": "01"}} | {
+        "updatedDate": read["updatedDate"]
+    }
+    assert [one["id"] for one in await clarity.customers_of("01-ABF", 20)] == ["r1"]
+    without = release.client(routes=release.profile.routes.model_copy(update={"customers": None}))
+    assert await without.customers_of("01-ABF", 20) == []
+    assert await without.list_customers(datetime(2026, 1, 1, tzinfo=UTC)) is None
+    changed = await clarity.list_customers(datetime.fromisoformat(read["updatedDate"]))
+    assert [one["id"] for one in changed or []] == ["r1"]
+    await without.close()
+    with pytest.raises(NotFound):
+        await clarity.get_customer("nobody")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_changed_customers_webhook_is_in_the_contracts_words(release: Release) -> None:
+    release.arrived.clear()
+    change = {"phone": "1", "billingAddress": {"line1": "12 Oak St"}, "attributes": {"terms": "01"}}
+    release.sandbox.control("clarity", "customers/change", {"customerId": "r9", "change": change})
+    [delivery] = wait_until("the webhook arrives", lambda: list(release.arrived), 20)
+    event = to_contract(parse_payload(delivery.body), Kind.EVENT, release.profile)
+    assert event["type"] == "customer.updated"
+    assert {name: event["data"][name] for name in ("id", *change)} == {"id": "r9", **change}
+
+
 def document(database: Path, kind: str, id_: str) -> str:
     return str(read_rows(database, "SELECT body FROM document WHERE kind = ? AND id = ?", kind, id_)[0]["body"])
 

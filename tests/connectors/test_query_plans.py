@@ -8,7 +8,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from connectors.sage100.odbc import SageReader
-from connectors.sage100.queries import STATEMENTS, Statement
+from connectors.sage100.queries import STATEMENTS, Statement, own_columns, own_columns_page
 from tests.support.sandbox import Sandbox, running_sandbox
 
 KEYED = re.compile(r"^SEARCH \w+ USING (COVERING )?INDEX \w+ \(\w+[=><]")
@@ -48,6 +48,15 @@ async def test_statement_uses_a_key(reader: SageReader, name: str) -> None:
         assert plan == ["SCAN SO_InvoiceHeader"]
         return
     assert uses_a_key(plan), plan
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_columns_that_a_pair_file_names_are_read_by_key(reader: SageReader) -> None:
+    columns = ["TermsCode", "UDF_MARKETING_OK"]
+    assert uses_a_key(await reader.explain(own_columns(columns), ["01", "ABF"]))
+    assert uses_a_key(await reader.explain(own_columns_page(columns), ["01", ""]))
+    with pytest.raises(ValueError, match="no column's name"):
+        own_columns(["TermsCode FROM AR_Customer --"])
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import uvicorn
 from temporalio.client import Client
 
-from api.app import PairEdge, create_app
+from api.app import create_app
+from api.edge import PairEdge
 from api.keys import KeyRing
 from tests.support.processes import answers, wait_until
 from workers.plugin import integration_plugin

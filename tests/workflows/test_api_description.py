@@ -5,6 +5,8 @@ Without a key, with one, and on this machine without any keys; larger with HYPOT
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +16,24 @@ import schemathesis
 import schemathesis.checks as server
 import schemathesis.specs.openapi.checks as described
 from schemathesis.core.result import Ok
+from temporalio import activity
+from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
 
-from api.app import PairEdge
+from api.edge import PairEdge
 from api.keys import KeyRing, Scope, add_key
+from contracts import queues
+from contracts.customers import (
+    AccountHit,
+    AccountRead,
+    AccountsFound,
+    FindAccounts,
+    ReadAccount,
+    ReadWebCustomers,
+    WebCustomersRead,
+)
+from mappings.customer_account import Account, AccountRecord
 from tests.support.api_server import serving
 from tests.workflows.conftest import PAIR
 
@@ -54,6 +70,32 @@ def try_everything(address: str, reader: str, headers: dict[str, str]) -> set[in
     return seen
 
 
+@activity.defn
+async def read_account(request: ReadAccount) -> AccountRead:
+    """Sage knows every customer of division 01."""
+    known = request.customer.ARDivisionNo == "01"
+    return AccountRead(account=Account(record=AccountRecord(**request.customer.model_dump())) if known else None)
+
+
+@activity.defn
+async def find_accounts(_: FindAccounts) -> AccountsFound:
+    return AccountsFound(hits=[AccountHit(customer="01-ABF", CustomerName="Alpha")], index_age=1.0)
+
+
+@activity.defn
+async def read_web_customers(_: ReadWebCustomers) -> WebCustomersRead:
+    return WebCustomersRead()
+
+
+@asynccontextmanager
+async def customers_known(client: Client) -> AsyncIterator[None]:
+    """Stand-ins for the workers that the view of a customer asks."""
+    sage = Worker(client, task_queue=queues.sage_read("demo"), activities=[read_account, find_accounts])
+    clarity = Worker(client, task_queue=queues.clarity("demo"), activities=[read_web_customers])
+    async with sage, clarity:
+        yield
+
+
 @pytest.mark.parametrize("scopes", ["nothing", "read", "read operate", "no keys"])
 async def test_every_answer_is_described_and_none_is_500(env: WorkflowEnvironment, tmp_path: Path, scopes: str) -> None:
     file = tmp_path / "keys.json"
@@ -64,7 +106,8 @@ async def test_every_answer_is_described_and_none_is_500(env: WorkflowEnvironmen
         key = add_key(file, "caller", frozenset(Scope(scope) for scope in scopes.split()), None, now)[1]
         headers = {"X-API-Key": key}
     edges = {"demo": PairEdge(PAIR, (b"secret-of-the-pair-0001",))}
-    with serving(edges, env.client.service_client.config.target_host, KeyRing(file)) as address:
-        seen = await asyncio.to_thread(try_everything, address, reader, headers)
+    async with customers_known(env.client):
+        with serving(edges, env.client.service_client.config.target_host, KeyRing(file)) as address:
+            seen = await asyncio.to_thread(try_everything, address, reader, headers)
     assert {200, 401 if scopes == "nothing" else 404} <= seen
     assert (403 in seen) == (scopes == "read")

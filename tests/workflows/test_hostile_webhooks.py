@@ -23,7 +23,7 @@ import httpx
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from api.app import PairEdge
+from api.edge import PairEdge
 from tests.support.api_server import serving
 from tests.support.processes import free_ports
 from tests.workflows.conftest import PAIR, payload_of

@@ -15,7 +15,8 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowU
 from temporalio.common import RawValue
 from temporalio.testing import WorkflowEnvironment
 
-from api.app import PairEdge, create_app
+from api.app import create_app
+from api.edge import PairEdge
 from contracts.failures import FailureType
 from contracts.messages import (
     AlertKind,

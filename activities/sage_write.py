@@ -113,13 +113,14 @@ class SageWriteActivities:
         self._customers = customers
         self._aliases = aliases
         self._reader = reader
-        self._seats = asyncio.Semaphore(pair.sage.writers)
+        self.seats = asyncio.Semaphore(pair.sage.writers)
+        """The company's writers: every call that writes takes one."""
         self._look_and_create = asyncio.Lock()
 
     @activity.defn
     async def reserve_sales_order_number(self, request: ReserveRequest) -> str:
         """The next SalesOrderNo. A number that is never used leaves a harmless gap."""
-        async with self._seats:
+        async with self.seats:
             return await self._sales_orders.next_sales_order_no()
 
     @activity.defn
@@ -132,7 +133,7 @@ class SageWriteActivities:
         open that order and write ours over it.
         """
         wanted = balanced(request.sales_order, self._pair, request.decisions)
-        async with self._seats:
+        async with self.seats:
             if request.look_first or activity.info().attempt > 1:
                 there = await self._already_there(request, wanted)
                 if there is not None:
@@ -386,7 +387,7 @@ class SageWriteActivities:
         """
         account = await self._reader.customer(request.customer) if request.customer is not None else None
         own = account is not None and account.TermsCode not in ("", self._pair.customers.terms_code)
-        async with self._seats:
+        async with self.seats:
             try:
                 await self._aliases.create_alias(
                     request.AliasItemNo, request.ItemCode, request.customer if own else None
@@ -400,7 +401,7 @@ class SageWriteActivities:
     @activity.defn
     async def reserve_customer_number(self, request: ReserveRequest) -> str:
         """The next CustomerNo."""
-        async with self._seats:
+        async with self.seats:
             return await self._customers.next_customer_no()
 
     @activity.defn
@@ -408,7 +409,7 @@ class SageWriteActivities:
         """Create the web customer under the reserved number; an existing one is ours when it carries the same keys."""
         customer = request.search.new_customer
         key = CustomerKey(ARDivisionNo=customer.ARDivisionNo, CustomerNo=request.CustomerNo)
-        async with self._seats:
+        async with self.seats:
             # Before every attempt: a careless gateway would write over an account that is there.
             if await self._customers.get_customer(key) is not None:
                 return await self._decide_customer(request, key)

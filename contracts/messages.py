@@ -476,6 +476,8 @@ class AlertKind(StrEnum):
     """A run of the poller, backfill, stock, reconciliation … failed: until one succeeds that flow stands still."""
     RECONCILIATION = "reconciliation"
     """Money that nobody can explain: Clarity's payments and Sage's books differ."""
+    ACCOUNTING_LIST = "accounting_list"
+    """Payments that a person has to book are new on the accounting list."""
     CHANNEL_DOWN = "channel_down"
     """A target of alerts cannot be reached; told through the others."""
 

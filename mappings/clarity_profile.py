@@ -361,6 +361,8 @@ class PaymentTypes(Words):
     """The release's word for money that is given back."""
     void: str = "void"
     """The release's word for what takes back a capture or an authorisation."""
+    chargeback: str = "chargeback"
+    """The release's word for money that the buyer's bank took back: it goes to the accounting list."""
 
 
 class CapturedBy(StrEnum):

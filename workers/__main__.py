@@ -12,6 +12,7 @@ from workers.connect import connect
 from workers.demo import add_demo_options, run_demo
 from workers.inventory import add_inventory_options, run_inventory
 from workers.plugin import integration_plugin
+from workers.receipts import add_receipts_options, run_receipts
 from workers.reconcile import add_reconcile_options, run_reconcile
 from workers.roles import Fleet, Role, check_settings
 from workers.schedules import ensure_schedules, left_over
@@ -34,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_backfill_options(commands.add_parser("backfill", help="take in what Clarity has and no webhook told"))
     add_inventory_options(commands.add_parser("inventory", help="stock to the store by hand: sweep, --full, --compare"))
     add_reconcile_options(commands.add_parser("reconcile", help="hold Clarity's payments against Sage's books"))
+    add_receipts_options(commands.add_parser("receipts", help="money into Sage by its cash routes; --dry-run"))
     add_alert_commands(commands.add_parser("alerts", help="targets of alerts: test sends each of them a message"))
     add_demo_options(commands.add_parser("demo", help="everything on this machine: make run"))
     return parser
@@ -80,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(run_inventory(options, settings))
         if options.command == "reconcile":
             return asyncio.run(run_reconcile(options, settings))
+        if options.command == "receipts":
+            return asyncio.run(run_receipts(options, settings))
         if options.command == "alerts":
             return test_alerts(options, settings)
         if options.command == "schedules":

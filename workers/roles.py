@@ -16,6 +16,7 @@ from temporalio.worker import Interceptor, Worker
 
 from activities.alert_delivery import AlertDelivery
 from activities.backfill import BackfillActivities
+from activities.cash_receipts import CashReceiptActivities, ReceiptPlanActivities
 from activities.clarity import ClarityActivities
 from activities.money import ClarityMoneyActivities, SageMoneyActivities
 from activities.orders import OrderActivities
@@ -40,6 +41,7 @@ from mappings.pair import AuthScheme, GatewayAuth, Pair
 from workers.gate import GatedQueue
 from workers.settings import Settings, load_pair_settings, require
 from workflows.alerts import AlertWorkflow
+from workflows.cash_receipts import CashReceiptsWorkflow
 from workflows.customer_resolution import CustomerResolutionWorkflow
 from workflows.dead_letter import DeadLetterWorkflow
 from workflows.inventory_sync import InventorySyncWorkflow
@@ -63,6 +65,7 @@ WORKFLOWS = (
     OutageWatchWorkflow,
     InventorySyncWorkflow,
     PaymentReconciliationWorkflow,
+    CashReceiptsWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
@@ -160,6 +163,7 @@ class Fleet:
                     replays.replay_event,
                     OutageActivities(self.client).count_waiting_orders,
                     ReconciliationActivities(self.pairs, self.client, self.settings.reports_dir).compare_books,
+                    ReceiptPlanActivities(self.pairs, self.client, self.settings.reports_dir).plan_receipts,
                 ],
                 activity_executor=ThreadPoolExecutor(max_workers=TRANSFORMS_AT_ONCE),
                 max_concurrent_activities=TRANSFORMS_AT_ONCE,
@@ -192,6 +196,7 @@ class Fleet:
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
         stock = StockSweepActivities(pair, self.pairs, stock_reader, self.client)
         writes = SageWriteActivities(pair, gateway, gateway, gateway, reader)
+        receipts = CashReceiptActivities(pair, gateway, ledger, writes.seats)
 
         def read_worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(
@@ -227,6 +232,7 @@ class Fleet:
                     writes.reserve_customer_number,
                     writes.create_customer,
                     writes.remember_alias,
+                    receipts.write_cash_receipts,
                 ],
                 interceptors=interceptors,
                 # One more than the seats: the next write is here before the last one is done.

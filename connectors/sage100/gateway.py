@@ -4,7 +4,7 @@ In: `SalesOrder`, `NewCustomer`. Out: what Sage stored. Raises the tree of `conn
 activities see, so that Sage's eBusiness Web Services can stand beside this gateway.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from connectors.errors import Ambiguous, NotFound, RetryLater
 from connectors.http import ApiKey, BearerToken, Json, JsonApi, SignIn
+from mappings.cash_receipts import ReceiptLine
 from mappings.sales_order import (
     CustomerKey,
     LineOrigin,
@@ -110,6 +111,17 @@ class AliasWriter(Protocol):
         ...
 
 
+class CashReceiptWriter(Protocol):
+    """What entering a deposit with its cash receipts needs."""
+
+    async def create_cash_receipts(
+        self, bank_code: str, deposit_date: date, deposit_no: str, lines: Sequence[ReceiptLine]
+    ) -> None:
+        """Enter them as one deposit, not posted. The same again changes nothing; AlreadyExists when the key stands for
+        another content, and nothing changed then. Refused as a whole when Sage refuses one of them."""
+        ...
+
+
 class SageGateway:
     """Every writer, over HTTP."""
 
@@ -195,6 +207,14 @@ class SageGateway:
         """`POST /IM/AliasItem`: a general alias (IM_AliasItem.Type G), or a customer's own (C)."""
         whose = {"Type": "G"} if customer is None else {"Type": "C", **customer.model_dump()}
         await self._api.call("POST", "/IM/AliasItem", body={"AliasItemNo": alias, "ItemCode": item_code, **whose})
+
+    async def create_cash_receipts(
+        self, bank_code: str, deposit_date: date, deposit_no: str, lines: Sequence[ReceiptLine]
+    ) -> None:
+        """`POST /AR/CashReceipt`."""
+        columns = [{name: _wire(value) for name, value in line.model_dump().items() if value != ""} for line in lines]
+        key = {"BankCode": bank_code, "DepositDate": deposit_date.isoformat(), "DepositNo": deposit_no}
+        await self._api.call("POST", "/AR/CashReceipt", body={**key, "Lines": columns})
 
 
 def sign_in_of(settings: SageGatewaySettings) -> SignIn:

@@ -208,14 +208,12 @@ class Cashier:
         company = self.company
         for row in company.select(OPEN_TABLE, **key):
             company.insert(POSTED_TABLE, **{**row, "PostingDate": company.today()})
-            number = len(company.select("AR_TransactionPaymentHistory", CheckNo=row["CheckNo"])) + 1
+            paid = {name: row[name] for name in ("ARDivisionNo", "CustomerNo", "InvoiceNo", "InvoiceType")}
+            paid["TransactionDate"] = row["DepositDate"]
+            number = len(company.select("AR_TransactionPaymentHistory", **paid)) + 1
             company.insert(
                 "AR_TransactionPaymentHistory",
-                ARDivisionNo=row["ARDivisionNo"],
-                CustomerNo=row["CustomerNo"],
-                InvoiceNo=row["InvoiceNo"],
-                InvoiceType=row["InvoiceType"],
-                TransactionDate=row["DepositDate"],
+                **paid,
                 SequenceNo=f"{number:06d}",
                 CheckNo=row["CheckNo"],
                 TransactionType="P",

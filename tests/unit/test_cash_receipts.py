@@ -238,7 +238,7 @@ def test_each_route_puts_money_where_it_belongs(pair: Pair, route: PaymentRoute,
     assert result.status is not Status.UNEXPLAINED, result.differences
     on_list = sum(amount for amount, _ in listed)
     by_receipt = sum(amount for _, _, amount in entered) if route in (PREPAYMENT, ON_INVOICE) else 0
-    assert (result.deposits, result.receipts, result.listed) == (deposit, by_receipt, on_list)
+    assert [result.deposits, result.receipts, result.listed] == [deposit, by_receipt, on_list]
 
 
 # ---- exactly once ---------------------------------------------------------------------------------------------------

@@ -649,6 +649,10 @@ class InvoiceReferenceNames(Names):
     """Its date."""
     amount: FieldName = "amount"
     """Its total."""
+    tax: FieldName = "tax"
+    """Tax in it; null for a release without."""
+    shipping: FieldName = "shipping"
+    """Freight in it; null for a release without."""
 
 
 class CancelledItemNames(Names):

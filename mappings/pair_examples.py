@@ -180,6 +180,8 @@ clarity.fields.invoice_reference  clarity: {fields: {invoice_reference: {invoice
 clarity.fields.invoice_reference.invoiceNo  clarity: {fields: {invoice_reference: {invoiceNo: Number}}}
 clarity.fields.invoice_reference.invoiceDate  clarity: {fields: {invoice_reference: {invoiceDate: Date}}}
 clarity.fields.invoice_reference.amount  clarity: {fields: {invoice_reference: {amount: Amount}}}
+clarity.fields.invoice_reference.tax  clarity: {fields: {invoice_reference: {tax: TaxAmount}}}
+clarity.fields.invoice_reference.shipping  clarity: {fields: {invoice_reference: {shipping: null}}}
 clarity.fields.cancelled_item  clarity: {fields: {cancelled_item: {orderItemId: SalesItemID}}}
 clarity.fields.cancelled_item.orderItemId  clarity: {fields: {cancelled_item: {orderItemId: SalesItemID}}}
 clarity.fields.cancelled_item.quantity  clarity: {fields: {cancelled_item: {quantity: Quantity}}}

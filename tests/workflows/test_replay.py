@@ -40,6 +40,7 @@ PATHS = (
     *("customer_created", "customer_number_taken", "outage_watch", "poll_shift", "watch_shift", "alerts"),
     *("backfill_by_hand", "backfill_window"),
     *("dead_letter_replayed", "dead_letter_discarded", "dead_letter_order_ended"),
+    *("cash_receipts", "invoices_when_posted"),
 )
 """Ways through the workflows, holds aside."""
 

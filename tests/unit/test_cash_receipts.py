@@ -36,6 +36,7 @@ from mappings.ledger import (
 from mappings.pair import CashReceiptRules, Pair, PaymentRoute, PaymentRule, ReconciliationRules
 from mappings.reconciliation import list_due, reconcile
 from mappings.reconciliation_files import whole_list
+from tests.support.books import GATEWAYS, TYPES, Books
 
 ORDER, SALES_ORDER, ACCOUNT = "4711", "0001042", "000000215"
 PAID, INVOICED, AFTER = 4, 8, 10
@@ -482,3 +483,22 @@ def test_files_name_every_payment_and_what_is_left(pair: Pair) -> None:
     content = left_file(kept, decisions, [ORDER]).decode()
     assert content.count('"order_id"') == 2
     assert '"order_id": "9"' in content
+
+
+# ---- books of a whole month -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_books_in_which_everything_stands_need_no_receipt(pair: Pair, seed: int) -> None:
+    """Laid out by somebody who knows nothing of this code: bookkeepers with other days, deposits and fees."""
+    rules = [
+        PaymentRule(gateway=gateway, payment_type=TYPES[gateway], route=PaymentRoute(route))
+        for gateway, route in GATEWAYS.items()
+    ]
+    own = pair_for(pair, CLEARING).model_copy(update={"payments": rules})
+    month = Books(seed, 400)
+    decisions = decide(month.ledger(), own, Settled())
+    assert due_of(decisions) == []
+    found = sorted((one.order_id, one.transaction_id) for one in decisions if one.outcome is Outcome.LIST)
+    wanted = [(one.id, entry["transaction_id"]) for one in month.entries for entry in one.entries]
+    assert found == sorted(wanted)

@@ -111,9 +111,9 @@ def receipts_schedule_id(pair: str) -> str:
     return f"receipts-{pair}"
 
 
-def receipts_workflow_id(pair: str, since: str, until: str) -> str:
+def receipts_workflow_id(pair: str, since: str, until: str, *, dry_run: bool = False) -> str:
     """Id of a run of the cash receipts by hand: both days of its range."""
-    return f"receipts-{pair}-{since}_{until}"
+    return f"receipts-{pair}-{since}_{until}" + ("-dry-run" if dry_run else "")
 
 
 def reconcile_workflow_id(pair: str, since: str, until: str) -> str:

@@ -335,16 +335,16 @@ class OrderMoney:
         if stands:
             self.entered += one.amount
             return self._told(one, Outcome.RECEIPT)
-        if self.sold is None:
-            return self._told(one, Outcome.WAITS, Why.NOT_IN_SAGE_YET)
-        if one.amount < 0 and self.left_over:
-            return self._list(one, Why.CAPTURE_ON_LIST)
-        if one.amount < 0 and self.entered < -one.amount:
-            return self._told(one, Outcome.NOTHING)
         if one.amount > 0 and self._comes_to_nothing(one):
             return self._told(one, Outcome.NOTHING)
         if one.amount > 0 and self.comparison.gone:
             return self._told(one, Outcome.WAITS, Why.CANCELLED)
+        if self.sold is None and not self.comparison.gone:
+            return self._told(one, Outcome.WAITS, Why.NOT_IN_SAGE_YET)
+        if one.amount < 0 and self.left_over:
+            return self._list(one, Why.CAPTURE_ON_LIST)
+        if self.sold is None or (one.amount < 0 and self.entered < -one.amount):
+            return self._told(one, Outcome.NOTHING)
         day = one.day
         if not one.payment.transaction_id or day is None:
             self.left_over |= one.amount > 0
@@ -399,10 +399,10 @@ class OrderMoney:
         rest = wanted - there
         if rest <= 0 or (there and rest == one.payment.fee):
             return self._told(one, Outcome.RECEIPT if there else Outcome.NOTHING)
-        if self.sold is None:
-            return self._told(one, Outcome.WAITS, Why.NOT_IN_SAGE_YET)
         if self.comparison.gone:
             return self._told(one, Outcome.WAITS, Why.CANCELLED)
+        if self.sold is None:
+            return self._told(one, Outcome.WAITS, Why.NOT_IN_SAGE_YET)
         if not one.payment.transaction_id or one.day is None:
             return self._list(one, Why.NO_TRANSACTION_ID if one.day is not None else Why.NO_DATE)
         due = []

@@ -81,7 +81,7 @@ async def begin(
     client: Client, start: CashReceiptsStart, console: Console
 ) -> WorkflowHandle[CashReceiptsWorkflow, CashReceiptsResult]:
     """The workflow's handle."""
-    workflow_id = ids.receipts_workflow_id(start.pair, str(start.since), str(start.until))
+    workflow_id = ids.receipts_workflow_id(start.pair, str(start.since), str(start.until), dry_run=start.dry_run)
     try:
         handle = await client.start_workflow(
             CashReceiptsWorkflow.run,

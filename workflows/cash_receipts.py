@@ -68,7 +68,7 @@ class CashReceiptsWorkflow(BothBooks):
             plan = await self.plan(since, until)
         self.outcome = result = self.result_of(plan, last, since, until)
         self.at("done")
-        if result.new:
+        if result.new and not start.dry_run:
             await self.tell(result)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return result

@@ -397,11 +397,12 @@ def test_a_deposit_that_came_after_the_invoice_is_a_persons(pair: Pair) -> None:
         assert {one.reason for one in result.differences} == {Reason.ON_LIST}
 
 
-@pytest.mark.parametrize("route", [LIABILITY, PREPAYMENT])
+@pytest.mark.parametrize("route", [LIABILITY, PREPAYMENT, ON_INVOICE])
 def test_a_void_after_the_receipt_is_a_persons(pair: Pair, route: PaymentRoute) -> None:
     own = pair_for(pair, route)
     capture = paid("capture", 100)
-    ledger = books([capture], deposit=100 if route is LIABILITY else 0)
+    bills = [invoice(1, 100)] if route is ON_INVOICE else []
+    ledger = books([capture], bills, deposit=100 if route is LIABILITY else 0)
     entered = after(ledger, decide(ledger, own, Settled()))
     voided = [capture, paid("void", 100, name=capture.transaction_id)]
     later = entered.model_copy(update={"orders": [WebOrder(order_id=ORDER, payments=voided)]})
@@ -431,6 +432,27 @@ def test_a_cancelled_order_whose_money_went_back_needs_neither(pair: Pair) -> No
         assert (lines_of(decisions), list_of(decisions)) == ([], [])
         (waits,) = decide(books([paid("capture", 100)], cancelled=True), own, Settled())
         assert (waits.outcome, waits.why) == (Outcome.WAITS, Why.CANCELLED)
+
+
+def test_an_order_that_was_cancelled_before_sage_had_it_is_not_waited_for(pair: Pair) -> None:
+    for route in (LIABILITY, PREPAYMENT, ON_INVOICE):
+        own = pair_for(pair, route)
+        (waits,) = decide(books([paid("capture", 100)], in_sage=False, cancelled=True), own, Settled())
+        assert (waits.outcome, waits.why) == (Outcome.WAITS, Why.CANCELLED)
+        back = [paid("capture", 100), paid("refund", 100, 5)]
+        decisions = decide(books(back, in_sage=False, cancelled=True), own, Settled())
+        assert {one.outcome for one in decisions} == {Outcome.NOTHING}
+
+
+def test_a_refund_goes_where_its_capture_went(pair: Pair) -> None:
+    refused = Settled(refused={f"{ORDER} tr_capture_0000000100 in": "The period is closed."})
+    for route in (LIABILITY, PREPAYMENT):
+        own = pair_for(pair, route)
+        ledger = books([paid("capture", 100), paid("refund", 30, 5)], deposit=70 if route is LIABILITY else 0)
+        decisions = decide(ledger, own, refused)
+        assert list_of(decisions) == [(100, "refused_by_sage"), (-30, "capture_on_list")]
+        result = reconciled(ledger, own, decisions)
+        assert result.status is Status.EXPLAINED, result.differences
 
 
 def test_a_payment_booked_less_its_fee_is_left_alone(pair: Pair) -> None:

@@ -113,7 +113,7 @@ class ClarityActivities:
 
     @activity.defn
     async def record_invoices(self, request: RecordInvoices) -> None:
-        """The posted invoices (number, date, amount) on Clarity's order."""
+        """The posted invoices on Clarity's order: number, date, amount, and of it tax and shipping."""
         await self._clarity.patch_order(
             request.order_id,
             invoice_references=[
@@ -121,6 +121,8 @@ class ClarityActivities:
                     invoiceNo=invoice.InvoiceNo,
                     invoiceDate=invoice.InvoiceDate.isoformat() if invoice.InvoiceDate else "",
                     amount=invoice.Total,
+                    tax=invoice.SalesTaxAmt,
+                    shipping=invoice.FreightAmt,
                 )
                 for invoice in request.invoices
             ],

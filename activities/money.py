@@ -225,9 +225,9 @@ class SageMoneyActivities:
             return ReceiptsRead()
         found = []
         async with heartbeats():
-            for deposit_date in request.days:
-                found += await self._ledger.receipts_on(bank, deposit_date)
             if request.unposted:
                 found += await self._ledger.unposted_receipts(bank)
-        ours = [one for one in found if one.PaymentType in ("", *self._types)]
+            for deposit_date in request.days:
+                found += await self._ledger.receipts_on(bank, deposit_date)
+        ours = [one for one in found if request.all_types or one.PaymentType in ("", *self._types)]
         return ReceiptsRead(content=RECEIPTS.dump_json(ours).decode())

@@ -8,6 +8,7 @@ Out: `ReconciliationResult`. Files are replaced whole: written under another nam
 import asyncio
 import uuid
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -27,12 +28,13 @@ from mappings.differences import OrderResult
 from mappings.ledger import GatewayPayment, Ledger, ListEntry, Payout, WebOrder
 from mappings.pair import Pair
 from mappings.reconciliation import list_due, reconcile
-from mappings.reconciliation_files import BOOKED, files, read_booked, whole_list
+from mappings.reconciliation_files import BOOKED, LEFT, files, read_booked, whole_list
 from mappings.reconciliation_report import Report, report
 from mappings.web_money import merge_payments
 
 PAYOUTS: Final = TypeAdapter(list[Payout])
 IDS: Final = TypeAdapter(list[str])
+ENTRIES: Final = TypeAdapter(list[ListEntry])
 T = TypeVar("T")
 
 FINDINGS_KEPT: Final = 20
@@ -56,38 +58,21 @@ class ReconciliationActivities:
     async def compare_books(self, request: CompareBooks) -> ReconciliationResult:
         """Compare, write, add up."""
         async with heartbeats():
-            sheets = await self._sheets(request.sheets)
-            waiting = await self._waiting(request.pair)
+            sheets = await sheets_of_caller(self._client, request.sheets)
+            waiting = await orders_on_their_way(self._client, request.pair)
             return await asyncio.to_thread(self._compare, request, sheets, waiting)
-
-    async def _sheets(self, number: int) -> list[Sheet]:
-        info = activity.info()
-        workflow = self._client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
-        return [
-            await workflow.query("sheet", place, result_type=Sheet, rpc_timeout=TEMPORAL_CALL)
-            for place in range(number)
-        ]
-
-    async def _waiting(self, pair: str) -> dict[str, str]:
-        """Orders that Sage does not have yet, with the reason: `held: credit`."""
-        states = ", ".join(f"'{state.value}'" for state in (OrderState.RECEIVED, OrderState.HELD))
-        query = (
-            f"WorkflowType='OrderFulfillmentWorkflow' AND Pair='{pair}' AND ExecutionStatus='Running' "
-            f"AND OrderState IN ({states})"
-        )
-        found = {}
-        async for run in self._client.list_workflows(query):
-            order_id = order_id_of(pair, run.id)
-            if order_id is not None:
-                state = run.typed_search_attributes.get(attributes.ORDER_STATE) or OrderState.RECEIVED.value
-                reason = run.typed_search_attributes.get(attributes.HOLD_REASON)
-                found[order_id] = f"{state}: {reason}" if reason else state
-        return found
 
     def _compare(self, request: CompareBooks, sheets: list[Sheet], waiting: Mapping[str, str]) -> ReconciliationResult:
         pair = self._pairs[request.pair]
-        ledger = ledger_of(request, sheets, waiting)
+        ledger = ledger_of(request.since, request.until, request.as_of, sheets, waiting)
         home = self._reports / folder_of(pair.name)
+        ledger = ledger.model_copy(
+            update={
+                "payouts": ledger.payouts if request.tells_payouts else None,
+                "opening": request.opening,
+                "left": left_to_accounting(home, pair.company.currency),
+            }
+        )
         # What was booked for orders outside the range is another run's business.
         ours = {one.order_id for one in ledger.orders}
         booked = [
@@ -103,7 +88,42 @@ class ReconciliationActivities:
         return result_of(request, whole, results, f"{home.name}/{name}")
 
 
-def ledger_of(request: CompareBooks, sheets: list[Sheet], waiting: Mapping[str, str]) -> Ledger:
+async def sheets_of_caller(client: Client, number: int) -> list[Sheet]:
+    """The sheets of the workflow that called this activity."""
+    info = activity.info()
+    workflow = client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
+    return [
+        await workflow.query("sheet", place, result_type=Sheet, rpc_timeout=TEMPORAL_CALL) for place in range(number)
+    ]
+
+
+async def orders_on_their_way(client: Client, pair: str) -> dict[str, str]:
+    """Orders that Sage does not have yet, with the reason: `held: credit`."""
+    states = ", ".join(f"'{state.value}'" for state in (OrderState.RECEIVED, OrderState.HELD))
+    query = (
+        f"WorkflowType='OrderFulfillmentWorkflow' AND Pair='{pair}' AND ExecutionStatus='Running' "
+        f"AND OrderState IN ({states})"
+    )
+    found = {}
+    async for run in client.list_workflows(query):
+        order_id = order_id_of(pair, run.id)
+        if order_id is not None:
+            state = run.typed_search_attributes.get(attributes.ORDER_STATE) or OrderState.RECEIVED.value
+            reason = run.typed_search_attributes.get(attributes.HOLD_REASON)
+            found[order_id] = f"{state}: {reason}" if reason else state
+    return found
+
+
+def left_to_accounting(home: Path, currency: str) -> list[ListEntry]:
+    """What the runs of the cash receipts left to a person, by their file; nothing without one."""
+    try:
+        entries = ENTRIES.validate_json((home / LEFT).read_bytes())
+    except FileNotFoundError:
+        return []
+    return [one for one in entries if one.currency == currency]
+
+
+def ledger_of(since: date, until: date, as_of: date, sheets: list[Sheet], waiting: Mapping[str, str]) -> Ledger:
     """Both books: the orders that are looked at, with what the list of payments knows more of them."""
 
     def on(kind: SheetKind, adapter: TypeAdapter[list[T]]) -> list[T]:
@@ -128,15 +148,14 @@ def ledger_of(request: CompareBooks, sheets: list[Sheet], waiting: Mapping[str, 
         else:
             elsewhere += [one.transaction_id for one in entries if one.transaction_id]
     return Ledger(
-        since=request.since,
-        until=request.until,
-        as_of=request.as_of,
+        since=since,
+        until=until,
+        as_of=as_of,
         orders=orders,
         sales_orders=on(SheetKind.SALES_ORDERS, SALES_ORDERS),
         receipts=on(SheetKind.RECEIPTS, RECEIPTS),
-        payouts=on(SheetKind.PAYOUTS, PAYOUTS) if request.tells_payouts else None,
+        payouts=on(SheetKind.PAYOUTS, PAYOUTS),
         elsewhere=elsewhere,
-        opening=request.opening,
     )
 
 

@@ -147,6 +147,16 @@ def reconcile_schedule_id(pair: str) -> str:
     return f"reconcile-{pair}"
 
 
+def receipts_schedule_id(pair: str) -> str:
+    """Id of the Schedule that brings money into Sage each night, and the beginning of its runs' ids."""
+    return f"receipts-{pair}"
+
+
+def receipts_workflow_id(pair: str, since: str, until: str, *, dry_run: bool = False) -> str:
+    """Id of a run of the cash receipts by hand: both days of its range."""
+    return f"receipts-{pair}-{since}_{until}" + ("-dry-run" if dry_run else "")
+
+
 def reconcile_workflow_id(pair: str, since: str, until: str) -> str:
     """Id of a reconciliation by hand: both days of its range."""
     return f"reconcile-{pair}-{since}_{until}"

@@ -553,6 +553,8 @@ class AlertKind(StrEnum):
     """Money that nobody can explain: Clarity's payments and Sage's books differ."""
     CUSTOMER_REVIEW = "customer_review"
     """A change of a customer waits for a person, or attributes that Sage owns are refused by Clarity."""
+    ACCOUNTING_LIST = "accounting_list"
+    """Payments that a person has to book are new on the accounting list."""
     CHANNEL_DOWN = "channel_down"
     """A target of alerts cannot be reached; told through the others."""
 

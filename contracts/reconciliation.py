@@ -151,6 +151,8 @@ class ReadReceipts(Frozen):
     pair: str
     days: list[date]
     unposted: bool = False
+    all_types: bool = False
+    """Also those of payment types that are none of the pair's: a person may have chosen another one."""
 
 
 class ReceiptsRead(Frozen):

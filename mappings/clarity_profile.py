@@ -376,6 +376,8 @@ class PaymentTypes(Words):
     """The release's word for money that is given back."""
     void: str = "void"
     """The release's word for what takes back a capture or an authorisation."""
+    chargeback: str = "chargeback"
+    """The release's word for money that the buyer's bank took back: it goes to the accounting list."""
 
 
 class CapturedBy(StrEnum):
@@ -677,6 +679,10 @@ class InvoiceReferenceNames(Names):
     """Its date."""
     amount: FieldName = "amount"
     """Its total."""
+    tax: FieldName = "tax"
+    """Tax in it; null for a release without."""
+    shipping: FieldName = "shipping"
+    """Freight in it; null for a release without."""
 
 
 class RefundDueNames(Names):

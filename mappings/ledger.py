@@ -22,6 +22,9 @@ class GatewayPayment(Payment):
     """What the gateway kept, positive; 0 where the release does not say."""
     payout_id: str = ""
     """The payout that it was part of; empty: not yet paid out, or the release does not say."""
+    kind: str = ""
+    """What happened, in the contract's or the store's word, where that is no `PaymentType`: `chargeback`, or a word
+    that nobody knows. `type` is `refund` then: money that a person has to look at, never a deposit or a receipt."""
 
 
 class WebOrder(Frozen):
@@ -153,6 +156,10 @@ class ListEntry(Frozen):
     day: date | None = None
     booked: bool = False
     """Accounting says that it is done."""
+    reason: str = ""
+    """Why a person books it, where the run of the cash receipts said so (`mappings.cash_receipts.Why`)."""
+    beside_deposit: bool = False
+    """The money itself stands as a deposit: only the cash receipt to Customer Deposits is left to a person."""
 
 
 class Ledger(Frozen):
@@ -171,5 +178,7 @@ class Ledger(Frozen):
     """None: this release of Clarity does not tell payouts."""
     elsewhere: list[str] = []
     """Transactions of orders that this range does not look at: money that names one is no stranger's."""
+    left: list[ListEntry] = []
+    """What the runs of the cash receipts left to accounting, for whatever reason: no receipt of it will come."""
     opening: Decimal | None = None
     """Customer deposits at the end of the day before `since`, as an earlier run closed with; None: unknown."""

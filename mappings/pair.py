@@ -1084,6 +1084,20 @@ class ReconciliationRules(Section):
     """BankCode of the cash receipts of web money; without, none are read, and routes with cash receipts never match."""
 
 
+class CashReceiptRules(Section):
+    """Cash receipts of the web's money, each night (docs/flows.md, Payments and invoices)."""
+
+    write: bool = False
+    """True: receipts of the routes deposit_liability, prepayment and on_invoice are entered in Sage, in batches that
+    accounting looks at and posts. Without, accounting enters them: what is due stands on the accounting list."""
+    customer_deposits: str = Field(default="", pattern=r"^[0-9A-Z]{0,9}$")
+    """AR_CashReceiptsDetail.AccountKey of Customer Deposits: what receipts of the route deposit_liability go to."""
+    days: int = Field(default=35, ge=1, le=400)
+    """How many days of payments and invoices the nightly run looks back, yesterday included."""
+    at: str = Field(default="03:00", pattern=_HOUR)
+    """When it begins, in the company's time zone, best before `reconciliation.at`; as text, like that."""
+
+
 class Pace(Section):
     """Intervals and deadlines: production values by default, seconds in the demo. Travels in start arguments."""
 
@@ -1192,6 +1206,7 @@ class Pair(Section):
     """Text lengths by Sage column; a value that does not fit is a problem, never cut."""
     polling: Polling = Polling()
     reconciliation: ReconciliationRules = ReconciliationRules()
+    cash_receipts: CashReceiptRules = CashReceiptRules()
     pace: PaceInFile = PaceInFile()
     """Intervals and deadlines, in seconds unless the name says days."""
 
@@ -1207,6 +1222,20 @@ class Pair(Section):
             )
             remedy = "Write charges.freight.amount: charged, or let Sage work out the tax (policy: sage)."
             refuse([Contradiction(("policy",), problem, remedy)])
+        return value
+
+    @field_validator("cash_receipts")
+    @classmethod
+    def _receipts_have_a_bank(cls, value: CashReceiptRules, info: ValidationInfo) -> CashReceiptRules:
+        rules = info.data.get("reconciliation")
+        if value.write and isinstance(rules, ReconciliationRules) and not rules.bank_code:
+            problem = "needs reconciliation.bank_code: the bank that takes the web's money, by which receipts are found"
+            refuse([Contradiction(("write",), problem, "Add reconciliation.bank_code, a BankCode of Sage such as W.")])
+        liable = any(rule.route is PaymentRoute.DEPOSIT_LIABILITY for rule in info.data.get("payments", []))
+        if value.write and liable and not value.customer_deposits:
+            problem = "needs customer_deposits: a payment goes the route deposit_liability"
+            remedy = "Add customer_deposits, the AccountKey of Customer Deposits, such as 000000215."
+            refuse([Contradiction(("write",), problem, remedy)])
         return value
 
     @field_validator("name")

@@ -21,6 +21,12 @@ BOOKED_BY_HAND: Final = (PaymentRoute.DEPOSIT_LIABILITY, PaymentRoute.PREPAYMENT
 
 NO_BANK: Final = "; without reconciliation.bank_code a reconciliation reads none, and its orders never match"
 
+READS_LIKE_A_CARD: Final = frozenset(
+    {"VISA", "MC", "MCARD", "MASTR", "AMEX", "DISC", "DISCV", "DINRS", "CC", "CARD", "ACH", "ECHCK"}
+)
+"""Usual codes of AR_PaymentTypes of PaymentMethod R and A. What they are in this company is in Sage alone: there the
+type is looked at with each order and before receipts are entered."""
+
 USUAL_TAX_TOLERANCE: Final = Decimal(1)
 """Of an order, in the company's currency; rounding seldom differs by more."""
 
@@ -41,11 +47,18 @@ class Notice(NamedTuple):
 def warnings(pair: Pair) -> Iterator[Notice]:
     """What is allowed and may surprise."""
     for index, rule in enumerate(pair.payments):
-        if rule.route in BOOKED_BY_HAND:
+        if rule.route in BOOKED_BY_HAND and not pair.cash_receipts.write:
             yield Notice(
                 ("payments", index, "route"),
-                f"route {rule.route} needs a cash receipt in Sage: accounting books it by hand until the payments flow "
-                f"of this integration writes it{'' if pair.reconciliation.bank_code else NO_BANK}",
+                f"route {rule.route} needs a cash receipt in Sage: accounting enters it by hand, from the accounting "
+                f"list, as cash_receipts.write is off{'' if pair.reconciliation.bank_code else NO_BANK}",
+            )
+        if rule.payment_type in READS_LIKE_A_CARD:
+            yield Notice(
+                ("payments", index, "payment_type"),
+                f"{rule.payment_type!r} reads like a card's or a bank account's type: when it is of PaymentMethod R or "
+                "A in Sage, Sage would charge the buyer again, so orders with it are held and no receipt is entered; "
+                "take one of PaymentMethod O for the gateway",
             )
     if pair.tax.tolerance > USUAL_TAX_TOLERANCE:
         yield Notice(

@@ -196,6 +196,8 @@ clarity.fields.refund_due.creditMemoNo  clarity: {fields: {refund_due: {creditMe
 clarity.fields.refund_due.date  clarity: {fields: {refund_due: {date: CreatedOn}}}
 clarity.fields.refund_due.amount  clarity: {fields: {refund_due: {amount: Amount}}}
 clarity.fields.refund_due.rmaNo  clarity: {fields: {refund_due: {rmaNo: ReturnNumber}}}
+clarity.fields.invoice_reference.tax  clarity: {fields: {invoice_reference: {tax: TaxAmount}}}
+clarity.fields.invoice_reference.shipping  clarity: {fields: {invoice_reference: {shipping: null}}}
 clarity.fields.cancelled_item  clarity: {fields: {cancelled_item: {orderItemId: SalesItemID}}}
 clarity.fields.cancelled_item.orderItemId  clarity: {fields: {cancelled_item: {orderItemId: SalesItemID}}}
 clarity.fields.cancelled_item.quantity  clarity: {fields: {cancelled_item: {quantity: Quantity}}}
@@ -264,6 +266,7 @@ clarity.payment_types.authorize  clarity: {payment_types: {authorize: Authorizat
 clarity.payment_types.capture  clarity: {payment_types: {capture: Sale}}
 clarity.payment_types.refund  clarity: {payment_types: {refund: Credit}}
 clarity.payment_types.void  clarity: {payment_types: {void: Reversal}}
+clarity.payment_types.chargeback  clarity: {payment_types: {chargeback: Dispute}}
 clarity.captures  clarity: {captures: {status: Shipped, by: clarity}}
 clarity.captures.status  clarity: {captures: {status: Shipped, by: clarity}}
 clarity.captures.by  clarity: {captures: {status: Shipped, by: gateway}}
@@ -451,6 +454,11 @@ reconciliation.tolerance  reconciliation: {tolerance: 0.01}
 reconciliation.days  reconciliation: {days: 62}
 reconciliation.at  reconciliation: {at: "23:15"}
 reconciliation.bank_code  reconciliation: {bank_code: W}
+cash_receipts  cash_receipts: {days: 35, at: "03:00"}
+cash_receipts.write  {reconciliation: {bank_code: W}, cash_receipts: {write: true}}
+cash_receipts.customer_deposits  cash_receipts: {customer_deposits: "000000215"}
+cash_receipts.days  cash_receipts: {days: 62}
+cash_receipts.at  cash_receipts: {at: "01:30"}
 
 pace  pace: {poll_interval: 30, hold_reminder: 43200}
 pace.poll_interval  pace: {poll_interval: 30}

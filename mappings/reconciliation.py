@@ -148,7 +148,12 @@ class Books:
             # Any other one pays what this range does not look at.
             if key or stranger:
                 self._case(key, f"receipt {receipt.CheckNo}").receipts.append(receipt)
+        self.left = {left_key(one) for one in ledger.left if not one.beside_deposit}
+        self.beside = {left_key(one): one.amount for one in ledger.left if one.beside_deposit}
         for entry in sorted(ledger.accounting_list, key=_entry_key):
+            if left_key(entry) in self.beside:
+                # The receipt beside a deposit that accounting booked: the money itself is the deposit.
+                continue
             self._case(entry.order_id, f"list {entry.transaction_id}").entries.append(entry)
         self.comparisons = {key: Comparison(self, case) for key, case in sorted(self.cases.items())}
         for comparison in self.comparisons.values():
@@ -177,6 +182,15 @@ class Books:
                 here.strays.append(Stray(pot.place, Reason.WRONG_ORDER, pot.amount, owner.case.name, named))
             else:
                 here.strays.append(Stray(pot.place, Reason.DOUBLE, pot.amount, owner.case.name, named))
+
+
+LeftKey = tuple[str, str, bool]
+"""Order id, transaction id, whether it is money that came in."""
+
+
+def left_key(entry: ListEntry) -> LeftKey:
+    """What an entry of the list is of."""
+    return entry.order_id, entry.transaction_id, entry.amount > 0
 
 
 def _named(transaction_id: str) -> GatewayPayment:
@@ -233,6 +247,11 @@ class Comparison:
         self.movements = [self._movement(one) for place, one in own if place in counted and one.type in (IN, OUT)]
         self.authorised = _sum(one.amount for place, one in own if place in counted and one.type is _PROMISE)
         voids = {transaction(one) for one in payments if one.type is PaymentType.VOID and one.transaction_id}
+        undone = [one for one in payments if one.type is IN and transaction(one) in voids and self._is_left(one, OUT)]
+        # Voided after its receipt was entered: the money came in, and its way back is accounting's.
+        self.movements += [self._movement(one) for one in undone]
+        self.movements += [self._movement(one.model_copy(update={"type": OUT})) for one in undone]
+        own = [(place, one) for place, one in own if one not in undone]
         self.voided = [self._movement(one) for _, one in own if one.type is IN and transaction(one) in voids]
         self.foreign = [
             self._movement(one)
@@ -251,22 +270,36 @@ class Comparison:
     def _movement(self, payment: GatewayPayment) -> Movement:
         day = payment.date.astimezone(self.books.pair.company.zone).date() if payment.date is not None else None
         rule = payment_rule(payment, self.books.pair)
+        if payment.kind or self._is_left(payment, payment.type):
+            return Movement(payment, day, Place.LIST, None)
         if rule is not None and rule[1].charge_item:
             return Movement(payment, day, Place.LINE, None)
         route = rule[1].route if rule is not None else PaymentRoute.CLEARING
         return Movement(payment, day, PLACES[route], route)
 
+    def _is_left(self, payment: GatewayPayment, kind: PaymentType) -> bool:
+        """Whether a person books it, and has not entered the receipt under its transaction all the same."""
+        name = payment.transaction_id
+        if (self.case.order_id, name, kind is IN) not in self.books.left:
+            return False
+        return not any((one.amount > 0) == (kind is IN) and names(one.CheckNo, name) for one in self.case.receipts)
+
+    def _is_entered(self, one: Movement) -> bool:
+        name = one.payment.transaction_id
+        return any((each.amount > 0) == (one.amount > 0) and names(each.CheckNo, name) for each in self.case.receipts)
+
     def _refunds_after_invoicing(self) -> list[Movement]:
         """They go to the accounting list (rules 5). One between invoice and posting may have lowered the deposit still:
-        then Sage's amounts say so."""
+        then Sage's amounts say so. What a person books anyway never lowered anything."""
+        left = [one for one in self.movements if one.amount < 0 and one.place is Place.LIST and one.route is None]
         days = [one.InvoiceDate for one in self.invoices if one.InvoiceType == "IN" and one.InvoiceDate is not None]
         if not days:
-            return []
+            return left
         refunds = [one for one in self.movements if one.amount < 0 and one.place is not Place.LINE]
-        late = [one for one in refunds if one.day is not None and one.day >= min(days)]
+        late = [one for one in refunds if one in left or (one.day is not None and one.day >= min(days))]
         expected = _sum(one.amount for one in self.movements if one.place is Place.DEPOSIT and one not in late)
         doubtful = [one for one in late if one.place is Place.DEPOSIT]
-        for some in _subsets(doubtful):
+        for some in subsets(doubtful):
             if self.deposits == expected + _sum(one.amount for one in some):
                 return [one for one in late if one not in some]
         return late
@@ -336,6 +369,11 @@ class Comparison:
         cancelled = self.case.order is not None and self.case.order.cancelled
         left = bool(self.case.sales_orders) and not any(one.live for one in self.case.sales_orders)
         return (cancelled or left) and not self.invoices
+
+    @property
+    def known(self) -> bool:
+        """Whether Clarity has the order."""
+        return self.case.known
 
     # ---- comparing ------------------------------------------------------------------------------------------------
 
@@ -460,6 +498,13 @@ class Comparison:
                     invoice_no=batch.InvoiceNo, day=batch.DepositDate,
                 )  # fmt: skip
                 rest += batch.amount
+        if place is Place.CUSTOMER_DEPOSITS:
+            for one in self._early():
+                name = one.payment.transaction_id
+                amount = self.books.beside.get((self.case.order_id, name, one.amount > 0))
+                if amount is not None and rest * amount < 0 and not self._is_entered(one):
+                    self._tell(place, Reason.ON_LIST, -amount, of=one)
+                    rest += amount
         for one in self.foreign:
             if one.place is place or (place is Place.CUSTOMER_DEPOSITS and one.route is PaymentRoute.DEPOSIT_LIABILITY):
                 taken = max(min(rest, one.amount), NOTHING)
@@ -521,7 +566,7 @@ class Comparison:
         """The captures that are not there, where the amount says which; those first that nothing in Sage names."""
         named = [pot.reference for pot in self.pots if pot.place is place]
         captures = sorted(captures, key=lambda one: any(names(name, one.payment.transaction_id) for name in named))
-        return next((some for some in _subsets(captures) if _sum(one.amount for one in some) == -rest), [])
+        return next((some for some in subsets(captures) if _sum(one.amount for one in some) == -rest), [])
 
     def _is_at(self, one: Movement, place: Place) -> bool:
         if place is Place.CUSTOMER_DEPOSITS:
@@ -536,7 +581,7 @@ class Comparison:
         gross = _sum(one.amount for one in (*taken, *voided))
         fees = _sum(one.payment.fee for one in taken)
         if self.expected(place) + rest <= gross:
-            if given := next((some for some in _subsets(back) if _sum(abs(one.amount) for one in some) == rest), []):
+            if given := next((some for some in subsets(back) if _sum(abs(one.amount) for one in some) == rest), []):
                 for one in given:
                     self._tell(place, Reason.REFUND_MISSING, abs(one.amount), of=one)
                 return
@@ -732,7 +777,7 @@ def _sum(amounts: Iterable[Decimal]) -> Decimal:
     return sum(amounts, NOTHING)
 
 
-def _subsets(movements: Sequence[Movement]) -> Iterator[list[Movement]]:
+def subsets(movements: Sequence[Movement]) -> Iterator[list[Movement]]:
     """One, two, three of them, and all; an order has few payments."""
     for number in range(1, min(len(movements), MOST_TOGETHER) + 1):
         for some in combinations(movements[:12], number):

@@ -31,6 +31,9 @@ SUMMARY: Final = "summary.json"
 BOOKED: Final = "booked.csv"
 """Beside the folders of the runs, kept by accounting: entries of the accounting list that were booked."""
 
+LEFT: Final = "receipts/accounting_list.json"
+"""Likewise, kept by the runs of the cash receipts: what they left to a person, whatever their range."""
+
 ORDER_COLUMNS: Final = (
     "order_id", "sales_orders", "status", "gateway", "day", "authorised", "captured", "refunded", "voided", "deposits",
     "receipts", "listed", "lines", "difference", "customer_deposits", "invoiced", "invoiced_unposted", "balance",

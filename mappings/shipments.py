@@ -67,6 +67,10 @@ class ShipmentInvoice(Frozen):
     Total: Decimal = Decimal(0)
     """Amount invoiced: taxable + non-taxable + freight + tax − discount; of an invoice for several orders the sum of
     this order's line extensions."""
+    SalesTaxAmt: Decimal | None = None
+    """Of it, tax; None of an invoice for several orders, whose tax and freight nobody can share out."""
+    FreightAmt: Decimal | None = None
+    """Of it, freight; likewise."""
     Lines: list[InvoicedLine]
     Packages: list[Package] = []
 
@@ -183,3 +187,7 @@ class InvoiceReference(Frozen):
     invoiceNo: str
     invoiceDate: str
     amount: Decimal
+    """All of it, tax and shipping included."""
+    tax: Decimal | None = None
+    shipping: Decimal | None = None
+    """None: one invoice for several orders, `amount` is this order's lines alone."""

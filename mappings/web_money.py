@@ -75,17 +75,19 @@ def web_order(body: Mapping[str, Any], statuses: ClarityStatuses) -> WebOrderSee
 
 
 def gateway_payment(body: Any, currency: str = "") -> GatewayPayment | None:
-    """A payment; None when type or amount make no sense. `currency` is that of its order."""
+    """A payment; None when its amount makes no sense or it has no type. `currency` is that of its order."""
     if not isinstance(body, Mapping):
         return None
     amount, kind = to_decimal(body.get("amount")), _text(body.get("type"))
-    if amount is None or amount < 0 or kind not in set(PaymentType):
+    if amount is None or amount < 0 or not kind:
         return None
+    known = kind in set(PaymentType)
     return GatewayPayment(
         gateway=_text(body.get("gateway")),
         method=_text(body.get("method")),
         transaction_id=_text(body.get("transactionId")),
-        type=PaymentType(kind),
+        type=PaymentType(kind) if known else PaymentType.REFUND,
+        kind="" if known else kind[:40],
         amount=amount,
         currency=_text(body.get("currency")) or currency,
         date=_instant(body.get("date")),
@@ -146,7 +148,7 @@ def merge_payments(own: Iterable[GatewayPayment], listed: Iterable[GatewayPaymen
 def _same(one: GatewayPayment) -> tuple[str, ...]:
     """What tells two movements apart; without an id also the day."""
     named = one.transaction_id or (str(one.date.astimezone(UTC).date()) if one.date else "")
-    return one.gateway.casefold(), one.type.value, named, f"{one.amount.normalize():f}", one.currency
+    return one.gateway.casefold(), one.kind or one.type.value, named, f"{one.amount.normalize():f}", one.currency
 
 
 def _text(value: object) -> str:

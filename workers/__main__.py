@@ -14,6 +14,7 @@ from workers.demo import add_demo_options, run_demo
 from workers.inventory import add_inventory_options, run_inventory
 from workers.plugin import integration_plugin
 from workers.products import add_products_options, run_products
+from workers.receipts import add_receipts_options, run_receipts
 from workers.reconcile import add_reconcile_options, run_reconcile
 from workers.roles import Fleet, Role, check_settings
 from workers.schedules import ensure_schedules, left_over
@@ -38,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_products_options(commands.add_parser("products", help="products and items: what differs (--dry-run), in step"))
     add_customers_options(commands.add_parser("customers", help="what Sage owns of customers, to Clarity; --dry-run"))
     add_reconcile_options(commands.add_parser("reconcile", help="hold Clarity's payments against Sage's books"))
+    add_receipts_options(commands.add_parser("receipts", help="money into Sage by its cash routes; --dry-run"))
     add_alert_commands(commands.add_parser("alerts", help="targets of alerts: test sends each of them a message"))
     add_demo_options(commands.add_parser("demo", help="everything on this machine: make run"))
     return parser
@@ -88,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(run_customers(options, settings))
         if options.command == "reconcile":
             return asyncio.run(run_reconcile(options, settings))
+        if options.command == "receipts":
+            return asyncio.run(run_receipts(options, settings))
         if options.command == "alerts":
             return test_alerts(options, settings)
         if options.command == "schedules":

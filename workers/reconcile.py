@@ -37,8 +37,8 @@ def add_reconcile_options(parser: argparse.ArgumentParser) -> None:
 def start_of(options: argparse.Namespace, pair: Pair) -> ReconciliationStart:
     """The start argument; raises SettingsError that names the flag and the remedy."""
     today = datetime.now(pair.company.zone).date()
-    since = day_of("--from", options.since)
-    until = day_of("--to", options.until) if options.until else today
+    since = day_of("reconcile", "--from", options.since)
+    until = day_of("reconcile", "--to", options.until) if options.until else today
     if until < since:
         raise SettingsError("reconcile: --to lies before --from; swap them.")
     if until > today:
@@ -48,12 +48,12 @@ def start_of(options: argparse.Namespace, pair: Pair) -> ReconciliationStart:
     )
 
 
-def day_of(flag: str, text: str) -> date:
-    """A day."""
+def day_of(command: str, flag: str, text: str) -> date:
+    """A day; raises SettingsError that names command and flag."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"reconcile: {flag} {text[:40]!r} is no day; write 2026-11-20.") from None
+        raise SettingsError(f"{command}: {flag} {text[:40]!r} is no day; write 2026-11-20.") from None
 
 
 async def run_reconcile(options: argparse.Namespace, settings: Settings) -> int:

@@ -16,6 +16,7 @@ from temporalio.worker import Interceptor, Worker
 
 from activities.alert_delivery import AlertDelivery
 from activities.backfill import BackfillActivities
+from activities.cash_receipts import CashReceiptActivities, ReceiptPlanActivities
 from activities.clarity import ClarityActivities
 from activities.customer_catch_up import CustomerCatchUp
 from activities.customer_sync import CustomerSyncReads, CustomerSyncWrites, WebCustomerWrites
@@ -47,6 +48,7 @@ from mappings.pair import AuthScheme, GatewayAuth, Pair
 from workers.gate import GatedQueue
 from workers.settings import Settings, load_pair_settings, require
 from workflows.alerts import AlertWorkflow
+from workflows.cash_receipts import CashReceiptsWorkflow
 from workflows.credit_memo import CreditMemoWorkflow
 from workflows.customer_resolution import CustomerResolutionWorkflow
 from workflows.customer_sweep import CustomerSweepWorkflow
@@ -80,6 +82,7 @@ WORKFLOWS = (
     ProductCatchUpWorkflow,
     CustomerSyncWorkflow,
     CustomerSweepWorkflow,
+    CashReceiptsWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
@@ -180,6 +183,7 @@ class Fleet:
                     OutageActivities(self.client).count_waiting_orders,
                     ProductRunActivities(self.client).start_products,
                     ReconciliationActivities(self.pairs, self.client, self.settings.reports_dir).compare_books,
+                    ReceiptPlanActivities(self.pairs, self.client, self.settings.reports_dir).plan_receipts,
                 ],
                 activity_executor=ThreadPoolExecutor(max_workers=TRANSFORMS_AT_ONCE),
                 max_concurrent_activities=TRANSFORMS_AT_ONCE,
@@ -222,6 +226,7 @@ class Fleet:
         changes = SageChangeActivities(pair, gateway, reader, company)
         products = SageProductActivities(pair, item_reader, gateway, company.seats)
         customer_writes = CustomerSyncWrites(pair, gateway, company.seats)
+        receipts = CashReceiptActivities(pair, gateway, ledger, company.seats)
 
         def read_worker(interceptors: Sequence[Interceptor]) -> Worker:
             return Worker(
@@ -269,6 +274,7 @@ class Fleet:
                     products.write_item,
                     products.create_item,
                     customer_writes.write_customer,
+                    receipts.write_cash_receipts,
                 ],
                 interceptors=interceptors,
                 # One more than the seats: the next write is here before the last one is done.

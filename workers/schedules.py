@@ -27,12 +27,14 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from contracts import ids, queues
 from contracts import search_attributes as attributes
+from contracts.cash_receipts import CashReceiptsStart
 from contracts.customers import CustomerSweepStart
 from contracts.inventory import InventoryStart
 from contracts.messages import BackfillStart
 from contracts.products import ProductCatchUpStart
 from contracts.reconciliation import ReconciliationStart
 from mappings.pair import Pair
+from workflows.cash_receipts import CashReceiptsWorkflow
 from workflows.customer_sweep import CustomerSweepWorkflow
 from workflows.inventory_sync import InventorySyncWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
@@ -44,7 +46,8 @@ from workflows.watch import WatchStart, WatchWorkflow
 log = logging.getLogger(__name__)
 
 CATCH_UP = timedelta(minutes=1)
-OURS = re.compile(r"(sage-poll|backfill|watch|inventory|reconcile|products|customers)-[a-z][a-z0-9]{1,15}")
+FLOWS = "sage-poll|backfill|watch|inventory|reconcile|products|customers|receipts"
+OURS = re.compile(rf"({FLOWS})-[a-z][a-z0-9]{{1,15}}")
 """Ids of Schedules that this project makes, whatever the pair."""
 CATCH_UP_A_NIGHT = timedelta(hours=12)
 """A night that the server slept through is made up for in the morning."""
@@ -121,13 +124,19 @@ def reconcile_schedule(pair: Pair) -> Schedule:
         ReconciliationStart(pair=pair.name, pace=pair.pace, time_zone=pair.company.time_zone, days=rules.days),
         **_of(pair, ids.reconcile_schedule_id(pair.name), "Reconciliation", "Clarity's payments against Sage's books"),
     )
-    hour, minute = (int(part) for part in rules.at.split(":"))
-    nightly = ScheduleCalendarSpec(hour=[ScheduleRange(hour)], minute=[ScheduleRange(minute)])
-    return Schedule(
-        action=action,
-        spec=ScheduleSpec(calendars=[nightly], time_zone_name=pair.company.time_zone),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP_A_NIGHT),
+    return _each_night(pair, rules.at, action)
+
+
+def receipts_schedule(pair: Pair) -> Schedule:
+    """Each night at the pair's hour, best before reconciliation. It never begins at once: a new site looks first, by
+    `python -m workers receipts --dry-run`."""
+    rules = pair.cash_receipts
+    action = ScheduleActionStartWorkflow(
+        CashReceiptsWorkflow.run,
+        CashReceiptsStart(pair=pair.name, pace=pair.pace, time_zone=pair.company.time_zone, days=rules.days),
+        **_of(pair, ids.receipts_schedule_id(pair.name), "Cash receipts", "payments into Sage by their cash routes"),
     )
+    return _each_night(pair, rules.at, action)
 
 
 class _Start(TypedDict):
@@ -147,6 +156,16 @@ def _of(pair: Pair, id_: str, what: str, does: str) -> _Start:
     )
 
 
+def _each_night(pair: Pair, at: str, action: ScheduleActionStartWorkflow) -> Schedule:
+    hour, minute = (int(part) for part in at.split(":"))
+    nightly = ScheduleCalendarSpec(hour=[ScheduleRange(hour)], minute=[ScheduleRange(minute)])
+    return Schedule(
+        action=action,
+        spec=ScheduleSpec(calendars=[nightly], time_zone_name=pair.company.time_zone),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP_A_NIGHT),
+    )
+
+
 def _every(seconds: float, overlap: ScheduleOverlapPolicy, action: ScheduleActionStartWorkflow) -> Schedule:
     return Schedule(
         action=action,
@@ -162,6 +181,7 @@ def schedules_of(pair: Pair) -> dict[str, Schedule]:
         ids.backfill_schedule_id(pair.name): backfill_schedule(pair),
         ids.watch_schedule_id(pair.name): watch_schedule(pair),
         ids.reconcile_schedule_id(pair.name): reconcile_schedule(pair),
+        ids.receipts_schedule_id(pair.name): receipts_schedule(pair),
     }
     if pair.inventory.warehouses:
         schedules[ids.inventory_schedule_id(pair.name)] = inventory_schedule(pair)

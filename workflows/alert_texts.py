@@ -44,6 +44,10 @@ HEADINGS = {
     AlertKind.ALL_CLEAR: ("all-clear after an outage", "all-clears after outages"),
     AlertKind.RECONCILIATION: ("reconciliation needs a look", "reconciliations need a look"),
     AlertKind.CUSTOMER_REVIEW: ("customer waits for a decision", "customers wait for a decision"),
+    AlertKind.ACCOUNTING_LIST: (
+        "report: the accounting list has new entries",
+        "reports: the accounting list has new entries",
+    ),
     AlertKind.CHANNEL_DOWN: ("target of alerts does not work", "targets of alerts do not work"),
 }
 """One, and several."""

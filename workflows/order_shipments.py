@@ -3,7 +3,9 @@
 In: signals of the Sage poller and the order's own reads. Out: shipments, cancelled quantities and invoices at Clarity.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
+from decimal import Decimal
 
 from temporalio import workflow
 
@@ -44,12 +46,22 @@ from workflows.order_record import OrderEnds
 
 ON_HOLD_IN_SAGE = "H"
 """SO_SalesOrderHeader.OrderStatus of an order on hold."""
+INVOICES_WHEN_POSTED = "invoices-when-posted"
+"""Patch: orders from before it told their invoices at the end alone."""
 READS_UNTIL_AGREED = 5
 """Pairs of reads before a doubt waits for the next signal or the daily read."""
 
 
+def amounts_of(invoices: Iterable[ShipmentInvoice]) -> tuple[tuple[str, Decimal], ...]:
+    """What tells invoices that Clarity was told from others."""
+    return tuple((invoice.InvoiceNo, invoice.Total) for invoice in invoices)
+
+
 class OrderShipments(OrderChanges):
     """Follows a sales order until everything is shipped and posted (rules 1 to 3)."""
+
+    invoices_told: tuple[tuple[str, Decimal], ...] = ()
+    """The posted invoices that Clarity's order has: InvoiceNo and amount."""
 
     async def follow_shipments(self, *, read_first: bool) -> None:
         """Wait for shipments and tell Clarity each package, until everything is shipped and posted.
@@ -69,6 +81,7 @@ class OrderShipments(OrderChanges):
             if self.is_complete() and self.news == seen:
                 self.came_too_late()
                 return
+            await self.record_new_invoices()
             if self.has_change:
                 await self.heed_change()
                 continue
@@ -345,11 +358,17 @@ class OrderShipments(OrderChanges):
         if paid and items:
             self.alert(AlertKind.REFUND_DUE, f"refund due, already paid: {summary}")
 
+    async def record_new_invoices(self) -> None:
+        """Of an order that goes on: each invoice when it is posted. Those of a plain order are told at its end."""
+        posted = [invoice for invoice in self.own_invoices() if invoice.posted]
+        if amounts_of(posted) != self.invoices_told and workflow.patched(INVOICES_WHEN_POSTED):
+            await self.record_invoices()
+
     async def record_invoices(self) -> None:
-        """The posted invoices on Clarity's order."""
+        """The posted invoices on Clarity's order: all of them, with their amounts, unless it has just these."""
         self.step("Clarity to take the invoice references")
         posted = [invoice for invoice in self.own_invoices() if invoice.posted]
-        if not posted:
+        if not posted or amounts_of(posted) == self.invoices_told:
             return
         await self.insist(
             ClarityActivities.record_invoices,
@@ -357,6 +376,7 @@ class OrderShipments(OrderChanges):
             queues.clarity(self.pair),
             "Clarity: invoice " + ", ".join(invoice.InvoiceNo for invoice in posted)[:150],
         )
+        self.invoices_told = amounts_of(posted)
 
     @workflow.signal(description="From the Sage poller: one shipment invoice and where the order stands")
     def shipment(self, seen: ShipmentSeen | None = None) -> None:

@@ -192,7 +192,7 @@ class ClarityClient:
         if external_reference is not None:
             body["externalReference"] = external_reference
         if invoice_references is not None:
-            body["invoiceReferences"] = [reference.model_dump(mode="json") for reference in invoice_references]
+            body["invoiceReferences"] = [one.model_dump(mode="json", exclude_none=True) for one in invoice_references]
         if cancelled_items is not None:
             body["cancelledItems"] = [item.model_dump(mode="json") for item in cancelled_items]
         if refunds_due is not None:

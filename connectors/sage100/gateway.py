@@ -4,7 +4,7 @@ In: `SalesOrder`, `NewCustomer`. Out: what Sage stored. Raises the tree of `conn
 activities see, so that Sage's eBusiness Web Services can stand beside this gateway.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from connectors.errors import Ambiguous, NotFound, RetryLater
 from connectors.http import ApiKey, BearerToken, Json, JsonApi, SignIn
+from mappings.cash_receipts import ReceiptLine
 from mappings.order_change import EnteredOrder, LineChange
 from mappings.sales_order import (
     CustomerKey,
@@ -155,6 +156,17 @@ class ItemWriter(Protocol):
         ...
 
 
+class CashReceiptWriter(Protocol):
+    """What entering a deposit with its cash receipts needs."""
+
+    async def create_cash_receipts(
+        self, bank_code: str, deposit_date: date, deposit_no: str, lines: Sequence[ReceiptLine]
+    ) -> None:
+        """Enter them as one deposit, not posted. The same again changes nothing; AlreadyExists when the key stands for
+        another content, and nothing changed then. Refused as a whole when Sage refuses one of them."""
+        ...
+
+
 class SageGateway:
     """Every writer, over HTTP."""
 
@@ -279,6 +291,14 @@ class SageGateway:
     async def change_item(self, code: str, columns: Mapping[str, str]) -> None:
         """`PATCH /CI/Item/{code}`."""
         await self._api.call("PATCH", _item_path(code), body=dict(columns))
+
+    async def create_cash_receipts(
+        self, bank_code: str, deposit_date: date, deposit_no: str, lines: Sequence[ReceiptLine]
+    ) -> None:
+        """`POST /AR/CashReceipt`."""
+        columns = [{name: _wire(value) for name, value in line.model_dump().items() if value != ""} for line in lines]
+        key = {"BankCode": bank_code, "DepositDate": deposit_date.isoformat(), "DepositNo": deposit_no}
+        await self._api.call("POST", "/AR/CashReceipt", body={**key, "Lines": columns})
 
 
 def _item_path(code: str) -> str:

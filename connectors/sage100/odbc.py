@@ -701,6 +701,8 @@ class SageReader:
                 ShipVia=text(head[7]),
                 ShipStatus=text(head[3]),
                 Total=total if len(lines) == 1 else extension(details[sales_order_no]),
+                SalesTaxAmt=number(head[11]) if len(lines) == 1 else None,
+                FreightAmt=number(head[10]) if len(lines) == 1 else None,
                 Lines=order_lines,
                 Packages=packages[sales_order_no],
             )
@@ -739,6 +741,8 @@ class SageReader:
                     ShipDate=day(head[7]),
                     ShipVia=text(head[8]),
                     Total=total if len(lines) == 1 else extension(details[sales_order_no]),
+                    SalesTaxAmt=number(head[12]) if len(lines) == 1 else None,
+                    FreightAmt=number(head[11]) if len(lines) == 1 else None,
                     Lines=order_lines,
                     Packages=packages[sales_order_no],
                 )

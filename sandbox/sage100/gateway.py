@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse
 
 from sandbox.faults import FaultKind, Faults, add_fault_controls
 from sandbox.sage100 import odbc_faults
-from sandbox.sage100.cash import Cashier, CashReceipts, ChangeDeposit
+from sandbox.sage100.cash import Cashier, CashReceipts, ChangeDeposit, PostReceipts
 from sandbox.sage100.changes import ChangeOrder, Changes
 from sandbox.sage100.company import Company, Refusal, Row
 from sandbox.sage100.edits import Edits
@@ -139,6 +139,8 @@ class CompanyOptions(BaseModel):
     module_code: Literal["S/O", "SO"] | None = None
     careless_gateway: Literal["Y", "N"] | None = None
     """Y: a POST on a key that exists opens that record and writes over it, as SetKey alone does in BOI."""
+    closed_through: str | None = None
+    """A day: the periods up to it are closed, and take no receipts."""
 
 
 class SetClock(BaseModel):
@@ -396,6 +398,13 @@ def add_routes(app: FastAPI, gateway: Gateway) -> None:
         stored, status = await run_in_threadpool(gateway.write, lambda: orders.create_alias(body))
         return JSONResponse(stored, status)
 
+    @app.post("/AR/CashReceipt")
+    async def create_cash_receipt(request: Request) -> JSONResponse:
+        gateway.authorize(request)
+        body = await body_of(request)
+        stored, status = await run_in_threadpool(gateway.write, lambda: Cashier(company).create(body))
+        return JSONResponse(stored, status)
+
 
 def add_controls(app: FastAPI, gateway: Gateway) -> None:
     """What only a sandbox has: people in the warehouse and the office, a clock."""
@@ -464,6 +473,11 @@ def add_controls(app: FastAPI, gateway: Gateway) -> None:
     @app.post("/_control/cash_receipts")
     async def receive(wanted: CashReceipts) -> JSONResponse:
         return JSONResponse(await run_in_threadpool(Cashier(gateway.company).receive, wanted), 201)
+
+    @app.post("/_control/post_receipts")
+    async def post_receipts(wanted: PostReceipts) -> JSONResponse:
+        numbers = await run_in_threadpool(Cashier(gateway.company).post_all, wanted)
+        return JSONResponse({"DepositNos": numbers})
 
     @app.post("/_control/deposit")
     async def change_deposit(wanted: ChangeDeposit) -> JSONResponse:

@@ -221,12 +221,14 @@ async def test_orders_are_read_changed_and_listed(release: Release, clarity: Cla
     assert before["items"][0]["unitPrice"] == Decimal("19.995")
     statuses = release.profile.statuses
     await clarity.patch_order("900", status=statuses.processing, external_reference="0001042")
-    invoice = InvoiceReference(invoiceNo="0100007", invoiceDate="2026-11-23", amount=Decimal("12.50"))
+    invoice = InvoiceReference(
+        invoiceNo="0100007", invoiceDate="2026-11-23", amount=Decimal("12.50"), tax=Decimal("0.50")
+    )
     gone = CancelledItem(orderItemId="1", quantity=Decimal("0.5"), reason="STOCK", refundRequested=True)
     await clarity.patch_order("900", invoice_references=[invoice], cancelled_items=[gone])
     after = await clarity.get_order("900")
     assert (after["status"], after["externalReference"]) == (statuses.processing, "0001042")
-    assert after["invoiceReferences"] == [invoice.model_dump(mode="json")]
+    assert after["invoiceReferences"] == [invoice.model_dump(mode="json", exclude_none=True)]
     assert after["cancelledItems"] == [gone.model_dump(mode="json")]
     page = await clarity.list_orders(datetime(2026, 1, 1, tzinfo=UTC))
     assert page.totalCount >= 1

@@ -331,3 +331,91 @@ def test_a_careless_gateway_opens_what_is_there_and_writes_over_it(sandbox: Sand
         assert (answer.status_code, answer.json()["CustomerName"]) == (200, "Somebody Else")
     finally:
         sandbox.control("sage", "company", {"careless_gateway": "N"})
+
+
+# ---- cash receipts --------------------------------------------------------------------------------------------------
+
+
+def receipts(number: str, *lines: dict[str, Any], **changes: object) -> dict[str, Any]:
+    return {"BankCode": "W", "DepositDate": "2026-11-20", "DepositNo": number, "Lines": list(lines), **changes}
+
+
+def a_line(**changes: object) -> dict[str, Any]:
+    return {
+        "ARDivisionNo": "02", "CustomerNo": "W000001", "CheckNo": "ch_0000001", "PaymentType": "STRIP",
+        "AccountKey": "000000215", "CashAmountApplied": "10.00", **changes,
+    }  # fmt: skip
+
+
+def post_receipts(sandbox: Sandbox, body: dict[str, Any]) -> httpx.Response:
+    answer = sandbox.sage("POST", "/AR/CashReceipt", body)
+    while answer.status_code == 503:
+        time.sleep(0.05)
+        answer = sandbox.sage("POST", "/AR/CashReceipt", body)
+    return answer
+
+
+def test_a_deposit_is_entered_once_and_another_content_is_refused(sandbox: Sandbox) -> None:
+    body = receipts(
+        "AAA01", a_line(), a_line(CheckNo="ch_0000002", InvoiceNo="0001042", InvoiceType="PP", AccountKey="")
+    )
+    first = post_receipts(sandbox, body)
+    check("sage-gateway", first)
+    assert (first.status_code, first.json()["DepositAmt"]) == (201, "20.00")
+    again = post_receipts(sandbox, body)
+    check("sage-gateway", again)
+    assert (again.status_code, again.json()) == (200, first.json())
+    refusal(post_receipts(sandbox, receipts("AAA01", a_line(CashAmountApplied="11.00"))), 409)
+    sandbox.control("sage", "post_receipts", {"DepositNo": "AAA01"})
+    assert post_receipts(sandbox, body).status_code == 200
+    refusal(post_receipts(sandbox, receipts("AAA01", a_line())), 409)
+    posted = sandbox.rows("SELECT * FROM AR_CashReceiptsHistory WHERE DepositNo = 'AAA01' ORDER BY SequenceNo")
+    assert [(row["CheckNo"], row["InvoiceType"]) for row in posted] == [("ch_0000001", ""), ("ch_0000002", "PP")]
+    assert sandbox.rows("SELECT * FROM AR_CashReceiptsDetail WHERE DepositNo = 'AAA01'") == []
+    (prepaid,) = sandbox.rows("SELECT * FROM AR_OpenInvoice WHERE InvoiceNo = '0001042' AND InvoiceType = 'PP'")
+    assert Decimal(str(prepaid["Balance"])) == -10
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "column", "words"),
+    [
+        ({"BankCode": "Z"}, {}, "BankCode", "not on file"),
+        ({"DepositNo": "TOO-LONG"}, {}, "DepositNo", "1 to 5"),
+        ({"DepositDate": "2025-12-31"}, {}, "DepositDate", "closed"),
+        ({"DepositDate": "2199-01-01"}, {}, "DepositDate", "future"),
+        ({"Lines": []}, {}, "Lines", "at least one"),
+        ({}, {"CustomerNo": "NOBODY"}, "CustomerNo", "not on file"),
+        ({}, {"CheckNo": "x" * 11}, "CheckNo", "maximum is 10"),
+        ({}, {"CheckNo": ""}, "CheckNo", "required"),
+        ({}, {"PaymentType": "VISA"}, "PaymentType", "charge a card"),
+        ({}, {"PaymentType": "NONE"}, "PaymentType", "not on file"),
+        ({}, {"CashAmountApplied": "0"}, "CashAmountApplied", "zero"),
+        ({}, {"CashAmountApplied": "1.001"}, "CashAmountApplied", "2 decimals"),
+        ({}, {"AccountKey": "999"}, "AccountKey", "account on file"),
+        ({}, {"InvoiceNo": "0100999", "InvoiceType": "IN"}, "InvoiceNo", "not open"),
+        ({}, {"Bank": "1"}, "Bank", "does not exist"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_receipt_is_refused_with_its_column(
+    sandbox: Sandbox, header: dict[str, Any], line: dict[str, Any], column: str, words: str
+) -> None:
+    before = sandbox.rows("SELECT COUNT(*) AS n FROM AR_CashReceiptsDetail")
+    answer = post_receipts(sandbox, receipts("REF01", a_line(CheckNo="ch_good"), a_line(**line), **header))
+    assert words in refusal(answer, 422, column)
+    assert sandbox.rows("SELECT COUNT(*) AS n FROM AR_CashReceiptsDetail") == before
+
+
+def test_no_invoice_is_paid_beyond_its_balance(sandbox: Sandbox) -> None:
+    number = create(sandbox, UDF_WEB_ORDER_ID="web-paid")["SalesOrderNo"]
+    invoice = sandbox.control("sage", "ship", {"SalesOrderNo": number})["InvoiceNo"]
+    sandbox.control("sage", "post", {"InvoiceNo": invoice})
+    pays = {"InvoiceNo": invoice, "InvoiceType": "IN", "AccountKey": ""}
+    assert post_receipts(sandbox, receipts("INV01", a_line(**pays, CashAmountApplied="20.00"))).status_code == 201
+    over = receipts("INV02", a_line(**pays, CheckNo="ch_other", CashAmountApplied="3.34"))
+    assert "more than the balance 3.33" in refusal(post_receipts(sandbox, over), 422, "CashAmountApplied")
+    rest = receipts("INV02", a_line(**pays, CheckNo="ch_other", CashAmountApplied="3.33"))
+    assert post_receipts(sandbox, rest).status_code == 201
+    sandbox.control("sage", "post_receipts", {})
+    (row,) = sandbox.rows("SELECT Balance FROM AR_OpenInvoice WHERE InvoiceNo = ?", invoice)
+    assert Decimal(str(row["Balance"])) == 0

@@ -103,8 +103,9 @@ def test_a_pair_that_another_names_may_itself_be_broken(tmp_path: Path, capsys: 
 
 WARNED = [
     ("route: clearing", "route: prepayment", "payments[0].route", "cash receipt"),
-    ("route: clearing", "route: deposit_liability", "payments[0].route", "accounting books it by hand"),
-    ("route: clearing", "route: on_invoice", "payments[0].route", "until the payments flow"),
+    ("payment_type: STRIP", "payment_type: VISA", "payments[0].payment_type", "charge the buyer again"),
+    ("route: clearing", "route: deposit_liability", "payments[0].route", "accounting enters it by hand"),
+    ("route: clearing", "route: on_invoice", "payments[0].route", "cash_receipts.write is off"),
     ("tolerance: 0.00", "tolerance: 5", "tax.tolerance", "may pass unseen"),
     ("  BillToName: 50", "  BillToName: 500", "columns.BillToName", "more than the 50"),
     ("rounding: /ROUND", "rounding_limit: 5\n  rounding: /ROUND", "charges.rounding_limit", "more than rounding"),

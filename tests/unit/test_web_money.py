@@ -34,12 +34,19 @@ def read(body: dict[str, Any]) -> GatewayPayment:
 
 
 @pytest.mark.parametrize(
-    "wrong", [None, 5, {}, {**CAPTURE, "amount": "ten"}, {**CAPTURE, "amount": "-1"}, {**CAPTURE, "type": "chargeback"}]
+    "wrong", [None, 5, {}, {**CAPTURE, "amount": "ten"}, {**CAPTURE, "amount": "-1"}, {**CAPTURE, "type": ""}]
 )
 def test_a_payment_that_makes_no_sense_is_counted(pair: Pair, wrong: Any) -> None:
     seen = web_order(an_order("1", payments=[CAPTURE, wrong]), pair.clarity.statuses)
     assert seen is not None
     assert (len(seen.order.payments), seen.unreadable) == (1, 1)
+
+
+def test_what_is_no_payment_type_is_kept_for_a_person_under_its_own_word(pair: Pair) -> None:
+    seen = web_order(an_order("1", payments=[CAPTURE, {**CAPTURE, "type": "chargeback"}]), pair.clarity.statuses)
+    assert seen is not None
+    assert [one.kind for one in seen.order.payments] == ["", "chargeback"]
+    assert len(merge_payments(seen.order.payments, seen.order.payments)) == 2
 
 
 def test_what_both_lists_tell_is_one_payment_whatever_its_instant_looks_like() -> None:

@@ -87,6 +87,20 @@ async def test_repeated_shipment_signals_tell_clarity_once_and_a_changed_one_aga
     assert [request.order_shipped for request in world.shipments] == [False, False, True]
 
 
+async def test_each_invoice_is_told_when_it_is_posted_and_a_plain_orders_at_its_end(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    handle = await begin(env)
+    await until(handle, "open")
+    await handle.signal("shipment", shipment(quantity="1", posted=True))
+    await world.until_called("record_invoices", 1)
+    await handle.signal("shipment", shipment(quantity="1", posted=True, tracking="1Z-CORRECTED"))
+    await handle.signal("shipment", shipment(quantity="1", posted=True, live=False, invoice="0100002"))
+    assert (await outcome(handle)).state is OrderState.COMPLETE
+    told = [[invoice.InvoiceNo for invoice in request.invoices] for request in world.invoices]
+    assert told == [["0100001"], ["0100001", "0100002"]]
+
+
 async def test_order_found_in_sage_reads_its_own_shipments_and_creates_nothing(
     env: WorkflowEnvironment, world: World
 ) -> None:

@@ -1,0 +1,121 @@
+"""`python -m workers receipts`: bring the money of a range of days into Sage by its cash routes, and show the result.
+
+In: `--pair`, `--from`, `--to`, `--dry-run`. Out: what was entered, and what is on the accounting list; exit status 1
+when the run failed. The work is a `CashReceiptsWorkflow`: Ctrl-C ends the showing, not the work. What runs beside the
+nightly run enters nothing twice.
+"""
+
+import argparse
+from datetime import datetime, timedelta
+
+from rich.console import Console
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from contracts import ids, queues
+from contracts import search_attributes as attributes
+from contracts.cash_receipts import CashReceiptsResult, CashReceiptsStart
+from mappings.pair import Pair
+from workers.connect import connect
+from workers.plugin import integration_plugin
+from workers.reconcile import day_of
+from workers.settings import Settings, SettingsError, load_pair_files
+from workflows.cash_receipts import CashReceiptsWorkflow
+
+
+def add_receipts_options(parser: argparse.ArgumentParser) -> None:
+    """Flags of `python -m workers receipts`."""
+    parser.add_argument("--pair", required=True, help="name of the integration pair")
+    parser.add_argument("--from", dest="since", help="first day, in the company's time zone; default: as at night")
+    parser.add_argument("--to", dest="until", help="last day, included; default: today")
+    parser.add_argument("--dry-run", action="store_true", help="decide and write the files, enter nothing in Sage")
+
+
+def start_of(options: argparse.Namespace, pair: Pair) -> CashReceiptsStart:
+    """The start argument; raises SettingsError that names the flag and the remedy."""
+    today = datetime.now(pair.company.zone).date()
+    days = pair.cash_receipts.days
+    since = day_of("receipts", "--from", options.since) if options.since else today - timedelta(days=days)
+    until = day_of("receipts", "--to", options.until) if options.until else today
+    if until < since:
+        raise SettingsError("receipts: --to lies before --from; swap them.")
+    if until > today:
+        raise SettingsError(f"receipts: --to lies in the future; today is {today} there.")
+    return CashReceiptsStart(
+        pair=pair.name,
+        pace=pair.pace,
+        time_zone=pair.company.time_zone,
+        days=days,
+        since=since,
+        until=until,
+        dry_run=options.dry_run,
+    )
+
+
+async def run_receipts(options: argparse.Namespace, settings: Settings) -> int:
+    """Start it, or join the one that runs for this range; returns the exit status."""
+    pairs = load_pair_files(settings)
+    if options.pair not in pairs:
+        raise SettingsError(f"receipts: there is no pair {options.pair[:20]!r}; known: {', '.join(sorted(pairs))}.")
+    start = start_of(options, pairs[options.pair])
+    client = await connect(settings, integration_plugin())
+    console = Console(highlight=False)
+    handle = await begin(client, start, console)
+    try:
+        result = await handle.result()
+    except WorkflowFailureError as error:
+        console.print(f"It ended without a result: {error.cause}")
+        return 1
+    for line in in_words(result):
+        console.print(line)
+    return 0
+
+
+async def begin(
+    client: Client, start: CashReceiptsStart, console: Console
+) -> WorkflowHandle[CashReceiptsWorkflow, CashReceiptsResult]:
+    """The workflow's handle."""
+    workflow_id = ids.receipts_workflow_id(start.pair, str(start.since), str(start.until), dry_run=start.dry_run)
+    try:
+        handle = await client.start_workflow(
+            CashReceiptsWorkflow.run,
+            start,
+            id=workflow_id,
+            task_queue=queues.ORDERS,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, start.pair)]),
+            static_summary=f"Cash receipts of pair {start.pair} by hand" + (", dry run" if start.dry_run else ""),
+        )
+    except WorkflowAlreadyStartedError:
+        console.print(f"{workflow_id} runs already; this waits for it.")
+        return client.get_workflow_handle_for(CashReceiptsWorkflow.run, workflow_id)
+    console.print(f"{workflow_id} started; it goes on when this ends.")
+    return handle
+
+
+def in_words(result: CashReceiptsResult) -> list[str]:
+    """What the console shows."""
+    counts = ", ".join(f"{number} {outcome.value}" for outcome, number in result.outcomes.items() if number)
+    if result.dry_run:
+        done = f"Would enter {result.due} receipts, {result.amount:,.2f}; nothing was entered"
+    else:
+        where = f" ({', '.join(result.deposits)}), to be posted" if result.deposits else ""
+        done = f"{result.entered} receipts entered, {result.amount:,.2f}{where}"
+    lines = [f"Payments: {counts or 'none'}", done]
+    if result.unreadable:
+        lines.append(f"{result.unreadable} payments at Clarity make no sense")
+    lines += [
+        f"list: {one.order_id} {one.day or ''} {one.amount:,.2f} {one.currency} {one.why.value if one.why else ''}"
+        + (f": {one.remark}" if one.remark else "")
+        for one in result.left
+    ]
+    if len(result.listed) > len(result.left):
+        lines.append(f"… and {len(result.listed) - len(result.left)} more")
+    return [*lines, f"Files: {result.folder}"]

@@ -175,12 +175,12 @@ class Intake:
 
     async def _take_product(self, payload: dict[str, Any], webhook_id: str, *, bury: bool) -> tuple[IntakeResult, str]:
         """A product's run reads both sides itself: of the event only the product's id counts, and what is news."""
-        result, workflow_id = await take_product(self._client, self._pair, payload)
-        if result == Taken.NAMELESS:
+        taken, workflow_id = await take_product(self._client, self._pair, payload)
+        if taken is Taken.NAMELESS:
             masked, _ = mask_card_numbers(payload)
             why = "data.id and data.sku name no product: each is text of 1 to 64 characters."
             return await self._bury(masked, webhook_id, DeadLetterReason.NO_PRODUCT_ID, why, bury=bury)
-        return IntakeResult(result), workflow_id
+        return IntakeResult(taken.value), workflow_id
 
     async def _doubt(self, payload: dict[str, Any]) -> str:
         """Why the order may have been here before; empty when it is certainly new. Asks the server only when old."""

@@ -179,12 +179,12 @@ class Intake:
 
     async def _take_product(self, payload: dict[str, Any], webhook_id: str, *, bury: bool) -> tuple[IntakeResult, str]:
         """A product's run reads both sides itself: of the event only the product's id counts, and what is news."""
-        result, workflow_id = await take_product(self._client, self._pair, payload)
-        if result == Taken.NAMELESS:
+        taken, workflow_id = await take_product(self._client, self._pair, payload)
+        if taken is Taken.NAMELESS:
             masked, _ = mask_card_numbers(payload)
             why = "data.id and data.sku name no product: each is text of 1 to 64 characters."
             return await self._bury(masked, webhook_id, DeadLetterReason.NO_PRODUCT_ID, why, bury=bury)
-        return IntakeResult(result), workflow_id
+        return IntakeResult(taken.value), workflow_id
 
     async def _take_customer(self, payload: dict[str, Any], webhook_id: str, *, bury: bool) -> tuple[IntakeResult, str]:
         customer_id = customer_id_of(payload)

@@ -7,6 +7,7 @@ sides itself: so deliveries may come twice, late and in any order. Raises `RPCEr
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 from pydantic import ValidationError
@@ -109,14 +110,18 @@ class ProductRuns:
         return True
 
 
-class Taken:
-    """What became of an event (words of `activities.intake.IntakeResult`)."""
+class Taken(StrEnum):
+    """What became of an event, in the words of `activities.intake.IntakeResult`."""
 
-    STARTED, CHANGED, DUPLICATE, NAMELESS = "started", "changed", "duplicate", ""
+    STARTED = "started"
+    CHANGED = "changed"
+    DUPLICATE = "duplicate"
+    NAMELESS = "nameless"
+    """It names no product."""
 
 
-async def take_product(client: Client, pair: Pair, payload: Mapping[str, Any]) -> tuple[str, str]:
-    """A `product.updated` event: what became of it, and the workflow's id. Empty: it names no product."""
+async def take_product(client: Client, pair: Pair, payload: Mapping[str, Any]) -> tuple[Taken, str]:
+    """A `product.updated` event: what became of it, and the workflow's id."""
     body = payload.get("data")
     product = read_product(body, pair) if isinstance(body, Mapping) else None
     if product is None:

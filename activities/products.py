@@ -107,6 +107,7 @@ class SageProductActivities:
             lengths=await self._text_lengths(),
             base=request.base if request.rules == self._rules else {},
             told=request.changed,
+            before=request.before,
             patient=request.patient,
         )
         create_at_once = self._pair.products.new_products is NewProducts.CREATE
@@ -343,8 +344,11 @@ class StoreProductActivities:
     @activity.defn
     async def read_product(self, request: ReadProduct) -> ProductRead:
         """One product, as it is now."""
+        known = self._index.products.get(request.product_id)
+        before = known.values if known is not None else {}
         try:
-            return ProductRead(product=read_product(await self._clarity.get_product(request.product_id), self._pair))
+            product = read_product(await self._clarity.get_product(request.product_id), self._pair)
+            return ProductRead(product=product, before=before)
         except NotFound:
             self._index.products.pop(request.product_id, None)
             return ProductRead()

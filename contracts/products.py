@@ -121,6 +121,8 @@ class ProductRead(Frozen):
     """None: the store has it no more."""
 
     product: WebProduct | None = None
+    before: dict[str, str | None] = {}
+    """Its values at the last catch-up, where this worker remembers."""
 
 
 class PlanProduct(Frozen):
@@ -130,6 +132,8 @@ class PlanProduct(Frozen):
     product: WebProduct
     base: dict[str, Agreed] = {}
     changed: dict[str, Changed] = {}
+    before: dict[str, str | None] = {}
+    """The store's values at the last catch-up."""
     patient: bool = False
     """What Sage owns and nobody knows the history of is left to the catch-up."""
     rules: str = ""

@@ -245,9 +245,17 @@ def agreed_now(sage: str | None, clarity: str | None) -> Agreed:
 
 
 def changes_of(
-    product: WebProduct, item: ItemValues, base: Mapping[str, Agreed], told: Mapping[str, Changed]
+    product: WebProduct,
+    item: ItemValues,
+    base: Mapping[str, Agreed],
+    told: Mapping[str, Changed],
+    before: Mapping[str, str | None],
 ) -> dict[str, Changed]:
-    """By column, from what the catch-up saw (`told`), else from what the product's last run remembered (`base`)."""
+    """By column, from what the catch-up saw (`told`), else from what the product's last run remembered (`base`).
+
+    Else from what the store had at the last catch-up (`before`), at which both sides agreed, or a run was started. It
+    tells something only where the store has changed since: a catch-up at work may have read the new value already.
+    """
     found: dict[str, Changed] = {}
     for column in item.values:
         if column in told and told[column].is_known:
@@ -255,6 +263,8 @@ def changes_of(
         elif column in base:
             now = agreed_now(item.values[column], product.values.get(column))
             found[column] = Changed(now.sage != base[column].sage, now.clarity != base[column].clarity)
+        elif column in before and before[column] != product.values.get(column):
+            found[column] = Changed(sage=before[column] != item.values[column], clarity=True)
     return found
 
 
@@ -371,11 +381,13 @@ def plan_product(
     lengths: Mapping[str, int],
     base: Mapping[str, Agreed],
     told: Mapping[str, Changed],
+    before: Mapping[str, str | None] | None = None,
     patient: bool = False,
 ) -> ProductPlan:
     """Every difference and what becomes of it; `columns` are the item's, `lengths` CI_Item's as the site has them.
 
-    `patient`: what Sage owns and nobody knows the history of is left to the next catch-up, which sees both sides.
+    `before` are the store's values at the last catch-up, where somebody remembers them. `patient`: what Sage owns and
+    nobody knows the history of is left to the next catch-up, which sees both sides.
     """
     rules = pair.products
     if product.sku.casefold() in {one.casefold() for one in rules.skip}:
@@ -389,7 +401,8 @@ def plan_product(
     if rules.when is not None and not rules.when.holds(item_context(canonical_item(item))):
         return ProductPlan(product=product, ItemCode=item.ItemCode, left_alone=Reason.OTHER_ITEMS)
     there = item_values(item, columns, product.sku, pair)
-    changes = changes_of(product, there, base, told)
+    known = before or {}
+    changes = changes_of(product, there, base, told, known)
     gives = rules.other_names is OtherNames.BOTH or product.sku.casefold() == item.ItemCode.casefold()
     differences: list[Difference] = []
     problems: list[Problem] = []
@@ -412,7 +425,10 @@ def plan_product(
         if clarity is None and field.owner is FieldOwner.CLARITY:
             # A number or a code that the store has not: it owns it, and says nothing.
             continue
-        found = _decide(field, sage, clarity, changes.get(column, UNKNOWN_CHANGE), pair, patient=patient)
+        moved = column not in known or known[column] != clarity
+        found = _decide(
+            field, sage, clarity, changes.get(column, UNKNOWN_CHANGE), pair, patient=patient, by_event=moved
+        )
         if found.action is Action.TO_SAGE or (found.action is Action.ASK and field.owner is FieldOwner.CLARITY):
             problem = _cannot_stand(field, clarity or "", there.factor, lengths, pair)
             if problem is not None:
@@ -427,9 +443,16 @@ def plan_product(
 
 
 def _decide(
-    field: ProductField, sage: str, clarity: str | None, changed: Changed, pair: Pair, *, patient: bool
+    field: ProductField,
+    sage: str,
+    clarity: str | None,
+    changed: Changed,
+    pair: Pair,
+    *,
+    patient: bool,
+    by_event: bool,
 ) -> Difference:
-    """Whose change it is, and what becomes of it."""
+    """Whose change it is, and what becomes of it. `by_event`: as far as is known it may be what an event is about."""
     by_clarity = field.owner is FieldOwner.CLARITY
     write = Action.TO_SAGE if by_clarity else Action.TO_CLARITY
     owner, other = ("the store", "Sage") if by_clarity else ("Sage", "the store")
@@ -440,7 +463,9 @@ def _decide(
         if patient:
             later = "nobody knows which side changed; the next catch-up does"
             # The event says that the store changed something: what it owns may as well be that.
-            return found if by_clarity else found.model_copy(update={"action": Action.LATER, "why": later})
+            if by_clarity and by_event:
+                return found
+            return found.model_copy(update={"action": Action.LATER, "why": later})
         why = f"nobody knows which side changed; {owner} owns it"
         return found.model_copy(update={"unsure": True, "why": why})
     by_owner, by_other = (changed.clarity, changed.sage) if by_clarity else (changed.sage, changed.clarity)

@@ -52,9 +52,6 @@ HEADINGS = {
 }
 """One, and several."""
 
-WAITING_PRODUCTS = (AlertKind.NEW_PRODUCT, AlertKind.PRODUCT_CONFLICT)
-"""Kinds that are called as the holds (`contracts.products.ProductHold`) of the products that may wait."""
-
 
 def short_key(alert: Alert) -> str:
     """The business key as it is remembered."""
@@ -100,8 +97,8 @@ def query_of(pair: str, group: AlertGroup) -> str:
         return f"{held} AND ExecutionStatus='Running' AND Pair='{pair}'"
     if group.kind is AlertKind.DEAD_LETTER:
         return f"WorkflowType='DeadLetterWorkflow' AND ExecutionStatus='Running' AND Pair='{pair}'"
-    if group.kind in WAITING_PRODUCTS:
-        return f"HoldReason='{group.kind.value}' AND ExecutionStatus='Running' AND Pair='{pair}'"
+    if group.kind is AlertKind.NEW_PRODUCT:
+        return f"HoldReason='new_product' AND ExecutionStatus='Running' AND Pair='{pair}'"
     if group.kind is AlertKind.ORDER_ENDED:
         ended = "ExecutionStatus IN ('Terminated', 'Failed', 'TimedOut', 'Canceled')"
         return f"WorkflowType='OrderFulfillmentWorkflow' AND {ended} AND Pair='{pair}'"

@@ -38,6 +38,7 @@ from contracts.products import (
     WriteProduct,
     Written,
 )
+from mappings.pair import FieldOwner
 from mappings.problems import Problem
 from mappings.products import Action, Difference, NewItem, ProductPlan, WebProduct, agreed_now, shown
 from workflows.telling import raise_alert
@@ -151,6 +152,7 @@ class ProductSyncWorkflow:
                 product=read.product,
                 base=self.memory.base,
                 changed=self.start.changed,
+                before=read.before,
                 patient=self.start.brought_by is BroughtBy.WEBHOOK,
                 rules=self.memory.rules,
             ),
@@ -220,8 +222,8 @@ class ProductSyncWorkflow:
         for one in differences:
             if one.column in written.refused:
                 continue
-            value = one.clarity if one.owner == "clarity" else one.sage
-            before, where = (one.sage, "Sage") if one.owner == "clarity" else (one.clarity, "the store")
+            value = one.clarity if one.owner is FieldOwner.CLARITY else one.sage
+            before, where = (one.sage, "Sage") if one.owner is FieldOwner.CLARITY else (one.clarity, "the store")
             line = f"{one.column}/{one.field}: {shown(before)} → {shown(value)} in {where}"
             self.done.append(line + (f" ({one.why})" if one.why else ""))
             if one.told:
@@ -275,10 +277,8 @@ class ProductSyncWorkflow:
             return True
         # A person has seen what is overwritten: nobody needs to be told again.
         agreed = [one.model_copy(update={"conflict": False}) for one in asked]
-        moved = await self.write(
-            [one for one in agreed if one.owner == "clarity"], [one for one in agreed if one.owner == "sage"]
-        )
-        return not moved
+        to_sage = [one for one in agreed if one.owner is FieldOwner.CLARITY]
+        return not await self.write(to_sage, [one for one in agreed if one.owner is FieldOwner.SAGE])
 
     async def wait(self, hold: ProductHold, asked: list[str], seen: int) -> ProductRelease | None:
         """Until a person decides; None when the product changed, or its reminder is due: look again."""

@@ -245,6 +245,5 @@ def test_a_dry_run_shows_the_differences_and_writes_nothing(catalogue: Catalogue
         done = catalogue.by_hand("--sku", "CLOCK-WALL")
         assert "CLOCK-WALL: written; StandardUnitPrice/price: '34.5' → '36' in the store (Sage changed it)" in done
         assert catalogue.product("CLOCK-WALL")["price"] == "36"
-        assert "0 fields differ" in catalogue.by_hand("--dry-run", "--sku", "CLOCK-WALL")
     finally:
         catalogue.paused(pause=False)

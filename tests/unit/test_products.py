@@ -94,12 +94,15 @@ def plan(
     base: Mapping[str, Agreed] | None = None,
     told: Mapping[str, Changed] | None = None,
     lengths: Mapping[str, int] = LENGTHS,
+    before: Mapping[str, str | None] | None = None,
     patient: bool = False,
 ) -> ProductPlan:
     read = read_product(product, pair)
     assert read is not None
     there = columns() if stored is None else stored
-    return plan_product(read, item, there, pair, lengths=lengths, base=base or {}, told=told or {}, patient=patient)
+    return plan_product(
+        read, item, there, pair, lengths=lengths, base=base or {}, told=told or {}, before=before, patient=patient
+    )
 
 
 def one(found: ProductPlan) -> Difference:
@@ -173,6 +176,25 @@ def test_the_last_run_knows_which_side_changed_and_the_catch_up_knows_better(sho
     told = {PRICE: SAGE_ONLY}
     assert one(plan(shop, body(price=300), columns(**{PRICE: "360"}), base=agreed, told=told)).conflict is False
     assert one(plan(shop, body(price=300), base=agreed, told={PRICE: UNKNOWN_CHANGE})).conflict is True
+
+
+@pytest.mark.parametrize(
+    ("before", "stored", "action", "conflict"),
+    [
+        ({NAME: "Desk"}, {}, Action.TO_SAGE, False),
+        ({NAME: "Desk"}, {NAME: "Renamed in Sage"}, Action.TO_SAGE, True),
+        ({NAME: "Desk, oak"}, {NAME: "Renamed in Sage"}, Action.LATER, False),
+        ({}, {NAME: "Renamed in Sage"}, Action.TO_SAGE, False),
+    ],
+    ids=["only the store", "both since the last look", "the store has not changed", "nobody remembers"],
+)
+def test_a_webhook_knows_by_what_the_store_had_at_the_last_look(
+    shop: Pair, before: dict[str, str | None], stored: dict[str, str], action: Action, conflict: bool
+) -> None:
+    found = one(plan(shop, body(name="Desk, oak"), columns(**stored), before=before, patient=True))
+    assert (found.action, found.conflict) == (action, conflict)
+    price = one(plan(shop, body(price=300), before={PRICE: "349"}, patient=True))
+    assert (price.action, price.why) == (Action.TO_CLARITY, "changed in the store; Sage owns it")
 
 
 # ---- values ---------------------------------------------------------------------------------------------------------

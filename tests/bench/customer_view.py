@@ -3,7 +3,8 @@
 `python -m tests.bench.customer_view [--customers 100000] [--history 1000000] [--views 200]`. A company and a store of
 the sandbox, a server, the workers that the view asks, and the API over HTTP. Prints milliseconds of views (first ones
 and repeated ones), of searches by e-mail, name and sales order, of an export, and of the reading in Sage alone; how
-long the index of customers takes to fill; and milliseconds of CPU of workers, API and client together. Exit status 1 when a view takes a second or more, or a statement uses no key.
+long the index of customers takes to fill; and milliseconds of CPU of workers, API and client together. Exit status
+1 when a view takes a second or more, or a statement uses no key.
 """
 
 import argparse

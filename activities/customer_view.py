@@ -6,6 +6,7 @@ In: messages of `contracts.customers`. Out: likewise. `CustomerReadActivities` r
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 from temporalio import activity
 
@@ -24,6 +25,7 @@ from contracts.customers import (
     ReadWebCustomers,
     WebCustomersRead,
 )
+from mappings.customer_match import account_keys
 from mappings.pair import Pair
 from mappings.sales_order import CustomerKey
 
@@ -57,10 +59,16 @@ class CustomerReadActivities:
 
     @activity.defn
     async def find_accounts(self, request: FindAccounts) -> AccountsFound:
-        """By sales order from its header; by e-mail or name from the index, each hit read from Sage again."""
+        """By sales order from its header; by number in each of the pair's divisions; by e-mail or name from the index.
+
+        Each hit is read from Sage again.
+        """
         if request.sales_order:
             key = await self._accounts.account_of_order(request.sales_order)
             return AccountsFound(hits=await self._hits([key] if key else []), index_age=0.0)
+        if request.customer_no:
+            numbered = account_keys(request.customer_no, self._pair.customers.divisions)
+            return AccountsFound(hits=await self._hits(numbered), index_age=0.0)
         self._keep_fresh()
         age = self._index.age
         if request.email:
@@ -80,7 +88,7 @@ class CustomerReadActivities:
 
             self._filling = asyncio.create_task(fill())
 
-    async def _hits(self, keys: list[CustomerKey]) -> list[AccountHit]:
+    async def _hits(self, keys: Sequence[CustomerKey]) -> list[AccountHit]:
         hits = []
         for key in keys:
             record = await self._accounts.record(key)

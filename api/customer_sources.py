@@ -143,9 +143,9 @@ class CustomerSources:
         request = DeleteActivityExecutionRequest(namespace=self._client.namespace, activity_id=id_)
         try:
             await self._client.workflow_service.delete_activity_execution(request, timeout=ANSWER)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                log.warning("Temporal keeps the activity %s until its retention ends: %s", id_, error.status.name)
+        except TEMPORAL_AWAY as error:
+            if not isinstance(error, RPCError) or error.status is not RPCStatusCode.NOT_FOUND:
+                log.warning("Temporal keeps the activity %s until its retention ends: %s", id_, type(error).__name__)
 
     # ---- Temporal ---------------------------------------------------------------------------------------------------
 

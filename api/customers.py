@@ -46,11 +46,15 @@ class CustomerSearchRequest(BaseModel):
     name: Text = Field(default="", description="Words of AR_Customer.CustomerName; nicknames count")
     order: Annotated[str, Field(max_length=64)] = Field(default="", description="Clarity's order number or id")
     sales_order: Annotated[str, Field(max_length=7)] = Field(default="", description="SalesOrderNo")
+    customer_no: Annotated[str, Field(max_length=23)] = Field(
+        default="", description="CustomerNo, with or without its division"
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "CustomerSearchRequest":
-        if sum(bool(value.strip()) for value in (self.email, self.name, self.order, self.sales_order)) != 1:
-            raise ValueError("send exactly one of email, name, order, sales_order")
+        wanted = (self.email, self.name, self.order, self.sales_order, self.customer_no)
+        if sum(bool(value.strip()) for value in wanted) != 1:
+            raise ValueError("send exactly one of email, name, order, sales_order, customer_no")
         return self
 
 
@@ -146,7 +150,7 @@ def add_customers(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -
 
     @app.post(
         "/customers/{pair}/search",
-        summary="Find a customer by e-mail, name, order or sales order",
+        summary="Find a customer by e-mail, name, number, order or sales order",
         description="A POST, so that an e-mail stands in no address and no log. Needs the scope `read`.",
         responses=errors(404, 422, 503),
     )
@@ -220,8 +224,13 @@ def appended(account: Account, older: Account) -> Account:
 
 
 async def search_people(sources: CustomerSources, pair: Pair, wanted: CustomerSearchRequest) -> CustomerSearchAnswer:
-    """By e-mail or name: only Sage knows, through the index of its worker."""
-    request = FindAccounts(pair=pair.name, email=wanted.email.strip(), name=wanted.name.strip())
+    """By e-mail or name, through the index of Sage's worker, or by number: only Sage knows."""
+    request = FindAccounts(
+        pair=pair.name,
+        email=wanted.email.strip(),
+        name=wanted.name.strip(),
+        customer_no=wanted.customer_no.strip(),
+    )
     found, sage = await sources.find_accounts(request)
     if found is None:
         raise EdgeError(503, f"Sage did not answer: {sage.detail}", "Try again later.", RETRY_AFTER_SECONDS)

@@ -51,6 +51,8 @@ class FindAccounts(Frozen):
     email: str = ""
     name: str = ""
     sales_order: str = ""
+    customer_no: str = ""
+    """With or without its division."""
 
 
 class AccountHit(Frozen):

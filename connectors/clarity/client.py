@@ -33,6 +33,10 @@ from mappings.shipments import CancelledItem, InvoiceReference, RefundDue
 __all__ = ["ClarityClient", "ClaritySettings", "OrderPage", "RejectedLevel", "ShipmentReceipt"]
 
 
+MOST_PAGES = 10
+"""Of the customers that a filter finds; only one that finds too much has more than one."""
+
+
 class ReceivedItem(BaseModel):
     """A quantity of one order item, as Clarity has it."""
 
@@ -338,10 +342,15 @@ class ClarityClient:
         if route is None:
             return []
         wanted = {self._profile.filters.externalReference: external_reference}
-        entries, _ = await self._page("GET customers", route, wanted, 0, limit)
-        customers = [self._customer(entry, "GET customers") for entry in entries]
-        # A filter by "contains" also finds the buyers of 01-ABFX for 01-ABF.
-        return [one for one in customers if str(one.get("externalReference")) == external_reference]
+        found: list[dict[str, Any]] = []
+        for page in range(MOST_PAGES):
+            entries, _ = await self._page("GET customers", route, wanted, page)
+            customers = [self._customer(entry, "GET customers") for entry in entries]
+            # A filter by "contains" also finds the buyers of 01-ABFX for 01-ABF.
+            found += [one for one in customers if str(one.get("externalReference")) == external_reference]
+            if len(found) >= limit or len(entries) < self._profile.paging.page_size:
+                break
+        return found[:limit]
 
     async def list_customers(self, updated_date_min: datetime, page: int = 0) -> list[dict[str, Any]] | None:
         """Customers changed since, one page, oldest change first; None where the release has no such list."""

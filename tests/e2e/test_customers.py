@@ -198,6 +198,7 @@ def test_a_customer_is_found_by_order_sales_order_e_mail_and_name(desk: Desk, or
     assert desk.find(email="john.smith@abf.example.com") == ["01-ABF"]
     assert desk.find(email="nobody@example.com") == ["nobody"]
     assert desk.find(name="gonzales, maria")[0] == MARIA
+    assert desk.find(customer_no="w000001") == desk.find(customer_no="02-W000001") == [MARIA]
     assert desk.get("", email="maria.gonzales@example.com").status_code == 422
     log = (desk.house.sandbox.var / "log" / "api.log").read_text("utf-8")
     assert "@example.com" not in log

@@ -238,6 +238,18 @@ async def test_scopes_are_apart_and_either_header_will_do(file: Path, caplog: py
     assert not any(key in caplog.text or hash_of(key) in caplog.text for key in keys.values())
 
 
+async def test_a_search_for_customers_looks_and_needs_no_more_than_a_get(file: Path) -> None:
+    reader, operator = (make(file, scope.value, scope) for scope in (Scope.READ, Scope.OPERATE))
+    async with await a_client(KeyRing(file)) as client:
+        path = "/customers/nobody/search"
+        found = await client.post(path, json={"order": "1"}, headers={"x-api-key": reader})
+        assert found.status_code == 404
+        refused = await client.post(path, json={"order": "1"}, headers={"x-api-key": operator})
+        assert refused.status_code == 403
+        for near in ("/customers/nobody/search/", "/customers/search", "/orders/nobody/search"):
+            assert (await client.post(near, headers={"x-api-key": reader})).status_code == 403
+
+
 async def test_expired_revoked_wrong_and_doubtful_keys_are_refused(file: Path) -> None:
     at = datetime.now(UTC)
     old = make(file, "old", lifetime=timedelta(days=1), at=at - timedelta(days=2))

@@ -93,7 +93,9 @@ def test_clarity_knows_every_package_once_and_the_order_as_shipped(settled: Hous
     assert {key: number(value) for key, value in told.items()} == {
         str(item["id"]): number(item["quantity"]) for item in order["items"]
     }
-    assert [number(reference["amount"]) for reference in order["invoiceReferences"]] == [number(expected["Total"])]
+    (reference,) = order["invoiceReferences"]
+    told_amounts = [number(reference[name]) for name in ("amount", "tax", "shipping")]
+    assert told_amounts == [number(expected[name]) for name in ("Total", "SalesTaxAmt", "FreightAmt")]
 
 
 @pytest.mark.parametrize("name", HELD)

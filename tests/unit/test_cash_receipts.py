@@ -4,10 +4,12 @@ reconciliation finds nothing unexplained afterwards."""
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from activities.reconciliation import left_to_accounting
 from mappings.canonical import PaymentType
 from mappings.cash_receipt_files import files, left_file
 from mappings.cash_receipts import (
@@ -33,10 +35,20 @@ from mappings.ledger import (
     ReceiptOf,
     WebOrder,
 )
-from mappings.pair import CashReceiptRules, Pair, PaymentRoute, PaymentRule, ReconciliationRules
+from mappings.pair import (
+    CashReceiptRules,
+    Pair,
+    PairFileError,
+    PaymentRoute,
+    PaymentRule,
+    ReconciliationRules,
+    load_pair,
+)
+from mappings.pair_check import warnings
 from mappings.reconciliation import list_due, reconcile
-from mappings.reconciliation_files import whole_list
+from mappings.reconciliation_files import LEFT, whole_list
 from tests.support.books import GATEWAYS, TYPES, Books
+from tests.unit.conftest import DEMO_FILE
 
 ORDER, SALES_ORDER, ACCOUNT = "4711", "0001042", "000000215"
 PAID, INVOICED, AFTER = 4, 8, 10
@@ -329,7 +341,7 @@ def test_a_reference_at_another_customer_is_looked_at_by_a_person(pair: Pair) ->
 
 # ---- what a person books --------------------------------------------------------------------------------------------
 
-LEFT = {
+UNDECIDED = {
     "a chargeback": ([paid("capture", 100), paid("chargeback", 100, AFTER)], [(-100, "chargeback")]),
     "a type that nobody knows": ([paid("capture", 100), paid("adjustment", 3, AFTER)], [(-3, "unknown_type")]),
     "no transaction id": (
@@ -342,9 +354,9 @@ LEFT = {
 }
 
 
-@pytest.mark.parametrize("name", LEFT)
+@pytest.mark.parametrize("name", UNDECIDED)
 def test_what_the_integration_does_not_decide_is_on_the_list(pair: Pair, name: str) -> None:
-    payments, wanted = LEFT[name]
+    payments, wanted = UNDECIDED[name]
     own = pair_for(pair, PREPAYMENT)
     ledger = books(payments, [invoice(1, 100)])
     decisions = decide(ledger, own, Settled())
@@ -505,6 +517,27 @@ def test_files_name_every_payment_and_what_is_left(pair: Pair) -> None:
     content = left_file(kept, decisions, [ORDER]).decode()
     assert content.count('"order_id"') == 2
     assert '"order_id": "9"' in content
+
+
+def test_entering_receipts_needs_the_account_that_they_go_to(tmp_path: Path, pair: Pair) -> None:
+    whole = DEMO_FILE.read_text("utf-8").replace("route: clearing", "route: deposit_liability", 1)
+    rules = "reconciliation: {bank_code: W}\ncash_receipts: {write: true"
+    (tmp_path / "demo.yaml").write_text(f"{whole}\n{rules}}}\n", "utf-8")
+    with pytest.raises(PairFileError, match=r"cash_receipts\.write: needs customer_deposits"):
+        load_pair(tmp_path / "demo.yaml")
+    (tmp_path / "demo.yaml").write_text(f'{whole}\n{rules}, customer_deposits: "{ACCOUNT}"}}\n', "utf-8")
+    own = load_pair(tmp_path / "demo.yaml")
+    assert own.cash_receipts.customer_deposits == ACCOUNT
+    assert [one for one in warnings(own) if one.key[0] == "payments"] == []
+
+
+def test_reconciliation_reads_what_earlier_runs_left(tmp_path: Path, pair: Pair) -> None:
+    payments = [paid("chargeback", 5), paid("capture", 7, currency="EUR")]
+    decisions = decide(books(payments), pair_for(pair, PREPAYMENT), Settled())
+    assert left_to_accounting(tmp_path, "USD") == []
+    (tmp_path / LEFT).parent.mkdir()
+    (tmp_path / LEFT).write_bytes(left_file([], decisions, [ORDER]))
+    assert [(one.amount, one.reason) for one in left_to_accounting(tmp_path, "USD")] == [(Decimal(-5), "chargeback")]
 
 
 # ---- books of a whole month -----------------------------------------------------------------------------------------

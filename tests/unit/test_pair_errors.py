@@ -235,6 +235,10 @@ CODES = [
 ]  # fmt: skip
 
 CONTRADICTIONS = [
+    Mistake("polling:\n", "cash_receipts: {write: true}\npolling:\n", "cash_receipts.write",
+            "needs reconciliation.bank_code", "such as W"),
+    Mistake("polling:\n", "cash_receipts: {customer_deposits: 12-34}\npolling:\n", "cash_receipts.customer_deposits",
+            "match pattern", ""),
     Mistake("policy: sage ", "policy: lines ", "tax.policy", "cannot be 'lines'", "Did you mean 'line'?"),
     Mistake("policy: sage ", "commits: sage ", "tax.commits", "belongs to policy: engine", "Remove it"),
     Mistake("policy: sage ", "item: /TAX ", "tax.item", "belongs to policy: line", "Remove it"),

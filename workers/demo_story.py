@@ -22,6 +22,7 @@ TEMPLATE = (ORDERS / "02-known-web-customer.json").read_text(encoding="utf-8")
 DEALER = (ORDERS / "03-dealer-on-terms.json").read_text(encoding="utf-8")
 LAMP, PRICE = "LAMP-LED-01", Decimal("49.99")
 COUNTED, COUNT = "CHAIR-EXEC", 7
+NAMED, NAME = "SHELF-WALL-80", "Wall shelf 80 cm, oak"
 PAUSE = 0.3
 PATIENCE = 60.0
 """Seconds that the other system has for each chapter."""
@@ -55,6 +56,7 @@ class Story:
         self._token = ""
         self.chapters = [
             Chapter("Somebody counts stock in Sage", self._stock),
+            Chapter("The store gives a product another name", self._product),
             Chapter("A buyer cancels an order that is held", self._cancelled_before),
             Chapter("A buyer cancels an order that Sage has", self._cancelled_after),
             Chapter("A buyer takes one lamp less, and gets money back", self._changed),
@@ -95,6 +97,15 @@ class Story:
 
         return await self._until(shown)
 
+    async def _product(self) -> str:
+        await self._control(self._clarity_url, "products/change", {"sku": NAMED, "change": {"name": NAME}})
+
+        async def known() -> str:
+            item = await self._from_sage(f"CI/Item/{NAMED}")
+            return f"{NAMED}: Sage calls it {NAME}" if item.get("ItemCodeDesc") == NAME else ""
+
+        return await self._until(known)
+
     async def _cancelled_before(self) -> str:
         await self._check_out("20001", sku="NO-SUCH-LAMP")
         await self._until(lambda: self._state("20001", "held", "cancelled"))
@@ -103,7 +114,7 @@ class Story:
         return "W-20001 has ended; Sage never knew it"
 
     async def _cancelled_after(self) -> str:
-        await self._check_out("20002")
+        await self._check_out("20002", sku="LAMP-LED-02")
         await self._until(lambda: self._state("20002", "open", "cancelled"))
         number = await self._number("20002")
         await self._change("20002", {"status": "Cancelled"}, "order.cancelled")
@@ -200,13 +211,15 @@ class Story:
 
     async def _sales_order(self, number: str) -> Json:
         """The sales order as Sage's gateway tells it, live or in history."""
+        return await self._from_sage(f"SO/SalesOrder/{number}")
+
+    async def _from_sage(self, what: str) -> Json:
+        """A record, from Sage's gateway."""
         headers = {"X-Company": self._company}
         if not self._token:
             answer = await self._http.post(f"{self._sage_url}/session", json=self._sign_in, headers=headers)
             self._token = answer.json()["Token"]
-        return await self._get(
-            f"{self._sage_url}/SO/SalesOrder/{number}", {**headers, "Authorization": f"Bearer {self._token}"}
-        )
+        return await self._get(f"{self._sage_url}/{what}", {**headers, "Authorization": f"Bearer {self._token}"})
 
     async def _store(self) -> dict[str, str]:
         return {"X-API-Key": "clarity-sandbox-key"}

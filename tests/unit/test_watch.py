@@ -15,6 +15,7 @@ from activities import watch as module
 from activities.watch import WatchActivities
 from contracts.alerts import WatchCursor, WatchShift
 from contracts.messages import AlertKind
+from contracts.search_attributes import FAILED_FLOWS
 from mappings.pair import Pace
 from workflows.alert_texts import add_to, query_of
 
@@ -33,7 +34,7 @@ class Temporal:
     def list_workflows(self, query: str) -> AsyncIterator[Any]:
         self.queries.append(query)
         found = self.failing if "TemporalReportedProblems" in query else self.ended
-        if "SagePollWorkflow" in query:
+        if "WorkflowType != 'Order" in query:
             found = self.flows
 
         async def answer() -> AsyncIterator[Any]:
@@ -117,7 +118,7 @@ async def test_without_a_cursor_it_looks_a_week_back_and_then_two_minutes(tempor
     cursor = await look(temporal)
     assert cursor.closed_since is not None
     await look(temporal, cursor)
-    week, minutes = (query.split("CloseTime > ")[1] for query in temporal.queries if "OrderFulfillment" in query)
+    week, minutes = (query.split("CloseTime > ")[1] for query in temporal.queries if "WorkflowType='Order" in query)
     assert week < minutes
 
 
@@ -132,7 +133,7 @@ async def test_a_poller_that_fails_shift_after_shift_is_told_once_a_day(temporal
     assert len(temporal.raised) == 3
     assert len({alert.key for alert in temporal.raised}) == 1, "AlertWorkflow tells the same alert once"
     assert temporal.raised[0].kind is AlertKind.FLOW_FAILED
-    assert "WorkflowType IN ('SagePollWorkflow'" in query_of("demo", add_to([], temporal.raised[0])[0])
+    assert FAILED_FLOWS in query_of("demo", add_to([], temporal.raised[0])[0])
 
 
 async def test_a_watch_looks_by_the_servers_clock_and_ends_by_it(temporal: Temporal) -> None:

@@ -45,13 +45,13 @@ from mappings.cash_receipts import (
     Why,
     batches,
     decide,
-    masked,
     next_deposit_no,
     payment_key,
 )
 from mappings.facts import CLEARING_METHODS
 from mappings.ledger import Receipt
 from mappings.pair import Pair
+from mappings.reconciliation import masked
 from mappings.reconciliation_files import BOOKED, LEFT
 
 BATCHES_PLANNED: Final = 15

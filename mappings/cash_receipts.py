@@ -18,13 +18,12 @@ from typing import Final
 from pydantic import Field
 
 from mappings.canonical import PaymentType
-from mappings.card_numbers import mask_card_numbers
 from mappings.differences import NOTHING, Place
 from mappings.frozen import Frozen
 from mappings.ledger import DepositedOrder, Ledger, ListEntry, OrderInvoice, Receipt
 from mappings.pair import Pair, PaymentRoute
 from mappings.payments import DEPOSIT_ROUTES, payment_rule
-from mappings.reconciliation import Books, Comparison, LeftKey, Movement, left_key, names, subsets
+from mappings.reconciliation import Books, Comparison, LeftKey, Movement, left_key, masked, names, subsets
 
 CHECK_NO: Final = 10
 """AR_CashReceiptsDetail.CheckNo is C10. Ids of gateways begin alike and end differently: their end is kept."""
@@ -190,7 +189,7 @@ class Decision(Frozen):
         return ListEntry(
             order_id=self.order_id,
             gateway=self.gateway,
-            transaction_id=self.transaction_id,
+            transaction_id=masked(self.transaction_id),
             amount=self.amount,
             currency=self.currency,
             day=self.day,
@@ -527,7 +526,7 @@ class OrderMoney:
         beside = one.route is PaymentRoute.DEPOSIT_LIABILITY and one not in self.comparison.late
         if beside and why not in (Why.CAPTURED_AFTER_INVOICING, Why.VOIDED_AFTER_RECEIPT):
             left = left.model_copy(update={"beside_deposit": True})
-        key = (left.order_id, left.transaction_id, left.amount > 0)
+        key = left_key(left.entry())
         return left.model_copy(update={"outcome": Outcome.BOOKED}) if key in self.booked else left
 
     def _told(self, one: Movement, outcome: Outcome, why: Why | None = None) -> Decision:
@@ -597,8 +596,3 @@ def next_deposit_no(prefix: str, taken: Iterable[str]) -> str:
     if number > MOST_DEPOSITS:
         raise ValueError(f"all deposit numbers {prefix}01 to {prefix}{MOST_DEPOSITS} of the day are used")
     return f"{prefix}{number:02d}"
-
-
-def masked(transaction_id: str) -> str:
-    """A transaction id as people see it, without a card number, whoever put one there."""
-    return str(mask_card_numbers(transaction_id)[0])

@@ -190,7 +190,12 @@ LeftKey = tuple[str, str, bool]
 
 def left_key(entry: ListEntry) -> LeftKey:
     """What an entry of the list is of."""
-    return entry.order_id, entry.transaction_id, entry.amount > 0
+    return entry.order_id, masked(entry.transaction_id), entry.amount > 0
+
+
+def masked(transaction_id: str) -> str:
+    """A transaction id as files and people have it: without a card number, whoever put one there."""
+    return str(mask_card_numbers(transaction_id)[0])
 
 
 def _named(transaction_id: str) -> GatewayPayment:
@@ -280,7 +285,7 @@ class Comparison:
     def _is_left(self, payment: GatewayPayment, kind: PaymentType) -> bool:
         """Whether a person books it, and has not entered the receipt under its transaction all the same."""
         name = payment.transaction_id
-        if (self.case.order_id, name, kind is IN) not in self.books.left:
+        if (self.case.order_id, masked(name), kind is IN) not in self.books.left:
             return False
         return not any((one.amount > 0) == (kind is IN) and names(one.CheckNo, name) for one in self.case.receipts)
 
@@ -423,7 +428,7 @@ class Comparison:
     def _moved(self, one: Movement) -> Moved:
         return Moved(
             gateway=one.payment.gateway.casefold(),
-            transaction_id=str(mask_card_numbers(one.payment.transaction_id)[0]),
+            transaction_id=masked(one.payment.transaction_id),
             day=one.day,
             place=Place.LIST if one in self.late else one.place,
             amount=one.amount,
@@ -476,7 +481,7 @@ class Comparison:
                 effect=amount if effect is None else effect,
                 currency=currency or self.books.currency,
                 gateway=told.payment.gateway.casefold() if told else "",
-                transaction_id=str(mask_card_numbers(name)[0]),
+                transaction_id=masked(name),
                 InvoiceNo=invoice_no,
                 day=day or self._day(told),
                 other=other,
@@ -501,7 +506,7 @@ class Comparison:
         if place is Place.CUSTOMER_DEPOSITS:
             for one in self._early():
                 name = one.payment.transaction_id
-                amount = self.books.beside.get((self.case.order_id, name, one.amount > 0))
+                amount = self.books.beside.get((self.case.order_id, masked(name), one.amount > 0))
                 if amount is not None and rest * amount < 0 and not self._is_entered(one):
                     self._tell(place, Reason.ON_LIST, -amount, of=one)
                     rest += amount

@@ -540,6 +540,19 @@ def test_reconciliation_reads_what_earlier_runs_left(tmp_path: Path, pair: Pair)
     assert [(one.amount, one.reason) for one in left_to_accounting(tmp_path, "USD")] == [(Decimal(-5), "chargeback")]
 
 
+def test_a_reference_that_reads_like_a_card_number_stands_in_no_file_and_is_found_again(pair: Pair) -> None:
+    own = pair_for(pair, PREPAYMENT, write=False)
+    card = "4111111111111111"
+    ledger = books([paid("capture", 100, name=card)])
+    decisions = decide(ledger, own, Settled())
+    assert list_of(decisions) == [(100, "by_hand")]
+    for content in (*files(decisions).values(), left_file([], decisions, [ORDER])):
+        assert card.encode() not in content
+    assert {one.reason for one in reconciled(ledger, own, decisions).differences} >= {Reason.ON_LIST}
+    booked = decisions[0].entry()
+    assert [one.outcome for one in decide(ledger, own, Settled(booked=[booked]))] == [Outcome.BOOKED]
+
+
 # ---- books of a whole month -----------------------------------------------------------------------------------------
 
 

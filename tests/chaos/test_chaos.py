@@ -1,11 +1,11 @@
-"""The short form of `make chaos`, as a stranger runs it: 25 orders, everything breaks, the verdict is the last line."""
+"""The short form of `make chaos`, as a stranger runs it: 15 orders, everything breaks, the verdict is the last line."""
 
 import subprocess
 import sys
 
 from tests.support.processes import ROOT
 
-ORDERS, SEED = 25, 20261126
+ORDERS, SEED = 15, 20261126
 
 
 def test_nothing_is_lost_nothing_twice_nothing_silent() -> None:

@@ -17,7 +17,7 @@ from tests.chaos.orders import Sent, generate
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.support.processes import wait_until
 
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "large" else 8
+EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "large" else 14
 MOST = 80
 """No plain order has as many boundaries."""
 

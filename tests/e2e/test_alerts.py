@@ -16,7 +16,7 @@ from tests.support.processes import free_ports, running, wait_until
 from tests.support.web_hook import WebHook, web_hook
 
 LAMP = ("LAMP-LED-01", 1, "49.99")
-GROUP = 60.0
+GROUP = 30.0
 """Seconds, as in production: a hundred orders are checked out and held within them on a busy machine, too."""
 
 

@@ -1,4 +1,4 @@
-"""Generated deliveries (1,200 in `make test-all`) against the real API over HTTP: nothing unsigned starts anything, nothing gives 500.
+"""Generated deliveries against the real API over HTTP (`make test-all`: 1,200): nothing unsigned starts, nothing gives 500.
 
 `WEBHOOK_SEED` repeats a run; the seed is printed. What is signed here is signed from the standard's text.
 """

@@ -6,7 +6,9 @@ In: messages of `contracts.customers`. Out: likewise. `CustomerReadActivities` r
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Sequence
+from typing import Final
 
 from temporalio import activity
 
@@ -28,6 +30,11 @@ from contracts.customers import (
 from mappings.customer_match import account_keys
 from mappings.pair import Pair
 from mappings.sales_order import CustomerKey
+
+log = logging.getLogger(__name__)
+
+INDEX_SECONDS: Final = 300.0
+"""Older, the index of e-mails and names is filled again; new orders of unknown buyers fill it more often."""
 
 
 class CustomerReadActivities:
@@ -78,15 +85,19 @@ class CustomerReadActivities:
         return AccountsFound(hits=await self._hits(keys), index_age=None if age is None else round(age, 1))
 
     def _keep_fresh(self) -> None:
-        """Read all customers again beside the answer: a search never waits for that."""
-        if self._filling is None or self._filling.done():
+        """Read all customers again beside the answer, now and then: a search never waits for that."""
+        age = self._index.age
+        if (age is None or age > INDEX_SECONDS) and (self._filling is None or self._filling.done()):
+            self._filling = asyncio.create_task(self._fill())
 
-            async def fill() -> None:
-                # What does not answer now is told by whatever else needs it.
-                with contextlib.suppress(ConnectorError):
-                    await self._index.refresh(force=False)
-
-            self._filling = asyncio.create_task(fill())
+    async def _fill(self) -> None:
+        try:
+            await self._index.refresh(force=False)
+        except ConnectorError as error:
+            # The next search tries again; an outage is told by whatever else needs Sage.
+            log.info("The index of customers is not filled: %s", error)
+        except Exception:
+            log.exception("The index of customers cannot be filled")
 
     async def _hits(self, keys: Sequence[CustomerKey]) -> list[AccountHit]:
         hits = []

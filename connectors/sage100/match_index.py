@@ -94,6 +94,11 @@ class Sweep:
             self.table.add("name", f"{token} {postal}", place)
             self.table.add("word", token, place)
 
+    def add_all(self, records: Sequence[CustomerRecord]) -> None:
+        """Take the keys of a page of accounts."""
+        for record in records:
+            self.add(record)
+
     def key(self, place: int) -> CustomerKey:
         """The account at a place."""
         return CustomerKey(ARDivisionNo=self.keys[place][:2], CustomerNo=self.keys[place][2:])
@@ -122,8 +127,8 @@ class MatchIndex:
             for division in self._divisions:
                 after = ""
                 while page := await self._reader.customers_page(division, after, PAGE):
-                    for record in page:
-                        sweep.add(record)
+                    # Names take a while to take apart: whatever else this process does goes on.
+                    await asyncio.to_thread(sweep.add_all, page)
                     after = page[-1].CustomerNo
             sweep.table.sort()
             if last is not None:

@@ -1,6 +1,5 @@
 """Generated deliveries against the real API over HTTP (`make test-all`: 1,200): nothing unsigned starts anything.
 
-
 `WEBHOOK_SEED` repeats a run; the seed is printed. What is signed here is signed from the standard's text.
 """
 

@@ -109,9 +109,10 @@ class Clarity:
             raise Rejection(401, "unauthorized", "Send a bearer token or X-API-Key.")
 
     def customers_updated(self, earliest: datetime | None, found: list[Document]) -> list[Document]:
-        """Of these customers, those that changed; oldest change first."""
-        changed = [one for one in found if earliest is None or updated(one) >= earliest]
-        return sorted(changed, key=lambda one: (updated(one), str(one["id"])))
+        """Of these customers, those that changed; oldest change first. One without a stamp is older than all."""
+        stamped = [({"createdDate": "1970-01-01T00:00:00+00:00", **one}, one) for one in found]
+        changed = [pair for pair in stamped if earliest is None or updated(pair[0]) >= earliest]
+        return [one for _, one in sorted(changed, key=lambda pair: (updated(pair[0]), str(pair[1]["id"])))]
 
     def orders_updated(self, earliest: datetime | None, latest: datetime | None = None) -> list[Document]:
         """Orders by their last change, oldest first."""

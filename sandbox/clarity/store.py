@@ -131,7 +131,8 @@ class Store:
             customer = order.get("customer")
             if isinstance(customer, dict) and customer.get("id") is not None:
                 known = self.get("customer", str(customer["id"])) or {}
-                self.put("customer", str(customer["id"]), {**known, **customer, "id": str(customer["id"])})
+                record = {**known, **customer, "id": str(customer["id"]), "updatedDate": now_text()}
+                self.put("customer", str(customer["id"]), record)
             return True
 
     def order(self, id_: str) -> Document:

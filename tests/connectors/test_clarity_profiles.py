@@ -323,6 +323,7 @@ async def test_a_customers_record_is_read_listed_and_changed_by_name(release: Re
         "shippingAddresses": [place],
         "attributes": {"newsletter": "true"},
     }
+    release.order("906")
     for id_, reference in (("r1", "01-ABF"), ("r2", "01-ABFX")):
         wanted = {"customerId": id_, "change": {**change, "externalReference": reference}, "deliver": False}
         release.sandbox.control("clarity", "customers/change", wanted)

@@ -20,7 +20,7 @@ ORDERS = Path("sandbox/orders")
 TEMPLATE = (ORDERS / "02-known-web-customer.json").read_text(encoding="utf-8")
 """The sample order of a buyer whom Sage knows; the story's orders are like it, for other goods and without tax."""
 DEALER = (ORDERS / "03-dealer-on-terms.json").read_text(encoding="utf-8")
-LAMP, PRICE = "LAMP-LED-01", Decimal("49.99")
+LAMP, PRICE = "LAMP-LED-02", Decimal("119.50")
 COUNTED, COUNT = "CHAIR-EXEC", 7
 NAMED, NAME = "SHELF-WALL-80", "Wall shelf 80 cm, oak"
 PAUSE = 0.3
@@ -114,7 +114,7 @@ class Story:
         return "W-20001 has ended; Sage never knew it"
 
     async def _cancelled_after(self) -> str:
-        await self._check_out("20002", sku="LAMP-LED-02")
+        await self._check_out("20002", sku="PEN-GEL-BLU")
         await self._until(lambda: self._state("20002", "open", "cancelled"))
         number = await self._number("20002")
         await self._change("20002", {"status": "Cancelled"}, "order.cancelled")

@@ -113,13 +113,16 @@ class OrderChanges(OrderHolds):
         elif self.pending is not None:
             await self.change_in_sage(self.pending)
 
-    def came_too_late(self) -> None:
-        """The order is complete: nothing can be changed or cancelled any more."""
+    async def came_too_late(self) -> None:
+        """The order is complete: nothing can be changed or cancelled any more.
+
+        Waited for: an alert that is under way when the workflow ends is never delivered.
+        """
         if self.has_change:
             what = "the cancellation" if self.stop_asked else "the change"
             self.note(f"Too late: the order is complete; {what} that Clarity sent is for accounting and support")
-            self.alert(AlertKind.ORDER_CHANGED, f"{what} came after everything was shipped and posted")
             self.pending, self.stop_asked = None, ""
+            await self.raise_alert(AlertKind.ORDER_CHANGED, f"{what} came after everything was shipped and posted")
 
     async def change_in_sage(self, change: ClarityOrderChanged) -> None:
         """Bring Sage's order to the newer version, all of it or nothing."""

@@ -107,6 +107,7 @@ class OrderFulfillmentWorkflow(OrderShipments):
         self.become(OrderState.OPEN, number, *self.unused_numbers())
         await self.follow_shipments(read_first=found)
         await self.record_invoices()
+        await self.came_too_late()
 
     async def bring_to_sage(self) -> bool:
         """Until the sales order stands in Sage: understand, look up, create. True when it was already there.

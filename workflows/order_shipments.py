@@ -79,10 +79,9 @@ class OrderShipments(OrderChanges):
             await self.tell_clarity()
             await self.end_if_cancelled()
             if self.is_complete() and self.news == seen:
-                self.came_too_late()
                 return
             await self.record_new_invoices()
-            if self.has_change:
+            if self.has_change and self.news == seen:
                 await self.heed_change()
                 continue
             self.show_waiting()

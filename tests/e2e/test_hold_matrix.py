@@ -85,7 +85,14 @@ class Office:
         columns = {"TermsCode": "01", "CustomerName": f"Dealer {self.case}", "TaxSchedule": "NONTAX", **columns}
         terms, columns["TermsCode"] = columns["TermsCode"], "01"
         body = {"ARDivisionNo": "01", "CustomerNo": number, **columns}
-        assert self.house.sandbox.sage("POST", "/AR/Customer", body).status_code == 201
+
+        def created() -> bool:
+            # One writer at a time: the house writes, too.
+            answer = self.house.sandbox.sage("POST", "/AR/Customer", body)
+            assert answer.status_code in (201, 503), answer.text
+            return bool(answer.status_code == 201)
+
+        wait_until("Sage has the dealer's account", created, 20)
         if terms != "01":
             self.change_account(TermsCode=terms)
         return {

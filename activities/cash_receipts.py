@@ -224,10 +224,16 @@ def not_standing(due: Sequence[DueReceipt], standing: Iterable[Receipt]) -> list
     rest = list(standing)
     missing = []
     for one in due:
-        same = [each for each in rest if one.line.stands_as(each)]
+        beside = {_place(each) for each in one.beside}
+        same = [each for each in rest if one.line.stands_as(each) and _place(each) not in beside]
         same.sort(key=lambda each: each.amount != one.line.CashAmountApplied)
         if same:
             rest.remove(same[0])
         else:
             missing.append(one)
     return missing
+
+
+def _place(receipt: Receipt) -> tuple[object, ...]:
+    """Where a receipt stands, posted or not yet."""
+    return receipt.DepositDate, receipt.DepositNo, receipt.InvoiceNo, receipt.amount

@@ -75,6 +75,8 @@ class DueReceipt(Frozen):
     day: date
     """DepositDate."""
     line: ReceiptLine
+    beside: list[Receipt] = []
+    """Receipts that look like it and are of another capture of the same transaction."""
 
     @property
     def payment(self) -> str:
@@ -83,8 +85,8 @@ class DueReceipt(Frozen):
 
     @property
     def key(self) -> str:
-        """What a run calls the receipt: a payment of two invoices has two."""
-        return f"{self.payment} {self.line.InvoiceNo}"
+        """What a run calls the receipt: a payment of two invoices has two, a transaction captured in parts several."""
+        return f"{self.payment} {self.line.InvoiceNo} {self.line.CashAmountApplied.normalize():f}"
 
 
 class ReceiptBatch(Frozen):
@@ -134,7 +136,7 @@ class Why(StrEnum):
     """The pair's route says so."""
     REFUND_AFTER_INVOICING = "refund_after_invoicing"
     CAPTURED_AFTER_INVOICING = "captured_after_invoicing"
-    """A deposit that no live order can take any more."""
+    """A deposit is not changed any more once something is invoiced."""
     REFUND_AFTER_RECEIPT = "refund_after_receipt"
     """Given back before invoicing, and the invoice's receipt has it still."""
     CAPTURE_ON_LIST = "capture_on_list"
@@ -225,10 +227,11 @@ def decide(ledger: Ledger, pair: Pair, settled: Settled) -> list[Decision]:
     # What earlier runs left to a person is decided anew: it may have been entered, or mended.
     books = Books(ledger.model_copy(update={"left": [], "accounting_list": []}), pair)
     standing = Standing(ledger.receipts)
+    paid: dict[str, Decimal] = defaultdict(Decimal)
     decisions = []
     for comparison in books.comparisons.values():
         if comparison.known:
-            decisions += OrderMoney(comparison, standing, pair, settled).decide()
+            decisions += OrderMoney(comparison, standing, pair, settled, paid).decide()
     return without_look_alikes(decisions)
 
 
@@ -237,8 +240,12 @@ class Standing:
 
     def __init__(self, receipts: Iterable[Receipt]) -> None:
         self._by_check_no: dict[str, list[Receipt]] = defaultdict(list)
+        self.unposted: dict[str, Decimal] = defaultdict(Decimal)
+        """InvoiceNo → what is entered against it and not posted."""
         for one in receipts:
             self._by_check_no[one.CheckNo].append(one)
+            if not one.posted and one.InvoiceNo:
+                self.unposted[one.InvoiceNo] += one.amount
         self._lengths = sorted({len(name) for name in self._by_check_no})
 
     def named(self, transaction_id: str) -> list[Receipt]:
@@ -255,7 +262,14 @@ class Standing:
 class OrderMoney:
     """One order's payments."""
 
-    def __init__(self, comparison: Comparison, standing: Standing, pair: Pair, settled: Settled) -> None:
+    def __init__(
+        self,
+        comparison: Comparison,
+        standing: Standing,
+        pair: Pair,
+        settled: Settled,
+        paid: dict[str, Decimal],
+    ) -> None:
         self.comparison, self.standing, self.pair, self.settled = comparison, standing, pair, settled
         self.sold = next((one for one in comparison.case.sales_orders if one.live), None) or next(
             iter(comparison.case.sales_orders), None
@@ -267,8 +281,8 @@ class OrderMoney:
         """What stands, or will when this run is over, less what was given back."""
         self.left_over = False
         """A capture of this order is on the list."""
-        self.paid: dict[str, Decimal] = defaultdict(Decimal)
-        """InvoiceNo → what this run enters against it."""
+        self.paid = paid
+        """InvoiceNo → what this run enters against it, for whichever order: one invoice may bill several."""
 
     def decide(self) -> list[Decision]:
         """What came in before what went back."""
@@ -313,11 +327,11 @@ class OrderMoney:
         return self._receipt(one)
 
     def _captured_too_late(self) -> list[Movement]:
-        """Captures of deposit routes that came when the order could not take a deposit any more."""
+        """Captures of deposit routes that no deposit has: after the first invoice nothing changes it any more."""
         one = self.comparison
         days = [bill.InvoiceDate for bill in one.invoices if bill.InvoiceType == "IN" and bill.InvoiceDate is not None]
         rest = one.stands(Place.DEPOSIT) - one.expected(Place.DEPOSIT)
-        if not days or rest >= 0 or any(sold.live for sold in one.case.sales_orders):
+        if not days or rest >= 0:
             return []
         captures = [
             each
@@ -342,6 +356,11 @@ class OrderMoney:
             return self._told(one, Outcome.WAITS, Why.NOT_IN_SAGE_YET)
         if one.amount < 0 and self.left_over:
             return self._list(one, Why.CAPTURE_ON_LIST)
+        if one.amount < 0 and self.sold is None and self.entered > 0:
+            # The sales order was deleted and left no history: nobody knows the customer, the receipt is there still.
+            back = min(self.entered, -one.amount)
+            self.entered -= back
+            return self._list(one, Why.REFUND_AFTER_RECEIPT).model_copy(update={"amount": -back})
         if self.sold is None or (one.amount < 0 and self.entered < -one.amount):
             return self._told(one, Outcome.NOTHING)
         day = one.day
@@ -416,6 +435,10 @@ class OrderMoney:
                 rest -= amount
         if due:
             decision = self._due(one, due)
+            if decision.outcome is Outcome.BOOKED:
+                # Accounting's entry is in the balance already, or not against this invoice at all.
+                for each in due:
+                    self.paid[each.line.InvoiceNo] -= each.line.CashAmountApplied
             if decision.outcome is Outcome.LIST:
                 return decision.model_copy(
                     update={"amount": sum((each.line.CashAmountApplied for each in due), NOTHING)}
@@ -438,14 +461,7 @@ class OrderMoney:
 
     def _balance(self, invoice: OrderInvoice) -> Decimal:
         """What is still owed, receipts counted that are entered and not posted, and those of this run."""
-        entered = sum(
-            (
-                one.amount
-                for one in self.comparison.case.receipts
-                if not one.posted and one.InvoiceNo == invoice.InvoiceNo
-            ),
-            NOTHING,
-        )
+        entered = self.standing.unposted.get(invoice.InvoiceNo, NOTHING)
         return (invoice.Balance or NOTHING) - entered - self.paid[invoice.InvoiceNo]
 
     # ---- what stands, and what is told ------------------------------------------------------------------------------
@@ -494,6 +510,7 @@ class OrderMoney:
             transaction_id=one.payment.transaction_id,
             day=day,
             line=line,
+            beside=[each for each in self.standing.named(one.payment.transaction_id) if line.stands_as(each)],
         )
 
     def _due(self, one: Movement, due: list[DueReceipt]) -> Decision:

@@ -279,12 +279,16 @@ class Catalogue:
         """Kits that the components make, in each warehouse; none without components, or with one that is unknown."""
         made: list[tuple[Decimal, ...]] = []
         nothing = (Decimal(0),) * len(self._warehouses)
+        # IM_SalesKitDetail may name a component on several lines: one kit takes all of them.
+        needed: dict[str, Decimal] = defaultdict(Decimal)
         for component in self._kits.get(code, ()):
-            item = self._items.get(component.ItemCode)
+            needed[component.ItemCode] += component.QuantityPerAssembly
+        for item_code, quantity in needed.items():
+            item = self._items.get(item_code)
             if item is None or item.is_kit:
                 return nothing
-            if item.left is not None and component.QuantityPerAssembly > 0:
-                made.append(tuple(Decimal(_whole(one, component.QuantityPerAssembly)) for one in item.left))
+            if item.left is not None and quantity > 0:
+                made.append(tuple(Decimal(_whole(one, quantity)) for one in item.left))
         return tuple(min(counts) for counts in zip(*made, strict=True)) if made else nothing
 
 

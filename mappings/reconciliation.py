@@ -127,17 +127,20 @@ class Books:
         references = [one.reference for one in ledger.sales_orders] + [one.CheckNo for one in ledger.receipts]
         self.references = References(ledger.orders, references)
         self.cases = {order.order_id: Case(order, order.order_id) for order in ledger.orders}
-        by_invoice: dict[str, str] = {}
+        by_invoice: dict[str, list[str]] = defaultdict(list)
         for sold in sorted(ledger.sales_orders, key=lambda one: one.SalesOrderNo):
             case = self._case(sold.web_order_id, f"sales order {sold.SalesOrderNo}")
             case.sales_orders.append(sold)
-            by_invoice |= {invoice.InvoiceNo: case.key for invoice in sold.invoices}
+            for invoice in sold.invoices:
+                by_invoice[invoice.InvoiceNo].append(case.key)
         elsewhere = References(
             [WebOrder(order_id=name, payments=[_named(name)]) for name in ledger.elsewhere],
             [one.CheckNo for one in ledger.receipts],
         )
         for receipt in sorted(ledger.receipts, key=_receipt_key):
-            key = by_invoice.get(receipt.InvoiceNo, "") or self.references.owner(receipt.CheckNo)
+            billed, owner = by_invoice.get(receipt.InvoiceNo, []), self.references.owner(receipt.CheckNo)
+            # One invoice for several orders: each has its own payments of it.
+            key = billed[-1] if billed and owner not in billed else owner
             stranger = (
                 receipt.PaymentType in self.gateways
                 and receipt.of is not ReceiptOf.INVOICE

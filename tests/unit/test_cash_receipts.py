@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from activities.cash_receipts import not_standing
 from activities.reconciliation import left_to_accounting
 from mappings.canonical import PaymentType
 from mappings.cash_receipt_files import files, left_file
@@ -310,6 +311,85 @@ def test_what_is_entered_and_not_posted_is_not_paid_again_on_the_same_invoice(pa
     assert list_of(again) == [(30, "more_than_invoiced")]
 
 
+def test_two_captures_of_one_transaction_are_two_receipts_also_while_the_first_is_not_posted(pair: Pair) -> None:
+    own = pair_for(pair, LIABILITY)
+    name = "pi_000000000001"
+    ledger = books([paid("capture", 60, 4, name=name), paid("capture", 40, 5, name=name)], deposit=100)
+    first, second = due_of(decide(ledger, own, Settled()))
+    assert first.key != second.key
+    stands = as_in_sage(first, posted=False)
+    (due,) = due_of(decide(ledger.model_copy(update={"receipts": [stands]}), own, Settled()))
+    assert due.line.CashAmountApplied == 40
+    assert not_standing([due], [stands]) == [due]
+    posted_meanwhile = stands.model_copy(update={"posted": True})
+    assert not_standing([due], [stands, posted_meanwhile]) == [due]
+    by_now = as_in_sage(due, posted=False).model_copy(update={"DepositNo": "SHO02"})
+    assert not_standing([due], [stands, by_now]) == []
+
+
+def one_invoice_of_two_orders(*payments: GatewayPayment) -> Ledger:
+    """Each payment is of an order; the orders are billed with what the first two were to pay, 100 and 50."""
+
+    def order(number: str, amount: int) -> DepositedOrder:
+        shared = {"shared": Decimal(0), "Balance": Decimal(150)}
+        return DepositedOrder(
+            SalesOrderNo=f"000000{number}", web_order_id=number, ARDivisionNo="02", CustomerNo="W000001",
+            OrderDate=date(2026, 11, PAID), live=False, open=False, PaymentType="SHOP",
+            invoices=[invoice(1, amount).model_copy(update=shared)],
+        )  # fmt: skip
+
+    orders = [WebOrder(order_id=str(number), payments=[one]) for number, one in enumerate(payments, 1)]
+    return Ledger(
+        since=date(2026, 11, 1), until=date(2026, 11, 15), as_of=date(2026, 11, 16), orders=orders,
+        sales_orders=[order("1", 100), order("2", 50)],
+    )  # fmt: skip
+
+
+def test_one_invoice_for_two_orders_takes_the_money_of_both_and_no_error_is_invented(pair: Pair) -> None:
+    own = pair_for(pair, ON_INVOICE)
+    first, second = paid("capture", 100, name="tr_first_0000000001"), paid("capture", 50, name="tr_other_0000000002")
+    ledger = one_invoice_of_two_orders(first, second)
+    due = due_of(decide(ledger, own, Settled()))
+    assert [one.line.CashAmountApplied for one in due] == [100, 50]
+    later = ledger.model_copy(update={"receipts": [as_in_sage(one) for one in due]})
+    assert [one.status for one in reconcile(later, own)] == [Status.MATCHED, Status.MATCHED]
+
+
+@pytest.mark.parametrize("entered", [False, True])
+def test_two_orders_never_pay_more_than_the_balance_of_their_invoice(pair: Pair, entered: bool) -> None:
+    own = pair_for(pair, ON_INVOICE)
+    first, second = paid("capture", 130, name="tr_first_0000000001"), paid("capture", 50, name="tr_other_0000000002")
+    ledger = one_invoice_of_two_orders(first, second)
+    if entered:
+        one, _ = due_of(decide(ledger, own, Settled()))
+        ledger = ledger.model_copy(update={"receipts": [as_in_sage(one, posted=False)]})
+    due = due_of(decide(ledger, own, Settled()))
+    assert [one.line.CashAmountApplied for one in due] == ([20] if entered else [130, 20])
+
+
+def test_what_accounting_has_booked_leaves_the_rest_of_the_invoice_to_the_others(pair: Pair) -> None:
+    own = pair_for(pair, ON_INVOICE)
+    ledger = books([paid("capture", 60, 4), paid("capture", 40, 5)], [invoice(1, 100, 60)])
+    booked = ListEntry(
+        order_id=ORDER, gateway="shop", transaction_id="tr_capture_0000000060", amount=Decimal(60), currency="USD",
+        booked=True,
+    )  # fmt: skip
+    decisions = decide(ledger, own, Settled(booked=[booked]))
+    assert lines_of(decisions) == [("IN", "0100001", 40)]
+    assert list_of(decisions) == []
+
+
+@pytest.mark.parametrize("route", [LIABILITY, PREPAYMENT])
+def test_a_refund_of_an_order_that_left_no_history_is_a_persons(pair: Pair, route: PaymentRoute) -> None:
+    own = pair_for(pair, route)
+    payments = [paid("capture", 100), paid("refund", 100, 6)]
+    (due,) = due_of(decide(books(payments[:1], deposit=100 if route is LIABILITY else 0), own, Settled()))
+    deleted = books(payments, in_sage=False, cancelled=True).model_copy(update={"receipts": [as_in_sage(due)]})
+    decisions = decide(deleted, own, Settled())
+    assert list_of(decisions) == [(-100, "refund_after_receipt")]
+    assert reconciled(deleted, own, decisions).status is Status.EXPLAINED
+
+
 def test_an_order_that_sage_has_not_waits(pair: Pair) -> None:
     for route in (LIABILITY, PREPAYMENT, ON_INVOICE):
         ledger = books([paid("capture", 100)], in_sage=False, waits="held: credit")
@@ -407,6 +487,17 @@ def test_a_deposit_that_came_after_the_invoice_is_a_persons(pair: Pair) -> None:
         assert list_of(decisions) == [(100, "captured_after_invoicing")]
         result = reconciled(ledger, own, decisions)
         assert {one.reason for one in result.differences} == {Reason.ON_LIST}
+
+
+@pytest.mark.parametrize("route", DEPOSITS)
+def test_a_deposit_that_came_between_two_invoices_is_a_persons(pair: Pair, route: PaymentRoute) -> None:
+    """Once something is invoiced a change of the order leaves DepositAmt as it is."""
+    own = pair_for(pair, route)
+    ledger = books([paid("capture", 100), paid("capture", 20, AFTER)], [invoice(1, 60, 60)], deposit=40, rest=True)
+    decisions = decide(ledger, own, Settled())
+    assert list_of(decisions) == [(20, "captured_after_invoicing")]
+    result = reconciled(after(ledger, decisions), own, decisions)
+    assert {one.reason for one in result.differences} == {Reason.ON_LIST, Reason.PARTIAL_SHIPMENT}
 
 
 @pytest.mark.parametrize("route", [LIABILITY, PREPAYMENT, ON_INVOICE])

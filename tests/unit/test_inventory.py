@@ -236,6 +236,12 @@ def test_a_kit_is_as_many_as_its_scarcest_component_makes(pair: Pair) -> None:
     assert of_kit(shop, item("SHELF", "5", "0", "5"), item("LAMP", "8", "0", "1"), HINT) == (2, 1)
 
 
+def test_a_component_on_two_lines_of_a_kit_is_taken_twice(pair: Pair) -> None:
+    kit = [KitComponent(ItemCode="BOLT", QuantityPerAssembly=D(quantity)) for quantity in (2, 3)]
+    found = told(with_inventory(pair), item("KIT", ProductType="K"), item("BOLT", "10"), kits={"KIT": kit})
+    assert found["KIT", "MAIN"] == 2
+
+
 def test_safety_stock_and_accepted_orders_of_a_component_count_for_the_kit(pair: Pair) -> None:
     shop = with_inventory(pair, safety_stock="1")
     assert of_kit(shop, item("SHELF", "9"), item("LAMP", "9"), HINT, accepted={("SHELF", "000"): D(3)}) == (2, 0)

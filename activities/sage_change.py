@@ -103,8 +103,10 @@ class SageChangeActivities:
             if stored is None or not stored.order.live:
                 return SalesOrderChanged(too_late=True)
             left = plan_change(before, after, stored)
-            if not left.is_empty:
-                return SalesOrderChanged(problems=[_not_as_wanted(request.SalesOrderNo, left)], said=plan.said)
+            if not left.is_empty or left.problems:
+                # A plan with problems is empty, too: Sage may have stored something else than it was given.
+                problems = [_not_as_wanted(request.SalesOrderNo, left), *left.problems]
+                return SalesOrderChanged(problems=problems, said=plan.said)
             return SalesOrderChanged(
                 lines=follow(request.lines, before, after, stored),
                 said=plan.said,

@@ -101,9 +101,12 @@ def plan_change(before: SalesOrder | None, after: SalesOrder, sage: OnSage) -> C
     """What brings Sage's order from `before` to `after`. Without `before` every difference is for a person."""
     found = _Plan(before or after, after, sage, known=before is not None)
     found.header()
-    found.items()
-    found.charges()
-    found.comments()
+    if before is None:
+        found.against_sage()
+    else:
+        found.items()
+        found.charges()
+        found.comments()
     changes = bool(found.columns or found.lines)
     if changes and sage.unposted:
         found.problems.insert(
@@ -351,6 +354,46 @@ class _Plan:
                     live.add(billed.LineKey)
                     yield billed.LineKey
 
+    def against_sage(self) -> None:
+        """Nobody knows what was sent: by ItemCode, what Clarity has against what stands in Sage or was shipped there.
+
+        Lines that people typed carry no `UDF_WEB_LINE_ID`, so that items are told apart by ItemCode alone.
+        """
+        wanted, there = _by_code(self.after.Lines), _by_code(self.sage.order.Lines)
+        gone = self._gone()
+        for code in dict.fromkeys([*wanted, *there, *gone]):
+            clarity, live = wanted.get(code, []), there.get(code, [])
+            if self.invoiced and not any(one.origin is LineOrigin.ITEM for one in clarity) and clarity:
+                # Charges leave the order with its first invoice.
+                continue
+            asked = sum((one.QuantityOrdered for one in clarity), Decimal(0))
+            stands = gone.get(code, Decimal(0)) + sum((one.QuantityOrdered for one in live), Decimal(0))
+            if not self.sage.standing.quantities_stay:
+                stands += sum((self.sage.shipped(one.LineKey, posted=True) for one in live), Decimal(0))
+            words = f"{code}: Clarity has {_amount(asked)}, Sage {_amount(stands)}"
+            if asked != stands:
+                self._refuse(code, words, words)
+                continue
+            priced = all(one.UnitPrice is not None for one in clarity)
+            prices = sorted({one.UnitPrice or Decimal(0) for one in clarity})
+            stored = sorted({one.UnitPrice for one in live})
+            if priced and live and prices != stored:
+                words = (
+                    f"{code}: Clarity's price is {', '.join(map(_amount, prices))}, Sage's "
+                    f"{', '.join(map(_amount, stored))}"
+                )
+                self._refuse(code, words, words)
+
+    def _gone(self) -> dict[str, Decimal]:
+        """ItemCode → what was shipped of lines that are not live any more."""
+        live = {line.LineKey for line in self.sage.order.Lines}
+        found: dict[str, Decimal] = {}
+        for invoice in self.sage.invoices:
+            for line in invoice.shipped_lines:
+                if line.LineKey not in live and not line.component:
+                    found[line.ItemCode] = found.get(line.ItemCode, Decimal(0)) + line.QuantityShipped
+        return found
+
     # ---- what is no item ------------------------------------------------------------------------------------------
 
     def charges(self) -> None:
@@ -434,6 +477,16 @@ def _items(order: SalesOrder) -> dict[str, SalesOrderLine]:
     return {
         line.UDF_WEB_LINE_ID: line for line in order.Lines if line.origin is LineOrigin.ITEM and line.UDF_WEB_LINE_ID
     }
+
+
+def _by_code(lines: Sequence[AnyLine]) -> dict[str, list[AnyLine]]:
+    """Lines by ItemCode, without comments and without components of kits."""
+    found: dict[str, list[AnyLine]] = {}
+    for line in lines:
+        component = isinstance(line, CreatedLine) and line.is_component
+        if line.ItemType is not SageItemType.COMMENT and not component:
+            found.setdefault(line.ItemCode, []).append(line)
+    return found
 
 
 def _charges(order: SalesOrder) -> Mapping[str, list[SalesOrderLine]]:

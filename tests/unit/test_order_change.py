@@ -326,6 +326,29 @@ def test_without_the_version_that_was_sent_every_difference_is_asked() -> None:
     assert plan_change(None, BEFORE, sage()) == ChangePlan()
 
 
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (changed(item("1", "LAMP", "2"), DESK, GIFT), "LAMP: Clarity has 2, Sage 3"),
+        (changed(item("1", "LAMP", "3", "9.50"), DESK, GIFT), "LAMP: Clarity's price is 9.5, Sage's 10"),
+        (changed(LAMP, GIFT), "DESK: Clarity has 0, Sage 1"),
+        (changed(LAMP, DESK, GIFT, item("3", "CHAIR", "1")), "CHAIR: Clarity has 1, Sage 0"),
+        (changed(LAMP, DESK, charge("/GIFT", "7.00")), "/GIFT: Clarity's price is 7, Sage's 5"),
+    ],
+)
+def test_without_the_version_that_was_sent_no_line_that_differs_is_passed_over(after: SalesOrder, words: str) -> None:
+    plan = plan_change(None, after, sage())
+    assert plan.is_empty
+    assert [problem.message for problem in plan.problems] == [words]
+
+
+def test_without_the_version_that_was_sent_what_is_shipped_counts_and_people_type_no_ids() -> None:
+    typed = {f"{number:06d}": {"UDF_WEB_LINE_ID": ""} for number in (1, 2)}
+    for stays in (False, True):
+        bills = [("0100001", "000001", "1", True), ("0100001", "000002", "1", True)]
+        assert plan_change(None, BEFORE, sage(invoices=bills, stays=stays, lines=typed)) == ChangePlan()
+
+
 # ---- the order's own lines ------------------------------------------------------------------------------------------
 
 

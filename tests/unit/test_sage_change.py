@@ -183,6 +183,24 @@ async def test_what_does_not_add_up_is_not_there_or_crosses_is_asked(
     assert any(words in problem.message for problem in result.problems), result.problems
 
 
+class Rounding(Working):
+    """It stores another quantity than it was given."""
+
+    async def edit_sales_order(
+        self, number: str, columns: Mapping[str, str], lines: Iterable[LineChange] = ()
+    ) -> EnteredOrder:
+        return await super().edit_sales_order(
+            number, columns, [line.model_copy(update={"QuantityOrdered": Decimal(12)}) for line in lines]
+        )
+
+
+async def test_what_sage_stored_otherwise_than_given_is_not_called_done() -> None:
+    result = await change(Rounding(), TWO_LAMPS, "225.00")
+    assert not result.changed
+    assert "answered that it was changed, and has not" in result.problems[0].message
+    assert "in Sage stand 12" in result.problems[1].message
+
+
 async def test_what_left_sage_is_too_late() -> None:
     for there in (None, EnteredOrder(order=COMPLETED)):
         assert (await change(Office(there=there), TWO_LAMPS, "225.00")).too_late

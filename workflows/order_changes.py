@@ -118,7 +118,8 @@ class OrderChanges(OrderHolds):
 
         Waited for: an alert that is under way when the workflow ends is never delivered.
         """
-        if self.has_change:
+        while self.has_change:
+            # More may come while people are told.
             what = "the cancellation" if self.stop_asked else "the change"
             self.note(f"Too late: the order is complete; {what} that Clarity sent is for accounting and support")
             self.pending, self.stop_asked = None, ""
@@ -150,7 +151,9 @@ class OrderChanges(OrderHolds):
         if result.too_late:
             self.too_late_for(change, "the sales order left Sage")
         elif result.problems:
-            await self.ask_about(change, result.problems, "The buyer changed the order")
+            if await self.ask_about(change, result.problems, "The buyer changed the order"):
+                # What was left aside stays so: the next version is held against this one, not against what was sent.
+                self.transformed, self.sent = transformed, after
         else:
             # Sage has it, also when a newer version has come meanwhile: that one is held against this.
             self.take_version(change, transformed, after, result)
@@ -214,17 +217,19 @@ class OrderChanges(OrderHolds):
         """Nothing is left that could be changed: people are told, and the order is followed to its end."""
         if self.pending is not change:
             return
-        self.pending, self.digest = None, change.digest
+        self.pending, self.digest, self.payload = None, change.digest, change.payload
         self.note(f"Clarity's newer version comes too late: {why}")
         self.alert(AlertKind.ORDER_CHANGED, f"the buyer's change came too late: {why}")
 
-    async def ask_about(self, change: ClarityOrderChanged, problems: list[Problem], what: str) -> None:
-        """Hold `order_changed`: both versions, and what Sage has."""
+    async def ask_about(self, change: ClarityOrderChanged, problems: list[Problem], what: str) -> bool:
+        """Hold `order_changed`: both versions, and what Sage has. True when a person left the change aside."""
         if self.pending is not change:
-            return
-        if await self.ask(problems) is ReleaseAction.APPROVE and self.pending is change:
-            self.pending, self.digest = None, change.digest
-            self.note(f"{what}; a person left that aside, the sales order stays as Sage has it", decision=True)
+            return False
+        if await self.ask(problems) is not ReleaseAction.APPROVE or self.pending is not change:
+            return False
+        self.pending, self.digest, self.payload = None, change.digest, change.payload
+        self.note(f"{what}; a person left that aside, the sales order stays as Sage has it", decision=True)
+        return True
 
     async def ask(self, problems: list[Problem]) -> ReleaseAction:
         """A hold that news from Sage or from Clarity may answer."""

@@ -309,6 +309,8 @@ class World:
     @activity.defn
     async def raise_alert(self, alert: Alert) -> None:
         self.alerts.append(alert)
+        if (what := self.when.pop("raise_alert", None)) is not None:
+            await what()
 
     @activity.defn
     async def find_customer(self, request: FindCustomer) -> CustomerFound:

@@ -132,6 +132,28 @@ async def test_a_person_leaves_a_change_aside_and_its_repeats_are_no_news(
     assert len(world.change_requests) == 1
 
 
+async def test_what_a_person_left_aside_is_not_done_with_the_next_version(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    """The quantity was left aside; the next version changes something else, and still has that quantity."""
+    world.changes = [SalesOrderChanged(problems=[Problem(field="x", message="no")])]
+    start = start_of()
+    handle = await begin(env, start)
+    await until(handle, "open")
+    await handle.signal("clarity_order_changed", version(start, "new", quantity(3)))
+    await held_for_change(handle)
+    await release(handle, "approve", hold=1)
+    await until(handle, "open")
+    # An older one on its way is older than what was left aside, too.
+    await handle.signal("clarity_order_changed", version(start, "old", quantity(9), updated="2026-12-29T00:00:00Z"))
+    await said(handle, "an older version")
+    await handle.signal("clarity_order_changed", version(start, "next", quantity(3), updated="2026-12-31T00:00:00Z"))
+    await world.until_called("change_sales_order", 2)
+    before = world.change_requests[1].before
+    assert before is not None
+    assert before.Lines[0].QuantityOrdered == 3
+
+
 async def test_a_newer_version_answers_the_hold_of_the_one_before(env: WorkflowEnvironment, world: World) -> None:
     world.changes = [SalesOrderChanged(problems=[Problem(field="x", message="no")])]
     start = start_of()
@@ -258,6 +280,27 @@ async def test_clarity_refuses_an_order_that_was_cancelled_there(env: WorkflowEn
     await handle.signal("clarity_order_changed", version(start, "cancel", event="order.cancelled"))
     assert (await outcome(handle)).state is OrderState.CANCELLED
     assert not world.stored
+
+
+async def test_a_change_that_comes_while_people_are_told_that_another_was_too_late_is_told_too(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    start = start_of()
+    handle = await begin(env, start)
+    await until(handle, "open")
+
+    async def second() -> None:
+        newest = version(start, "newest", quantity(4), updated="2026-12-31T00:00:00Z")
+        await handle.signal("clarity_order_changed", newest)
+
+    async def first() -> None:
+        await handle.signal("clarity_order_changed", version(start, "new", quantity(3)))
+        world.when["raise_alert"] = second
+
+    world.when["record_invoices"] = first
+    await handle.signal("shipment", shipment(posted=True, live=False))
+    assert (await outcome(handle)).state is OrderState.COMPLETE
+    assert [alert.text for alert in world.alerts] == ["the change came after everything was shipped and posted"] * 2
 
 
 # ---- races ----------------------------------------------------------------------------------------------------------

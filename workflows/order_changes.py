@@ -32,6 +32,10 @@ from workflows.order_holds import OrderHolds
 from workflows.order_record import OrderEnds
 
 BY_SAGE = "news from Sage"
+LEFT_ASIDE_IS_NEWEST = "left-aside-is-newest"
+"""Patch: orders from before it compared later versions with the one before that which was left aside."""
+SAME_QUESTION_ONCE = "same-question-once"
+"""Patch: orders from before it alerted people with each of Sage's news while they were asked."""
 
 
 class OrderChanges(OrderHolds):
@@ -101,7 +105,8 @@ class OrderChanges(OrderHolds):
 
     def look_at_change(self) -> None:
         """News from Sage: Clarity is told of them first, then the change is looked at once more."""
-        if self.asks_about_change:
+        if self.asks_about_change and self.held is not None and self.decision is None:
+            self.question = self.held.problems
             self.look_again(BY_SAGE)
 
     # ---- what becomes of it ---------------------------------------------------------------------------------------
@@ -217,9 +222,15 @@ class OrderChanges(OrderHolds):
         """Nothing is left that could be changed: people are told, and the order is followed to its end."""
         if self.pending is not change:
             return
-        self.pending, self.digest, self.payload = None, change.digest, change.payload
+        self.set_aside(change)
         self.note(f"Clarity's newer version comes too late: {why}")
         self.alert(AlertKind.ORDER_CHANGED, f"the buyer's change came too late: {why}")
+
+    def set_aside(self, change: ClarityOrderChanged) -> None:
+        """This version is not done, and is the newest all the same: an older one on its way is no news."""
+        self.pending, self.digest = None, change.digest
+        if workflow.patched(LEFT_ASIDE_IS_NEWEST):
+            self.payload = change.payload
 
     async def ask_about(self, change: ClarityOrderChanged, problems: list[Problem], what: str) -> bool:
         """Hold `order_changed`: both versions, and what Sage has. True when a person left the change aside."""
@@ -227,15 +238,17 @@ class OrderChanges(OrderHolds):
             return False
         if await self.ask(problems) is not ReleaseAction.APPROVE or self.pending is not change:
             return False
-        self.pending, self.digest, self.payload = None, change.digest, change.payload
+        self.set_aside(change)
         self.note(f"{what}; a person left that aside, the sales order stays as Sage has it", decision=True)
         return True
 
     async def ask(self, problems: list[Problem]) -> ReleaseAction:
         """A hold that news from Sage or from Clarity may answer."""
+        asked, self.question = self.question == problems[:50], []
         self.asks_about_change = True
         try:
-            return await self.hold(HoldReason.ORDER_CHANGED, problems)
+            quiet = asked and workflow.patched(SAME_QUESTION_ONCE)
+            return await self.hold(HoldReason.ORDER_CHANGED, problems, quiet=quiet)
         finally:
             self.asks_about_change = False
 

@@ -192,8 +192,12 @@ class OrderHolds(OrderRecord):
         *,
         finding: Finding | None = None,
         difference: Decimal = Decimal(0),
+        quiet: bool = False,
     ) -> ReleaseAction:
-        """Wait for a person. Returns what was decided; raises OrderEnds on `cancel` when Sage has no order."""
+        """Wait for a person. Returns what was decided; raises OrderEnds on `cancel` when Sage has no order.
+
+        `quiet`: people were alerted of just this, and are only reminded.
+        """
         before = self.state
         self.holds += 1
         self.held = HoldView(
@@ -216,7 +220,8 @@ class OrderHolds(OrderRecord):
             attributes.HOLD_REASON.value_set(reason.value),
             attributes.HELD_ITEMS.value_set(attributes.held_items(items or [])),
         )
-        self.alert(AlertKind.HOLD, f"held: {reason.value}")
+        if not quiet:
+            self.alert(AlertKind.HOLD, f"held: {reason.value}")
         release = (await self.wait_for_release(self.held)).release
         self.become(before, attributes.HOLD_REASON.value_unset(), attributes.HELD_ITEMS.value_unset())
         if release.action is ReleaseAction.CANCEL:

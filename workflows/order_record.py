@@ -29,6 +29,7 @@ from contracts.messages import (
 from contracts.search_attributes import OrderState
 from mappings.decisions import Decisions
 from mappings.inventory import needs_of
+from mappings.problems import Problem
 from mappings.progress import (
     allocate,
     line_progress,
@@ -121,6 +122,8 @@ class OrderRecord:
         """Digests of cancellations that a person left aside: their repeats are no news."""
         self.asks_about_change = False
         """The hold that is open asks about a change or a cancellation from Clarity; news answer it."""
+        self.question: list[Problem] = []
+        """What such a hold asked that news from Sage answered: asked again as it was, nobody is alerted again."""
         self.cancelling_in_sage = False
         """A cancellation in Sage is under way, or asks a person."""
         self.on_hold_in_sage = False

@@ -26,6 +26,7 @@ from tests.workflows.conftest import (
     NUMBER,
     World,
     begin,
+    created_order,
     outcome,
     refused,
     shipment,
@@ -38,6 +39,7 @@ from tests.workflows.test_races import failed_tasks, quantity, release, said, ve
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 Handle = WorkflowHandle[Any, OrderOutcome]
+LIVE = {line.LineKey: line.QuantityOrdered for line in created_order().Lines}
 GONE = SalesOrderStanding(SalesOrderNo=NUMBER, live=False, history_status="X")
 
 
@@ -260,6 +262,30 @@ async def test_where_a_person_deletes_it_the_order_ends_by_itself_when_that_was_
     world.stored = False
     await handle.signal("sales_order_changed", GONE)
     assert (await outcome(handle)).state is OrderState.CANCELLED
+
+
+async def test_the_same_question_alerts_once_whatever_sage_tells_meanwhile(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    """That the order is on hold in Sage is this cancellation's own doing, and comes back as news."""
+    world.cancels = [SalesOrderCancelled(outcome=CancelOutcome.ON_HOLD)] * 3
+    start = start_of()
+    handle = await begin(env, start)
+    await until(handle, "open")
+    await handle.signal("clarity_order_changed", version(start, "cancel", event="order.cancelled"))
+    await held_for_change(handle)
+    standing = SalesOrderStanding(SalesOrderNo=NUMBER, live=True, OrderStatus="H", live_lines=LIVE)
+    await handle.signal("sales_order_changed", standing)
+    await held_for_change(handle, hold=2)
+    assert kinds(world) == [AlertKind.HOLD]
+    # Another question is another alert.
+    world.cancels = []
+    world.invoiced = ["0100001"]
+    await handle.signal("sales_order_changed", standing.model_copy(update={"OrderStatus": "O"}))
+    await held_for_change(handle, hold=3)
+    await release(handle, "approve", hold=3)
+    await until(handle, "open")
+    assert kinds(world) == [AlertKind.HOLD] * 2
 
 
 async def test_cancelling_a_held_order_that_sage_has_cancels_it_there(env: WorkflowEnvironment, world: World) -> None:

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from mappings.frozen import Frozen
 from mappings.problems import Problem
+from mappings.progress import in_order_unit
 from mappings.read_back import as_sent
 from mappings.sales_order import CreatedLine, LineOrigin, SageItemType, SalesOrder, SalesOrderLine, SalesOrderOnSage
 from mappings.shipments import SalesOrderStanding, ShipmentInvoice
@@ -62,10 +63,12 @@ class OnSage(EnteredOrder):
     """Of this order, each line with its order line (`mappings.progress.allocate`)."""
 
     def shipped(self, key: str, *, posted: bool | None = None) -> Decimal:
-        """What invoices have shipped of a line; of the posted or of the unposted ones only, if that is asked."""
+        """What invoices have shipped of a line, in its unit; of the posted or of the unposted ones only, if that is
+        asked."""
+        live = next((line for line in self.order.Lines if line.LineKey == key), None)
         return sum(
             (
-                line.QuantityShipped
+                line.QuantityShipped if live is None else in_order_unit(line, live)
                 for invoice in self.invoices
                 if posted is None or invoice.posted is posted
                 for line in invoice.Lines

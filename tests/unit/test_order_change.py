@@ -255,6 +255,17 @@ def test_what_is_half_shipped_is_changed_as_far_as_it_is_open() -> None:
     assert plan.lines == [LineChange(LineKey="000001", QuantityOrdered=Decimal(4))]
 
 
+def test_what_was_invoiced_in_another_unit_counts_in_the_orders_own() -> None:
+    """Three pieces ordered; a pack of two was shipped, of which Sage says one."""
+    there = sage(invoices=[("0100001", "000001", "1", True)], stays=True)
+    pack = there.invoices[0].Lines[0].model_copy(update={"UnitOfMeasureConvFactor": Decimal(2)})
+    there = there.model_copy(update={"invoices": [there.invoices[0].model_copy(update={"Lines": [pack]})]})
+    after = changed(item("1", "LAMP", "1"), DESK, GIFT, comment("Ring twice"))
+    plan = plan_change(BEFORE, after, there)
+    assert plan.is_empty
+    assert "2 of it are shipped already" in plan.problems[0].message
+
+
 def test_the_deposit_after_the_first_invoice_is_for_the_accountants() -> None:
     after = changed(DepositAmt=Decimal("200.00"))
     plan = plan_change(BEFORE, after, sage(invoices=[("0100001", "000002", "1", True)]))

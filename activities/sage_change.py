@@ -107,6 +107,12 @@ class SageChangeActivities:
                 # A plan with problems is empty, too: Sage may have stored something else than it was given.
                 problems = [_not_as_wanted(request.SalesOrderNo, left), *left.problems]
                 return SalesOrderChanged(problems=problems, said=plan.said)
+            if not self._pair.sage.preview and before is not None and not stored.invoices:
+                # Nothing could be compared before.
+                finding = compare_totals(request.expected, stored.order, request.decisions)
+                if finding is not None:
+                    problems = [_changed_and_differs(request.SalesOrderNo, plan), *finding.problems]
+                    return SalesOrderChanged(problems=problems, said=plan.said)
             return SalesOrderChanged(
                 lines=follow(request.lines, before, after, stored),
                 said=plan.said,
@@ -201,6 +207,15 @@ def _not_as_wanted(number: str, left: ChangePlan) -> Problem:
         field=f"SO_SalesOrder.{number}",
         message=f"Sage answered that it was changed, and has not: {'; '.join(left.said)}"[:400],
         suggestion="Look at the order in Sage. Release with retry to change it once more, or with approve: it stays.",
+    )
+
+
+def _changed_and_differs(number: str, plan: ChangePlan) -> Problem:
+    return Problem(
+        field=f"SO_SalesOrder.{number}",
+        message=f"It was changed ({'; '.join(plan.said)}), and its total is not Clarity's now; this company has no "
+        "preview that could tell before"[:400],
+        suggestion="Mend the amounts in Sage and release with retry; or with approve: it stays as it is now.",
     )
 
 

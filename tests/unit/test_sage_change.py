@@ -99,7 +99,7 @@ async def cancel(office: Office, pair: Pair = DEMO) -> SalesOrderCancelled:
     return result
 
 
-async def change(office: Office, after: SalesOrder, grand: str) -> SalesOrderChanged:
+async def change(office: Office, after: SalesOrder, grand: str, pair: Pair = DEMO) -> SalesOrderChanged:
     request = ChangeSalesOrder(
         pair="demo",
         SalesOrderNo=NUMBER,
@@ -108,7 +108,7 @@ async def change(office: Office, after: SalesOrder, grand: str) -> SalesOrderCha
         expected=ExpectedTotals(currency="USD", tax=Decimal(0), freight=Decimal(0), grand=Decimal(grand)),
         lines=entered(BEFORE.Lines)[0],
     )
-    result: SalesOrderChanged = await ActivityEnvironment().run(activities(office).change_sales_order, request)
+    result: SalesOrderChanged = await ActivityEnvironment().run(activities(office, pair).change_sales_order, request)
     return result
 
 
@@ -181,6 +181,24 @@ async def test_what_does_not_add_up_is_not_there_or_crosses_is_asked(
     result = await change(office, after, grand)
     assert not result.changed
     assert any(words in problem.message for problem in result.problems), result.problems
+
+
+class Unseen(Working):
+    """A company without a preview: what the order comes to is known when it is stored."""
+
+    async def read_sales_order(self, number: str) -> EnteredOrder | None:
+        assert self.there is not None
+        order = self.there.order
+        worth = sum((line.QuantityOrdered * line.UnitPrice for line in order.Lines), Decimal(0))
+        return self.there.model_copy(update={"order": order.model_copy(update={"NonTaxableAmt": worth})})
+
+
+@pytest.mark.parametrize(("grand", "words"), [("225.00", ""), ("225.01", "its total is not Clarity's now")])
+async def test_without_a_preview_the_stored_order_is_compared(grand: str, words: str) -> None:
+    pair = DEMO.model_copy(update={"sage": DEMO.sage.model_copy(update={"preview": False})})
+    result = await change(Unseen(), TWO_LAMPS, grand, pair)
+    assert result.changed is not bool(words)
+    assert words in "".join(problem.message for problem in result.problems)
 
 
 class Rounding(Working):

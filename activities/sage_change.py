@@ -5,6 +5,7 @@ reads Sage first and decides from what stands there, so that a lost answer, a ki
 nothing twice.
 """
 
+import contextlib
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Protocol
@@ -176,7 +177,15 @@ class SageChangeActivities:
             try:
                 if rules.in_sage is CancelInSage.DELETE:
                     await self._orders.edit_sales_order(number, {"CancelReasonCode": rules.reason_code})
-                    await self._orders.delete_sales_order(number)
+                    try:
+                        await self._orders.delete_sales_order(number)
+                    except Refused:
+                        # The order lives on, and has no reason to be cancelled.
+                        with contextlib.suppress(Refused):
+                            await self._orders.edit_sales_order(
+                                number, {"CancelReasonCode": stored.columns.get("CancelReasonCode", "")}
+                            )
+                        raise
                     return SalesOrderCancelled(outcome=CancelOutcome.CANCELLED)
                 note = [] if CANCELLED_COMMENT in stored.comments.values() else [LineChange(new=self._comment())]
                 await self._orders.edit_sales_order(number, {"OrderStatus": ON_HOLD}, note)

@@ -142,6 +142,16 @@ async def test_an_invoice_that_crosses_the_cancellation_stops_it() -> None:
     assert "Invoice 0100001" in result.problems[0].message
 
 
+async def test_an_order_that_sage_does_not_delete_keeps_no_reason_of_a_cancellation() -> None:
+    class Keeping(Office):
+        async def delete_sales_order(self, number: str) -> None:
+            raise Refused("Sage gateway", "DELETE /SO/SalesOrder/{no}", "It is printed.", status=422)
+
+    office = Keeping()
+    assert (await cancel(office)).outcome is CancelOutcome.REFUSED
+    assert office.said == ["edit ['CancelReasonCode'] 0"] * 2
+
+
 async def test_where_a_person_deletes_the_order_is_put_on_hold_with_one_comment() -> None:
     rules = DEMO.order.model_copy(update={"cancel": CancelRules(in_sage=CancelInSage.HOLD)})
     pair = DEMO.model_copy(update={"order": rules})

@@ -133,6 +133,7 @@ class SageChangeActivities:
             order=entered.order,
             columns=entered.columns,
             comments=entered.comments,
+            line_columns=entered.line_columns,
             standing=reading.standing,
             invoices=invoices,
         )

@@ -53,6 +53,8 @@ class EnteredOrder(Frozen):
     """Header columns by name, as text; what is empty may be missing."""
     comments: dict[str, str] = {}
     """LineKey → CommentText of the comment lines."""
+    line_columns: dict[str, dict[str, str]] = {}
+    """LineKey → columns of the line by name, as text; what is empty may be missing."""
 
 
 class OnSage(EnteredOrder):
@@ -163,12 +165,17 @@ def follow(
             if there is not None or shipped:
                 kept.append(line)
             continue
+        same = new is not None and new.ItemCode == old.ItemCode
+        # Another unit takes the line off and puts one on.
+        stays = same and new is not None and (new.UnitOfMeasure == old.UnitOfMeasure or there is not None)
         more = Decimal(0)
         if line.UDF_WEB_LINE_ID not in adjusted:
             adjusted.add(line.UDF_WEB_LINE_ID)
-            stays = new is not None and new.ItemCode == old.ItemCode
-            more = (new.QuantityOrdered if stays and new is not None else Decimal(0)) - old.QuantityOrdered
-        created = line.QuantityOrdered + more
+            if new is not None and stays and new.QuantityOrdered != old.QuantityOrdered:
+                # Not by how much it differs from `before`: a person may have left that version aside.
+                own = [one for one in lines if one.UDF_WEB_LINE_ID == line.UDF_WEB_LINE_ID and not one.is_component]
+                more = new.QuantityOrdered - sum((one.QuantityOrdered for one in own), Decimal(0))
+        created = line.QuantityOrdered + more if stays else Decimal(0)
         if created > 0 or shipped:
             kept.append(line.model_copy(update={"QuantityOrdered": created}))
     return [*kept, *now.values()]
@@ -289,7 +296,7 @@ class _Plan:
             self._replaced(old, new, there)
             return
         quantity, price = new.QuantityOrdered != old.QuantityOrdered, new.UnitPrice not in (None, old.UnitPrice)
-        extra = {name: value for name, value in new.extra.items() if old.extra.get(name, "") != value}
+        extra = _extra(old, new)
         if not (quantity or price or extra):
             return
         words = [
@@ -302,6 +309,13 @@ class _Plan:
             self._refuse(new.ItemCode, f"Clarity: {'; '.join(words)}; Sage has {have}", "; ".join(words))
             return
         line = there[0]
+        stored = {name: self._column(line, name, old.extra.get(name, "")) for name in extra}
+        both = [name for name, value in extra.items() if stored[name] not in (old.extra.get(name, ""), value)]
+        if both:
+            said = "; ".join(words)
+            self._refuse(new.ItemCode, f"Clarity: {said}; in Sage {', '.join(both)} was changed, too", said)
+            return
+        extra = {name: value for name, value in extra.items() if stored[name] != value}
         shipped = self.sage.shipped(line.LineKey)
         base = self._base(old, line)
         target = base + new.QuantityOrdered - old.QuantityOrdered
@@ -337,12 +351,27 @@ class _Plan:
             )
             self.said += words
 
+    def _column(self, line: CreatedLine, name: str, otherwise: str) -> str:
+        """A further column of a line as Sage has it; `otherwise` where nobody read it."""
+        columns = self.sage.line_columns.get(line.LineKey)
+        return otherwise if columns is None else columns.get(name, "")
+
     def _replaced(self, old: SalesOrderLine, new: SalesOrderLine, there: list[CreatedLine]) -> None:
         """Another item (or unit) under the same id: one line off, one line on, unless that was done already."""
-        if len(there) == 1 and there[0].ItemCode == new.ItemCode and there[0].QuantityOrdered == new.QuantityOrdered:
+        mine = [line for line in there if _stands_for(line, old, new)]
+        others = [line for line in there if line not in mine and not _is_of(line, old)]
+        if mine or others:
+            priced = new.UnitPrice is None or all(line.UnitPrice == new.UnitPrice for line in mine)
+            if len(there) == len(mine) == 1 and mine[0].QuantityOrdered == new.QuantityOrdered and priced:
+                return
+            have = ", ".join(
+                f"{_amount(line.QuantityOrdered)} of {line.ItemCode} at {_amount(line.UnitPrice)}" for line in there
+            )
+            words = f"{_amount(new.QuantityOrdered)} of {new.ItemCode} instead of {old.ItemCode}"
+            self._refuse(new.ItemCode, f"Clarity: {words}; in Sage stand {have}", words)
             return
         problems = len(self.problems)
-        self._removed(old, [line for line in there if line.ItemCode == old.ItemCode])
+        self._removed(old, there)
         if len(self.problems) == problems:
             self.lines.append(LineChange(new=new))
             self.said.append(f"{_amount(new.QuantityOrdered)} of {new.ItemCode} instead")
@@ -421,9 +450,12 @@ class _Plan:
         missing = _less(come, Counter(map(_worth, there)))
         there = _less(there, Counter(map(_worth, come)))
         drop = [line for line in there if _worth(line) in set(map(_worth, gone))]
-        if not missing and not drop:
-            return
         words = f"{code}: {_sum(gone)} → {_sum(come)}"
+        if not missing and not drop:
+            if gone and not come and there:
+                # The buyer took it off, and people had made another amount of it.
+                self._refuse(code, f"Clarity has {words}, and in Sage stands another amount", words)
+            return
         if self.invoiced:
             self._refuse(code, f"charges bill on the first invoice, which exists; the buyer's order has {words}", words)
             return
@@ -490,6 +522,22 @@ def _by_code(lines: Sequence[AnyLine]) -> dict[str, list[AnyLine]]:
         if line.ItemType is not SageItemType.COMMENT and not component:
             found.setdefault(line.ItemCode, []).append(line)
     return found
+
+
+def _is_of(there: CreatedLine, line: SalesOrderLine) -> bool:
+    """Whether it is that item in that unit; a line that named none got the item's own."""
+    return there.ItemCode == line.ItemCode and line.UnitOfMeasure in ("", there.UnitOfMeasure)
+
+
+def _stands_for(there: CreatedLine, old: SalesOrderLine, new: SalesOrderLine) -> bool:
+    """Whether a line of Sage's is the new one already, and not the old one still."""
+    return _is_of(there, new) and (bool(new.UnitOfMeasure) or not _is_of(there, old))
+
+
+def _extra(old: SalesOrderLine, new: SalesOrderLine) -> dict[str, str]:
+    """Further columns that the buyer changed, also those that were emptied."""
+    names = dict.fromkeys([*old.extra, *new.extra])
+    return {name: new.extra.get(name, "") for name in names if old.extra.get(name, "") != new.extra.get(name, "")}
 
 
 def _charges(order: SalesOrder) -> Mapping[str, list[SalesOrderLine]]:

@@ -34,6 +34,10 @@ from workflows.order_record import OrderEnds
 BY_SAGE = "news from Sage"
 LEFT_ASIDE_IS_NEWEST = "left-aside-is-newest"
 """Patch: orders from before it compared later versions with the one before that which was left aside."""
+DELETION_IS_WAITED_FOR = "deletion-is-waited-for"
+"""Patch: orders from before it set the sales order on hold again with each of Sage's news, also its release there."""
+OVERTAKEN_COUNTS_AGAIN = "overtaken-counts-again"
+"""Patch: orders from before it forgot the version that a cancellation overtook which was left aside."""
 SAME_QUESTION_ONCE = "same-question-once"
 """Patch: orders from before it alerted people with each of Sage's news while they were asked."""
 
@@ -55,6 +59,8 @@ class OrderChanges(OrderHolds):
         if not self.sales_order_no and not self.create_tried:
             self.take_change(change)
             return
+        if change.event == EventType.ORDER_CANCELLED:
+            self.left_behind = self.pending
         self.pending = change
         if not self.sales_order_no:
             self.note(f"Clarity sent {change.event} while Sage was creating the order; it counts once that is known")
@@ -106,8 +112,15 @@ class OrderChanges(OrderHolds):
     def look_at_change(self) -> None:
         """News from Sage: Clarity is told of them first, then the change is looked at once more."""
         if self.asks_about_change and self.held is not None and self.decision is None:
+            if self.is_waiting_for_deletion() and workflow.patched(DELETION_IS_WAITED_FOR):
+                return
             self.question = self.held.problems
             self.look_again(BY_SAGE)
+
+    def is_waiting_for_deletion(self) -> bool:
+        """Still there and of no invoice: setting it on hold once more would undo what people just released in Sage."""
+        standing = self.standing
+        return self.awaits_deletion and standing is not None and standing.live and not self.own_invoices()
 
     # ---- what becomes of it ---------------------------------------------------------------------------------------
 
@@ -282,13 +295,18 @@ class OrderChanges(OrderHolds):
                 self.note(f"Not cancelled: {problems[0].message[:300]}")
                 return
             self.stop_asked = self.stop_asked or why
+            self.awaits_deletion = result.outcome is CancelOutcome.ON_HOLD
             if await self.ask(problems) is ReleaseAction.APPROVE:
                 self.stop_asked = ""
                 if self.latest is not None:
                     self.left_aside.append(self.latest.digest)
                 self.note("A person left the cancellation aside: the order goes on", decision=True)
+                change, self.left_behind = self.left_behind, None
+                if change is not None and self.pending is None and workflow.patched(OVERTAKEN_COUNTS_AGAIN):
+                    self.note("The change that came before the cancellation counts again")
+                    self.pending = change
         finally:
-            self.cancelling_in_sage = False
+            self.cancelling_in_sage = self.awaits_deletion = False
 
     def in_the_way(self, result: SalesOrderCancelled) -> list[Problem]:
         """Why the sales order is not cancelled, and what to do."""

@@ -124,6 +124,10 @@ class OrderRecord:
         """The hold that is open asks about a change or a cancellation from Clarity; news answer it."""
         self.question: list[Problem] = []
         """What such a hold asked that news from Sage answered: asked again as it was, nobody is alerted again."""
+        self.awaits_deletion = False
+        """The hold that is open waits until a person deletes the sales order in Sage, or releases it there."""
+        self.left_behind: ClarityOrderChanged | None = None
+        """The version that a cancellation overtook; it counts again when the cancellation is left aside."""
         self.cancelling_in_sage = False
         """A cancellation in Sage is under way, or asks a person."""
         self.on_hold_in_sage = False

@@ -383,7 +383,11 @@ def _entered(body: Json, call: str, *, written: bool = False) -> EnteredOrder:
         for line in body.get("Lines", ())
         if line.get("ItemType") == SageItemType.COMMENT
     }
-    return EnteredOrder(order=order, columns=columns, comments=comments)
+    lines = {
+        str(line["LineKey"]): {name: str(value) for name, value in line.items() if isinstance(value, str | int | float)}
+        for line in body.get("Lines", ())
+    }
+    return EnteredOrder(order=order, columns=columns, comments=comments, line_columns=lines)
 
 
 def _text(body: Json, name: str, call: str) -> str:

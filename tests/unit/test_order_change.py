@@ -431,3 +431,73 @@ def test_any_version_becomes_any_other_and_repeats_change_nothing(before: SalesO
         for line in follow(lines, before, after, stored)
         if line.UDF_WEB_LINE_ID
     } == created
+
+
+# ---- what people did to the same line -------------------------------------------------------------------------------
+
+RING = comment("Ring twice")
+
+
+def own_lines() -> list[CreatedLine]:
+    return [line for line in entered(BEFORE.Lines)[0] if line.ItemType is not SageItemType.COMMENT]
+
+
+def test_the_same_item_in_another_unit_is_another_line() -> None:
+    """Three pieces are not three cases: nothing was changed, and it was called done."""
+    after = changed(LAMP.model_copy(update={"UnitOfMeasure": "CASE"}), DESK, GIFT, RING)
+    plan = plan_change(BEFORE, after, sage())
+    assert plan.lines[0] == LineChange(LineKey="000001", Delete=True)
+    assert plan.lines[1].new is not None
+    stored = apply(plan, sage())
+    assert plan_change(BEFORE, after, stored) == ChangePlan()
+    followed_ = [line for line in follow(own_lines(), BEFORE, after, stored) if line.UDF_WEB_LINE_ID == "1"]
+    assert [(line.UnitOfMeasure, line.QuantityOrdered) for line in followed_] == [("CASE", Decimal(3))]
+
+
+@pytest.mark.parametrize("mended", [{"QuantityOrdered": Decimal(1)}, {"UnitPrice": Decimal(70)}, {"ItemCode": "SOFA"}])
+def test_an_item_that_people_replaced_otherwise_is_asked_and_never_added_twice(mended: dict[str, Any]) -> None:
+    after = changed(item("1", "CHAIR", "2"), DESK, GIFT, RING)
+    there = sage(lines={"000001": {"ItemCode": "CHAIR", "QuantityOrdered": Decimal(2), **mended}})
+    plan = plan_change(BEFORE, after, there)
+    assert plan.is_empty
+    assert "2 of CHAIR instead of LAMP; in Sage stand" in plan.problems[0].message
+
+
+def test_a_column_of_a_line_is_changed_once_and_what_people_put_there_is_asked() -> None:
+    after = changed(LAMP.model_copy(update={"extra": {"UDF_ENGRAVING": "Ann"}}), DESK, GIFT, RING)
+    plan = plan_change(BEFORE, after, sage())
+    assert plan.lines == [LineChange(LineKey="000001", columns={"UDF_ENGRAVING": "Ann"})]
+    stored = sage().model_copy(update={"line_columns": {"000001": {"UDF_ENGRAVING": "Ann"}}})
+    assert plan_change(BEFORE, after, stored) == ChangePlan()
+    stored = sage().model_copy(update={"line_columns": {"000001": {"UDF_ENGRAVING": "Bob"}}})
+    assert "UDF_ENGRAVING was changed, too" in plan_change(BEFORE, after, stored).problems[0].message
+    emptied = plan_change(
+        after, BEFORE, stored.model_copy(update={"line_columns": {"000001": {"UDF_ENGRAVING": "Ann"}}})
+    )
+    assert emptied.lines == [LineChange(LineKey="000001", columns={"UDF_ENGRAVING": ""})]
+
+
+def test_a_fee_off_of_which_people_made_another_amount_is_asked() -> None:
+    plan = plan_change(BEFORE, changed(LAMP, DESK, RING), sage(lines={"000003": {"UnitPrice": Decimal(7)}}))
+    assert "in Sage stands another amount" in plan.problems[0].message
+
+
+def test_what_was_created_is_what_the_buyer_wants_after_a_version_was_left_aside() -> None:
+    """Two instead of three were left aside; four were then put into Sage by hand: one would have "not come"."""
+    aside = changed(item("1", "LAMP", "2"), DESK, GIFT, RING)
+    after = changed(item("1", "LAMP", "4"), DESK, GIFT, RING)
+    there = sage(lines={"000001": {"QuantityOrdered": Decimal(4)}})
+    assert plan_change(aside, after, there).is_empty
+    assert follow(own_lines(), aside, after, there)[0].QuantityOrdered == 4
+
+
+def test_a_split_line_that_was_taken_off_is_gone_whole() -> None:
+    first, *rest = own_lines()
+    halves = [
+        first.model_copy(update={"QuantityOrdered": Decimal(2)}),
+        first.model_copy(update={"LineKey": "000009", "QuantityOrdered": Decimal(1)}),
+    ]
+    there = sage()
+    there = there.model_copy(update={"order": there.order.model_copy(update={"Lines": rest})})
+    after = changed(DESK, GIFT, RING)
+    assert [line.LineKey for line in follow([*halves, *rest], BEFORE, after, there)] == ["000002", "000003"]

@@ -59,6 +59,8 @@ class WebOrdersRead(Frozen):
     """Those that are looked at."""
     oldest: date | None = None
     """The day of their first payment."""
+    first_days: dict[str, date] = {}
+    """Order id → the day of its first payment, where that lies before the range, looked at or not: Sage may name it."""
     unreadable: int = 0
     """Payments that make no sense."""
     ignored: list[str] = []

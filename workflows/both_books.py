@@ -42,7 +42,7 @@ ORDERS_AT_ONCE: Final = 200
 IDS_AT_ONCE: Final = 100
 DAYS_AT_ONCE: Final = 7
 RECEIPT_DAYS_AT_ONCE: Final = 31
-OLDEST_RECEIPT: Final = timedelta(days=120)
+OLDEST_RECEIPT: Final = timedelta(days=400)
 """Before the range: receipts of older payments are not looked for."""
 NO_WEB_ORDER: Final = "#"
 """Before a SalesOrderNo: no order id begins so."""
@@ -73,7 +73,10 @@ class BothBooks:
         """What is looked at: order id → SalesOrderNos that Sage named. A sales order without a web order has a key that
         no order id is like."""
         self.oldest: date | None = None
-        """Day of the first payment that is looked at."""
+        """Day of the first payment that is looked at for its day."""
+        self.first_days: dict[str, date] = {}
+        """Order id → day of its first payment: what Sage names (a late invoice, an open deposit, a credit memo) was
+        often paid long before the range."""
         self.payouts: list[Payout] | None = None
         self.unreadable = 0
         self.sheets: list[Sheet] = []
@@ -155,6 +158,7 @@ class BothBooks:
             self.ignored.add(order_id)
             self.sought.pop(order_id, None)
         self.keys |= read.keys
+        self.first_days |= read.first_days
         self.check_size(len(self.keys))
 
     async def read_orders(self, order_ids: Sequence[str]) -> None:
@@ -219,7 +223,8 @@ class BothBooks:
 
     async def read_receipts(self, since: date) -> None:
         """Cash receipts since the first payment that is looked at, posted and not."""
-        await self.read_receipts_from(max(min(since, self.oldest or since), since - OLDEST_RECEIPT))
+        days = [self.first_days[name] for name in self.sought if name in self.first_days]
+        await self.read_receipts_from(max(min([since, self.oldest or since, *days]), since - OLDEST_RECEIPT))
 
     async def read_receipts_from(self, first: date) -> None:
         """All cash receipts since this day, in place of those that were read before."""

@@ -69,6 +69,7 @@ async def test_days_are_the_companys(pair: Pair) -> None:
     for day, paid in ((date(2026, 11, 20), ["1"]), (date(2026, 11, 21), [])):
         read = await ActivityEnvironment().run(activities.list_web_orders, page_of(day, day))
         assert (list(read.keys), read.paid, read.oldest) == (["1"], paid, day if paid else None)
+        assert read.first_days == ({} if paid else {"1": date(2026, 11, 20)})
 
 
 def test_an_order_that_clarity_keeps_back_waits(pair: Pair) -> None:

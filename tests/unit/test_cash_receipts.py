@@ -327,6 +327,29 @@ def test_two_captures_of_one_transaction_are_two_receipts_also_while_the_first_i
     assert not_standing([due], [stands, by_now]) == []
 
 
+def test_what_stands_is_the_capture_of_that_amount_not_the_first_of_its_transaction(pair: Pair) -> None:
+    """Sage refused the first (a closed period) and took the second: the first is still missing."""
+    own = pair_for(pair, LIABILITY)
+    name = "pi_000000000001"
+    ledger = books([paid("capture", 40, 4, name=name), paid("capture", 60, 5, name=name)], deposit=100)
+    _, second = due_of(decide(ledger, own, Settled()))
+    found = decide(ledger.model_copy(update={"receipts": [as_in_sage(second)]}), own, Settled())
+    assert [(int(one.amount), one.outcome) for one in found] == [(40, Outcome.WRITE), (60, Outcome.RECEIPT)]
+
+
+def test_two_parcels_of_one_price_captured_under_one_transaction_are_two_receipts(pair: Pair) -> None:
+    own = pair_for(pair, ON_INVOICE)
+    name = "pi_000000000001"
+    payments = [paid("capture", 50, 4, name=name), paid("capture", 50, 9, name=name)]
+    first = books(payments[:1], [invoice(1, 50)], rest=True)
+    (due,) = due_of(decide(first, own, Settled()))
+    paid_off = invoice(1, 50).model_copy(update={"Balance": Decimal(0)})
+    both = books(payments, [paid_off, invoice(2, 50, day=9)]).model_copy(update={"receipts": [as_in_sage(due)]})
+    decisions = decide(both, own, Settled())
+    assert lines_of(decisions) == [("IN", "0100002", 50)]
+    assert list_of(decisions) == []
+
+
 def one_invoice_of_two_orders(*payments: GatewayPayment) -> Ledger:
     """Each payment is of an order; the orders are billed with what the first two were to pay, 100 and 50."""
 

@@ -32,6 +32,8 @@ class ReconciliationStart(Frozen):
     since: date | None = None
     until: date | None = None
     """By hand: both days included."""
+    same_company: list[str] = []
+    """Other pairs whose orders stand in the same Sage company: theirs are none of this pair's business."""
 
 
 class MoneyPage(Frozen):

@@ -207,8 +207,32 @@ class BothBooks:
     async def take_found(self, found: OrdersFound) -> None:
         """Their web orders are asked for where Clarity's list did not have them."""
         await self.read_orders([one.web_order_id for one in found.orders if one.web_order_id])
+        await self.leave_to_their_pairs(found)
         for one in found.orders:
             self.seek(one.web_order_id, one.SalesOrderNo)
+
+    async def leave_to_their_pairs(self, found: OrdersFound) -> None:
+        """Orders that this store does not have, and that the store of another pair of the same company names by this
+        very SalesOrderNo, are that pair's."""
+        strange = {
+            one.web_order_id: one.SalesOrderNo
+            for one in found.orders
+            if one.web_order_id
+            and not any(one.web_order_id in those for those in (self.keys, self.sought, self.ignored))
+        }
+        for other in self.start.same_company:
+            for some in chunks([name for name in strange if name not in self.ignored], IDS_AT_ONCE):
+                read: WebOrdersRead = await self.call(
+                    queues.clarity(other),
+                    ClarityMoneyActivities.read_web_orders,
+                    ReadWebOrders(pair=other, order_ids=some),
+                    f"{len(some)} orders that may be of {other}",
+                )
+                theirs = [name for name, (reference, *_) in read.keys.items() if reference == strange[name]]
+                self.ignored.update(theirs)
+                if theirs:
+                    # Nobody looks at them; cash receipts of their transactions are no stranger's.
+                    self.sheets.append(Sheet(kind=SheetKind.ORDERS, content=read.content))
 
     async def read_sage(self, since: date) -> None:
         """Deposits, invoices, receipts of everything that is looked at."""

@@ -333,6 +333,25 @@ async def test_what_was_paid_long_before_its_invoice_is_not_missing(
     assert [(one.order_id, one.reason) for one in result.findings] == []
 
 
+@pytest.mark.parametrize("number", ["0007777", "0008888"])
+async def test_orders_of_another_store_on_the_same_company_are_no_strangers(
+    env: WorkflowEnvironment, desks: Desks, number: str
+) -> None:
+    theirs = next(one for one in desks.sold if one.DepositAmt and not one.invoices)
+    named = {"SalesOrderNo": "0007777", "web_order_id": "sister-1", "reference": ""}
+    desks.sold.append(theirs.model_copy(update=named))
+
+    @activity.defn
+    async def read_web_orders(request: ReadWebOrders) -> WebOrdersRead:
+        assert (request.pair, request.order_ids) == ("sister", ["sister-1"])
+        return WebOrdersRead(keys={"sister-1": [number, ""]})
+
+    async with Worker(env.client, task_queue=queues.clarity("sister"), activities=[read_web_orders]):
+        result = await (await begin(env, start_of(same_company=["sister"]))).result()
+    unknown = [] if number == "0007777" else [("sister-1", Reason.NO_ORDER_IN_CLARITY)]
+    assert [(one.order_id, one.reason) for one in result.findings] == unknown
+
+
 async def test_a_refusal_is_told_and_fails_the_run(env: WorkflowEnvironment, desks: Desks) -> None:
     desks.refuse = True
     handle = await begin(env, start_of())

@@ -314,6 +314,9 @@ class OrderMoney:
         payment = one.payment
         if payment.kind:
             return self._list(one, Why.CHARGEBACK if payment.kind.casefold() == CHARGEBACK else Why.UNKNOWN_TYPE)
+        if not one.amount:
+            # A card that was only verified: Sage would get an empty receipt each night.
+            return self._told(one, Outcome.NOTHING)
         if payment_rule(payment, self.pair) is None:
             return self._list(one, Why.NO_RULE)
         if one.place is Place.LINE:

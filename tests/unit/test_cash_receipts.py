@@ -350,6 +350,39 @@ def test_two_parcels_of_one_price_captured_under_one_transaction_are_two_receipt
     assert list_of(decisions) == []
 
 
+@pytest.mark.parametrize("route", [LIABILITY, PREPAYMENT, ON_INVOICE])
+def test_a_capture_of_nothing_is_no_receipt(pair: Pair, route: PaymentRoute) -> None:
+    assert due_of(decide(books([paid("capture", 0)], [invoice(1, 100)]), pair_for(pair, route), Settled())) == []
+
+
+@pytest.mark.parametrize("day", [INVOICED, AFTER])
+def test_what_was_closed_short_and_given_back_after_the_invoice_is_nobodys_to_book(pair: Pair, day: int) -> None:
+    """Captured at the first invoice, a line taken off, the rest refunded: Sage never had it."""
+    own = pair_for(pair, ON_INVOICE)
+    ledger = books([paid("capture", 100, INVOICED), paid("refund", 30, day)], [invoice(1, 70)])
+    decisions = decide(ledger, own, Settled())
+    assert lines_of(decisions) == [("IN", "0100001", 70)]
+    later = after(ledger, decisions)
+    again = decide(later, own, Settled())
+    assert (list_of(again), due_of(again)) == ([], [])
+    assert reconciled(later, own, again).status is Status.MATCHED
+
+
+def test_what_is_given_back_while_the_rest_is_still_to_be_invoiced_is_a_persons(pair: Pair) -> None:
+    own = pair_for(pair, ON_INVOICE)
+    ledger = books([paid("capture", 100), paid("refund", 30, AFTER)], [invoice(1, 70)], rest=True)
+    assert (-30, "refund_after_invoicing") in list_of(decide(ledger, own, Settled()))
+
+
+def test_a_credit_memo_after_the_invoice_leaves_its_refund_to_a_person(pair: Pair) -> None:
+    own = pair_for(pair, ON_INVOICE)
+    credit = invoice(9, -30, day=12).model_copy(update={"InvoiceType": "CM"})
+    ledger = books([paid("capture", 100), paid("refund", 30, 12)], [invoice(1, 100), credit])
+    decisions = decide(ledger, own, Settled())
+    assert lines_of(decisions) == [("IN", "0100001", 100)]
+    assert list_of(decisions) == [(-30, "refund_after_invoicing")]
+
+
 def one_invoice_of_two_orders(*payments: GatewayPayment) -> Ledger:
     """Each payment is of an order; the orders are billed with what the first two were to pay, 100 and 50."""
 

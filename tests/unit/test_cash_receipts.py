@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from activities.cash_receipts import not_standing
+from activities.cash_receipts import not_standing, waiting_orders
 from activities.reconciliation import left_to_accounting
 from mappings.canonical import PaymentType
 from mappings.cash_receipt_files import files, left_file
@@ -348,6 +348,20 @@ def test_two_parcels_of_one_price_captured_under_one_transaction_are_two_receipt
     decisions = decide(both, own, Settled())
     assert lines_of(decisions) == [("IN", "0100002", 50)]
     assert list_of(decisions) == []
+
+
+def test_a_payment_whose_invoice_is_posted_after_both_left_the_range_is_looked_at_until_then(pair: Pair) -> None:
+    own = pair_for(pair, ON_INVOICE)
+    ledger = books([paid("capture", 100)], [invoice(1, 100, posted=False)])
+    decisions = decide(ledger, own, Settled())
+    assert [one.why for one in decisions] == [Why.NOT_INVOICED_YET]
+    assert waiting_orders(decisions, date(2026, 11, PAID)) == [ORDER]
+    assert waiting_orders(decisions, date(2026, 12, 24)) == [ORDER]
+    assert waiting_orders(decisions, date(2026, 10, 1)) == []
+    billed = books([paid("capture", 100)], [invoice(1, 100)])
+    (due,) = due_of(decide(billed, own, Settled()))
+    refused = decide(billed, own, Settled(refused={due.payment: "The period is closed."}))
+    assert waiting_orders(refused, date(2026, 12, 24)) == [ORDER]
 
 
 @pytest.mark.parametrize("route", [LIABILITY, PREPAYMENT, ON_INVOICE])

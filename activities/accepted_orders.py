@@ -130,7 +130,11 @@ class AcceptedOrders:
             self._keep(run, known.accepted.needs, answered=False)
 
     async def _as_it_came(self, run: WorkflowExecution, *, answered: bool = False) -> None:
-        """The payload with which it started: a correction since then is not in it."""
+        """The payload with which it started: a correction since then is not in it. What Sage has takes nothing more."""
+        if run.typed_search_attributes.get(attributes.SALES_ORDER_NO):
+            # Held for a change of an order that stands in Sage.
+            self._keep(run, OrderNeeds(None, []), answered=answered)
+            return
         lines = self._payloads.get(run.run_id)
         if lines is None:
             lines = self._payloads[run.run_id] = await self._lines_of_payload(run)

@@ -107,9 +107,19 @@ class ReceiptPlanActivities:
             ],
             listed_amount=sum((one.amount for one in listed if one.currency == pair.company.currency), Decimal(0)),
             left=[one.model_copy(update={"transaction_id": masked(one.transaction_id)}) for one in listed[:LEFT_SHOWN]],
-            waiting=list(dict.fromkeys(one.order_id for one in decisions if one.why is Why.NOT_IN_SAGE_YET))[:WAITING],
+            waiting=waiting_orders(decisions, request.since),
             folder=f"{home.name}/receipts/{folder}",
         )
+
+
+def waiting_orders(decisions: Sequence[Decision], since: date) -> list[str]:
+    """What the next nightly run looks at whatever its day: orders that Sage has not, and payments about to leave the
+    range whose invoice is not posted, or whose receipt Sage refused: posted later, their InvoiceDate has left it."""
+    last = date.fromordinal(since.toordinal() + MARGIN_DAYS)
+    leaving = (Why.NOT_INVOICED_YET, Why.REFUSED_BY_SAGE)
+    found = [one.order_id for one in decisions if one.why is Why.NOT_IN_SAGE_YET]
+    found += [one.order_id for one in decisions if one.why in leaving and one.day is not None and one.day <= last]
+    return list(dict.fromkeys(found))[:WAITING]
 
 
 def _before(day: date) -> date:

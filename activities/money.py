@@ -107,6 +107,11 @@ class ClarityMoneyActivities:
             content=ORDERS.dump_json([one.order for one in ours]).decode(),
             paid=paid,
             oldest=min(days, default=None),
+            first_days={
+                one.order.order_id: first
+                for one in ours
+                if (first := self._first_day(one.order)) is not None and (page is None or first < page.first)
+            },
             unreadable=sum(one.unreadable for one in ours),
             ignored=sorted({one.order.order_id for one in seen} - {one.order.order_id for one in ours}),
         )
@@ -115,6 +120,11 @@ class ClarityMoneyActivities:
         """From before the go-live, or of a currency that another pair's company keeps."""
         old = seen.created is not None and seen.created < self._go_live
         return old or seen.currency in self._pair.company.other_currencies
+
+    def _first_day(self, order: WebOrder) -> date | None:
+        """The company's day of its first payment; None without any that has a day."""
+        days = [one.date.astimezone(self._pair.company.zone).date() for one in order.payments if one.date is not None]
+        return min(days, default=None)
 
     def _in_range(self, payment: GatewayPayment, page: MoneyPage | None) -> list[date | None]:
         """The payment's day when its order is looked at for it; one without a day may be of the range."""

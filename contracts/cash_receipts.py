@@ -53,7 +53,7 @@ class ReceiptPlan(Frozen):
     listed_amount: Decimal = Decimal(0)
     """Σ of what the list has in the company's currency."""
     waiting: list[str] = []
-    """Orders that Sage does not have yet: the next nightly run looks at them whatever their day."""
+    """Orders that Sage does not have or has not invoiced yet: the next nightly run looks at them whatever their day."""
     folder: str = ""
     """Where the files are: below REPORTS_DIR of the process that wrote them."""
 

@@ -32,6 +32,8 @@ class ReconciliationStart(Frozen):
     since: date | None = None
     until: date | None = None
     """By hand: both days included."""
+    same_company: list[str] = []
+    """Other pairs whose orders stand in the same Sage company: theirs are none of this pair's business."""
 
 
 class MoneyPage(Frozen):
@@ -59,6 +61,8 @@ class WebOrdersRead(Frozen):
     """Those that are looked at."""
     oldest: date | None = None
     """The day of their first payment."""
+    first_days: dict[str, date] = {}
+    """Order id → the day of its first payment, where that lies before the range, looked at or not: Sage may name it."""
     unreadable: int = 0
     """Payments that make no sense."""
     ignored: list[str] = []

@@ -277,6 +277,8 @@ class OrderMoney:
         self.booked: set[LeftKey] = {left_key(one) for one in settled.booked}
         self.pools: dict[tuple[str, bool], Decimal] = {}
         """What stands in Sage of a transaction and was not found to be a payment of it yet."""
+        self.exact: dict[tuple[str, bool], list[Decimal]] = {}
+        """Receipts of a transaction that are one of its payments to the penny: no other payment takes of them."""
         self.entered = NOTHING
         """What stands, or will when this run is over, less what was given back."""
         self.left_over = False
@@ -312,6 +314,9 @@ class OrderMoney:
         payment = one.payment
         if payment.kind:
             return self._list(one, Why.CHARGEBACK if payment.kind.casefold() == CHARGEBACK else Why.UNKNOWN_TYPE)
+        if not one.amount:
+            # A card that was only verified: Sage would get an empty receipt each night.
+            return self._told(one, Outcome.NOTHING)
         if payment_rule(payment, self.pair) is None:
             return self._list(one, Why.NO_RULE)
         if one.place is Place.LINE:
@@ -473,7 +478,17 @@ class OrderMoney:
             return NOTHING
         if (name, came) not in self.pools:
             own = [each for each in self.standing.named(name) if self._is_ours(each) and (each.amount > 0) == came]
-            self.pools[name, came] = abs(sum((each.amount for each in own), NOTHING))
+            amounts = [abs(each.amount) for each in own]
+            self.exact[name, came] = exact = []
+            for each in (*self.comparison.movements, *self.comparison.voided):
+                amount = abs(each.amount)
+                if each.payment.transaction_id == name and (each.amount > 0) == came and amount in amounts:
+                    amounts.remove(amount)
+                    exact.append(amount)
+            self.pools[name, came] = sum(amounts, NOTHING)
+        if abs(one.amount) in self.exact[name, came]:
+            self.exact[name, came].remove(abs(one.amount))
+            return abs(one.amount)
         stands = self.pools[name, came]
         if one.route is PaymentRoute.ON_INVOICE:
             stands = min(stands, abs(one.amount))
@@ -534,7 +549,7 @@ class OrderMoney:
         rule = payment_rule(one.payment, self.pair)
         types = ("", rule[1].payment_type if rule is not None else "")
         return any(
-            each.CheckNo == name and each.amount == one.amount and each.PaymentType in types
+            each.CheckNo == name and each.amount == one.amount and each.PaymentType in types and not self._is_ours(each)
             for each in self.standing.named(one.payment.transaction_id)
         )
 

@@ -306,11 +306,28 @@ class Comparison:
         refunds = [one for one in self.movements if one.amount < 0 and one.place is not Place.LINE]
         late = [one for one in refunds if one in left or (one.day is not None and one.day >= min(days))]
         expected = _sum(one.amount for one in self.movements if one.place is Place.DEPOSIT and one not in late)
+        late = [one for one in late if one not in self._never_billed(late)]
         doubtful = [one for one in late if one.place is Place.DEPOSIT]
         for some in subsets(doubtful):
             if self.deposits == expected + _sum(one.amount for one in some):
                 return [one for one in late if one not in some]
         return late
+
+    def _never_billed(self, late: Sequence[Movement]) -> list[Movement]:
+        """Refunds of the route `on_invoice` for what was taken off or closed short after the first invoice: no invoice
+        bills it and none will, so no receipt takes it either, and nobody has to book its way back."""
+        if self.open:
+            return []
+        booked = {left_key(one) for one in self.case.entries if one.booked}
+        own = [one for one in self.movements if one.route is PaymentRoute.ON_INVOICE]
+        doubtful = [
+            one
+            for one in own
+            if one in late and (self.case.order_id, masked(one.payment.transaction_id), False) not in booked
+        ]
+        billed = _sum(one.total - one.DepositAmt for one in self.invoices if one.InvoiceType == "IN")
+        paid = _sum(one.amount for one in own if one not in late)
+        return next((some for some in subsets(doubtful) if billed == paid + _sum(one.amount for one in some)), [])
 
     def _pots(self) -> list[Pot]:
         found = [(Place.DEPOSIT, one.reference, deposit_of(one)) for one in self.case.sales_orders]

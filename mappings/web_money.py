@@ -68,7 +68,7 @@ def web_order(body: Mapping[str, Any], statuses: ClarityStatuses) -> WebOrderSee
         ),
         sales_order_no=_text(body.get("externalReference")),
         purchase_orders=list(dict.fromkeys(number for number in numbers if number)),
-        currency=_text(body.get("currency")),
+        currency=_text(body.get("currency")).upper(),
         created=_instant(body.get("createdDate")),
         unreadable=sum(one is None for one in read),
     )
@@ -89,7 +89,8 @@ def gateway_payment(body: Any, currency: str = "") -> GatewayPayment | None:
         type=PaymentType(kind) if known else PaymentType.REFUND,
         kind="" if known else kind[:40],
         amount=amount,
-        currency=_text(body.get("currency")) or currency,
+        # Gateways write usd.
+        currency=(_text(body.get("currency")) or currency).upper(),
         date=_instant(body.get("date")),
         fee=to_decimal(body.get("fee")) or Decimal(0),
         payout_id=_text(body.get("payoutId")),
@@ -115,7 +116,7 @@ def payout(body: Any) -> Payout | None:
         id=_text(body.get("id")),
         gateway=_text(body.get("gateway")),
         day=day,
-        currency=_text(body.get("currency")),
+        currency=_text(body.get("currency")).upper(),
         gross=gross,
         fee=fee if fee is not None else gross - net,
         net=net,

@@ -55,6 +55,7 @@ def start_of(options: argparse.Namespace, pair: Pair) -> CashReceiptsStart:
         since=since,
         until=until,
         dry_run=options.dry_run,
+        same_company=pair.inventory.shares_stock_with,
     )
 
 

@@ -44,7 +44,12 @@ def start_of(options: argparse.Namespace, pair: Pair) -> ReconciliationStart:
     if until > today:
         raise SettingsError(f"reconcile: --to lies in the future; today is {today} there.")
     return ReconciliationStart(
-        pair=pair.name, pace=pair.pace, time_zone=pair.company.time_zone, since=since, until=until
+        pair=pair.name,
+        pace=pair.pace,
+        time_zone=pair.company.time_zone,
+        since=since,
+        until=until,
+        same_company=pair.inventory.shares_stock_with,
     )
 
 

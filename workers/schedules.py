@@ -121,7 +121,13 @@ def reconcile_schedule(pair: Pair) -> Schedule:
     rules = pair.reconciliation
     action = ScheduleActionStartWorkflow(
         PaymentReconciliationWorkflow.run,
-        ReconciliationStart(pair=pair.name, pace=pair.pace, time_zone=pair.company.time_zone, days=rules.days),
+        ReconciliationStart(
+            pair=pair.name,
+            pace=pair.pace,
+            time_zone=pair.company.time_zone,
+            days=rules.days,
+            same_company=pair.inventory.shares_stock_with,
+        ),
         **_of(pair, ids.reconcile_schedule_id(pair.name), "Reconciliation", "Clarity's payments against Sage's books"),
     )
     return _each_night(pair, rules.at, action)
@@ -133,7 +139,13 @@ def receipts_schedule(pair: Pair) -> Schedule:
     rules = pair.cash_receipts
     action = ScheduleActionStartWorkflow(
         CashReceiptsWorkflow.run,
-        CashReceiptsStart(pair=pair.name, pace=pair.pace, time_zone=pair.company.time_zone, days=rules.days),
+        CashReceiptsStart(
+            pair=pair.name,
+            pace=pair.pace,
+            time_zone=pair.company.time_zone,
+            days=rules.days,
+            same_company=pair.inventory.shares_stock_with,
+        ),
         **_of(pair, ids.receipts_schedule_id(pair.name), "Cash receipts", "payments into Sage by their cash routes"),
     )
     return _each_night(pair, rules.at, action)

@@ -42,7 +42,7 @@ ORDERS_AT_ONCE: Final = 200
 IDS_AT_ONCE: Final = 100
 DAYS_AT_ONCE: Final = 7
 RECEIPT_DAYS_AT_ONCE: Final = 31
-OLDEST_RECEIPT: Final = timedelta(days=120)
+OLDEST_RECEIPT: Final = timedelta(days=400)
 """Before the range: receipts of older payments are not looked for."""
 NO_WEB_ORDER: Final = "#"
 """Before a SalesOrderNo: no order id begins so."""
@@ -73,7 +73,10 @@ class BothBooks:
         """What is looked at: order id → SalesOrderNos that Sage named. A sales order without a web order has a key that
         no order id is like."""
         self.oldest: date | None = None
-        """Day of the first payment that is looked at."""
+        """Day of the first payment that is looked at for its day."""
+        self.first_days: dict[str, date] = {}
+        """Order id → day of its first payment: what Sage names (a late invoice, an open deposit, a credit memo) was
+        often paid long before the range."""
         self.payouts: list[Payout] | None = None
         self.unreadable = 0
         self.sheets: list[Sheet] = []
@@ -155,6 +158,7 @@ class BothBooks:
             self.ignored.add(order_id)
             self.sought.pop(order_id, None)
         self.keys |= read.keys
+        self.first_days |= read.first_days
         self.check_size(len(self.keys))
 
     async def read_orders(self, order_ids: Sequence[str]) -> None:
@@ -203,8 +207,32 @@ class BothBooks:
     async def take_found(self, found: OrdersFound) -> None:
         """Their web orders are asked for where Clarity's list did not have them."""
         await self.read_orders([one.web_order_id for one in found.orders if one.web_order_id])
+        await self.leave_to_their_pairs(found)
         for one in found.orders:
             self.seek(one.web_order_id, one.SalesOrderNo)
+
+    async def leave_to_their_pairs(self, found: OrdersFound) -> None:
+        """Orders that this store does not have, and that the store of another pair of the same company names by this
+        very SalesOrderNo, are that pair's."""
+        strange = {
+            one.web_order_id: one.SalesOrderNo
+            for one in found.orders
+            if one.web_order_id
+            and not any(one.web_order_id in those for those in (self.keys, self.sought, self.ignored))
+        }
+        for other in self.start.same_company:
+            for some in chunks([name for name in strange if name not in self.ignored], IDS_AT_ONCE):
+                read: WebOrdersRead = await self.call(
+                    queues.clarity(other),
+                    ClarityMoneyActivities.read_web_orders,
+                    ReadWebOrders(pair=other, order_ids=some),
+                    f"{len(some)} orders that may be of {other}",
+                )
+                theirs = [name for name, (reference, *_) in read.keys.items() if reference == strange[name]]
+                self.ignored.update(theirs)
+                if theirs:
+                    # Nobody looks at them; cash receipts of their transactions are no stranger's.
+                    self.sheets.append(Sheet(kind=SheetKind.ORDERS, content=read.content))
 
     async def read_sage(self, since: date) -> None:
         """Deposits, invoices, receipts of everything that is looked at."""
@@ -219,7 +247,8 @@ class BothBooks:
 
     async def read_receipts(self, since: date) -> None:
         """Cash receipts since the first payment that is looked at, posted and not."""
-        await self.read_receipts_from(max(min(since, self.oldest or since), since - OLDEST_RECEIPT))
+        days = [self.first_days[name] for name in self.sought if name in self.first_days]
+        await self.read_receipts_from(max(min([since, self.oldest or since, *days]), since - OLDEST_RECEIPT))
 
     async def read_receipts_from(self, first: date) -> None:
         """All cash receipts since this day, in place of those that were read before."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from activities.cash_receipts import not_standing
+from activities.cash_receipts import not_standing, waiting_orders
 from activities.reconciliation import left_to_accounting
 from mappings.canonical import PaymentType
 from mappings.cash_receipt_files import files, left_file
@@ -325,6 +325,76 @@ def test_two_captures_of_one_transaction_are_two_receipts_also_while_the_first_i
     assert not_standing([due], [stands, posted_meanwhile]) == [due]
     by_now = as_in_sage(due, posted=False).model_copy(update={"DepositNo": "SHO02"})
     assert not_standing([due], [stands, by_now]) == []
+
+
+def test_what_stands_is_the_capture_of_that_amount_not_the_first_of_its_transaction(pair: Pair) -> None:
+    """Sage refused the first (a closed period) and took the second: the first is still missing."""
+    own = pair_for(pair, LIABILITY)
+    name = "pi_000000000001"
+    ledger = books([paid("capture", 40, 4, name=name), paid("capture", 60, 5, name=name)], deposit=100)
+    _, second = due_of(decide(ledger, own, Settled()))
+    found = decide(ledger.model_copy(update={"receipts": [as_in_sage(second)]}), own, Settled())
+    assert [(int(one.amount), one.outcome) for one in found] == [(40, Outcome.WRITE), (60, Outcome.RECEIPT)]
+
+
+def test_two_parcels_of_one_price_captured_under_one_transaction_are_two_receipts(pair: Pair) -> None:
+    own = pair_for(pair, ON_INVOICE)
+    name = "pi_000000000001"
+    payments = [paid("capture", 50, 4, name=name), paid("capture", 50, 9, name=name)]
+    first = books(payments[:1], [invoice(1, 50)], rest=True)
+    (due,) = due_of(decide(first, own, Settled()))
+    paid_off = invoice(1, 50).model_copy(update={"Balance": Decimal(0)})
+    both = books(payments, [paid_off, invoice(2, 50, day=9)]).model_copy(update={"receipts": [as_in_sage(due)]})
+    decisions = decide(both, own, Settled())
+    assert lines_of(decisions) == [("IN", "0100002", 50)]
+    assert list_of(decisions) == []
+
+
+def test_a_payment_whose_invoice_is_posted_after_both_left_the_range_is_looked_at_until_then(pair: Pair) -> None:
+    own = pair_for(pair, ON_INVOICE)
+    ledger = books([paid("capture", 100)], [invoice(1, 100, posted=False)])
+    decisions = decide(ledger, own, Settled())
+    assert [one.why for one in decisions] == [Why.NOT_INVOICED_YET]
+    assert waiting_orders(decisions, date(2026, 11, PAID)) == [ORDER]
+    assert waiting_orders(decisions, date(2026, 12, 24)) == [ORDER]
+    assert waiting_orders(decisions, date(2026, 10, 1)) == []
+    billed = books([paid("capture", 100)], [invoice(1, 100)])
+    (due,) = due_of(decide(billed, own, Settled()))
+    refused = decide(billed, own, Settled(refused={due.payment: "The period is closed."}))
+    assert waiting_orders(refused, date(2026, 12, 24)) == [ORDER]
+
+
+@pytest.mark.parametrize("route", [LIABILITY, PREPAYMENT, ON_INVOICE])
+def test_a_capture_of_nothing_is_no_receipt(pair: Pair, route: PaymentRoute) -> None:
+    assert due_of(decide(books([paid("capture", 0)], [invoice(1, 100)]), pair_for(pair, route), Settled())) == []
+
+
+@pytest.mark.parametrize("day", [INVOICED, AFTER])
+def test_what_was_closed_short_and_given_back_after_the_invoice_is_nobodys_to_book(pair: Pair, day: int) -> None:
+    """Captured at the first invoice, a line taken off, the rest refunded: Sage never had it."""
+    own = pair_for(pair, ON_INVOICE)
+    ledger = books([paid("capture", 100, INVOICED), paid("refund", 30, day)], [invoice(1, 70)])
+    decisions = decide(ledger, own, Settled())
+    assert lines_of(decisions) == [("IN", "0100001", 70)]
+    later = after(ledger, decisions)
+    again = decide(later, own, Settled())
+    assert (list_of(again), due_of(again)) == ([], [])
+    assert reconciled(later, own, again).status is Status.MATCHED
+
+
+def test_what_is_given_back_while_the_rest_is_still_to_be_invoiced_is_a_persons(pair: Pair) -> None:
+    own = pair_for(pair, ON_INVOICE)
+    ledger = books([paid("capture", 100), paid("refund", 30, AFTER)], [invoice(1, 70)], rest=True)
+    assert (-30, "refund_after_invoicing") in list_of(decide(ledger, own, Settled()))
+
+
+def test_a_credit_memo_after_the_invoice_leaves_its_refund_to_a_person(pair: Pair) -> None:
+    own = pair_for(pair, ON_INVOICE)
+    credit = invoice(9, -30, day=12).model_copy(update={"InvoiceType": "CM"})
+    ledger = books([paid("capture", 100), paid("refund", 30, 12)], [invoice(1, 100), credit])
+    decisions = decide(ledger, own, Settled())
+    assert lines_of(decisions) == [("IN", "0100001", 100)]
+    assert list_of(decisions) == [(-30, "refund_after_invoicing")]
 
 
 def one_invoice_of_two_orders(*payments: GatewayPayment) -> Ledger:

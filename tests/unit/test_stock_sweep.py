@@ -80,6 +80,7 @@ class Orders:
     down: bool = False
     held: set[str] = field(default_factory=set)
     pairs: dict[str, str] = field(default_factory=dict)
+    in_sage: set[str] = field(default_factory=set)
 
     async def list_workflows(self, query: str, page_size: int = 0) -> AsyncIterator[Any]:
         self.queries.append(query)
@@ -89,6 +90,7 @@ class Orders:
             found = {
                 attributes.ORDER_STATE: "held" if id_ in self.held else "received",
                 attributes.PAIR: self.pairs.get(id_, "demo"),
+                **({attributes.SALES_ORDER_NO: "0001042"} if id_ in self.in_sage else {}),
             }
             yield SimpleNamespace(id=id_, run_id=id_, typed_search_attributes=found)
 
@@ -354,6 +356,19 @@ async def test_an_order_that_does_not_answer_counts_as_it_came(watching: Watchin
     told = {row.sku: row.quantity for row in found.rows}
     assert (told[sku], told["B"]) == (10 - quantity, 6)
     assert (found.reading.orders, found.reading.unanswered) == (2, 2)
+
+
+async def test_an_order_that_sage_has_is_not_counted_again_when_its_change_is_held_and_it_does_not_answer(
+    watching: Watching,
+) -> None:
+    """Held order_changed: its listing has a SalesOrderNo, and Sage's own available is less by it already."""
+    broken = {"type": "order.created", "data": {"items": [{"sku": "B", "quantity": "4"}]}}
+    watching.orders.starts = {
+        "1": OrderStart(pair="demo", order_id="1", payload=broken, digest="x", received_at=datetime.now(UTC), pace=PACE)
+    }
+    watching.orders.needs, watching.orders.held, watching.orders.in_sage = {"1": None}, {"1"}, {"1"}
+    found = await watching.found()
+    assert {row.sku: row.quantity for row in found.rows}["B"] == 10
 
 
 async def test_an_order_is_not_asked_at_every_look_but_when_its_state_changes(watching: Watching) -> None:

@@ -59,6 +59,15 @@ def test_what_both_lists_tell_is_one_payment_whatever_its_instant_looks_like() -
     assert len(merge_payments(own, [*listed, *listed])) == 3
 
 
+def test_a_currency_in_small_letters_is_no_foreign_one(pair: Pair) -> None:
+    seen = web_order(an_order("1", currency="usd", payments=[{**CAPTURE, "currency": "usd"}]), pair.clarity.statuses)
+    assert seen is not None
+    assert (seen.currency, [one.currency for one in seen.order.payments]) == ("USD", ["USD"])
+    paid_out = payout({"id": "po", "gateway": "g", "date": "2026-11-20", "gross": "1", "net": "1", "currency": "usd"})
+    assert paid_out is not None
+    assert paid_out.currency == "USD"
+
+
 def page_of(first: date, last: date) -> MoneyPage:
     return MoneyPage(pair="demo", since=datetime(2026, 1, 1, tzinfo=UTC), first=first, last=last)
 
@@ -69,6 +78,7 @@ async def test_days_are_the_companys(pair: Pair) -> None:
     for day, paid in ((date(2026, 11, 20), ["1"]), (date(2026, 11, 21), [])):
         read = await ActivityEnvironment().run(activities.list_web_orders, page_of(day, day))
         assert (list(read.keys), read.paid, read.oldest) == (["1"], paid, day if paid else None)
+        assert read.first_days == ({} if paid else {"1": date(2026, 11, 20)})
 
 
 def test_an_order_that_clarity_keeps_back_waits(pair: Pair) -> None:

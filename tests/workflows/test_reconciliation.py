@@ -114,8 +114,10 @@ class Desks:
             for order in plain
             if page and any(p.date and page.first <= p.date.date() <= page.last for p in order.payments)
         ]
+        days = {one.order_id: [p.date.date() for p in one.payments if p.date is not None] for one in plain}
         return WebOrdersRead(
             keys={name: ["", f"W-{name}"] for name in names},
+            first_days={name: min(found) for name, found in days.items() if found and min(found) < FIRST},
             content=ORDERS.dump_json(plain).decode(),
             paid=paid,
             **more,
@@ -302,6 +304,52 @@ async def test_orders_that_only_the_payments_or_sage_name_are_asked_for(env: Wor
     assert set(desks.ids) == desks.hidden
     assert sum(result.orders.values()) == NUMBER
     assert result.unexplained == 0
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+async def test_what_was_paid_long_before_its_invoice_is_not_missing(
+    env: WorkflowEnvironment, desks: Desks, hidden: bool
+) -> None:
+    """A pre-order, an open deposit, a credit memo: Sage names the order, its receipt is older than the range."""
+    before = timedelta(days=150)
+    billed = {one.web_order_id for one in desks.sold if any(bill.posted for bill in one.invoices)}
+    place, order = next(
+        (place, order)
+        for place, one in enumerate(desks.receipts)
+        for order in desks.orders.values()
+        if one.posted and one.DepositDate and order.order_id in billed
+        and [p.transaction_id.endswith(one.CheckNo) or p.transaction_id.startswith(one.CheckNo)
+             for p in order.payments] == [True]
+    )  # fmt: skip
+    (payment,) = order.payments
+    assert payment.date is not None
+    older = [payment.model_copy(update={"date": payment.date - before})]
+    desks.orders[order.order_id] = order.model_copy(update={"payments": older})
+    receipt = desks.receipts[place]
+    assert receipt.DepositDate is not None
+    desks.receipts[place] = receipt.model_copy(update={"DepositDate": receipt.DepositDate - before})
+    desks.hidden = {order.order_id} if hidden else set()
+    result = await (await begin(env, start_of())).result()
+    assert [(one.order_id, one.reason) for one in result.findings] == []
+
+
+@pytest.mark.parametrize("number", ["0007777", "0008888"])
+async def test_orders_of_another_store_on_the_same_company_are_no_strangers(
+    env: WorkflowEnvironment, desks: Desks, number: str
+) -> None:
+    theirs = next(one for one in desks.sold if one.DepositAmt and not one.invoices)
+    named = {"SalesOrderNo": "0007777", "web_order_id": "sister-1", "reference": ""}
+    desks.sold.append(theirs.model_copy(update=named))
+
+    @activity.defn
+    async def read_web_orders(request: ReadWebOrders) -> WebOrdersRead:
+        assert (request.pair, request.order_ids) == ("sister", ["sister-1"])
+        return WebOrdersRead(keys={"sister-1": [number, ""]})
+
+    async with Worker(env.client, task_queue=queues.clarity("sister"), activities=[read_web_orders]):
+        result = await (await begin(env, start_of(same_company=["sister"]))).result()
+    unknown = [] if number == "0007777" else [("sister-1", Reason.NO_ORDER_IN_CLARITY)]
+    assert [(one.order_id, one.reason) for one in result.findings] == unknown
 
 
 async def test_a_refusal_is_told_and_fails_the_run(env: WorkflowEnvironment, desks: Desks) -> None:

@@ -73,7 +73,7 @@ class OrderChanges(OrderHolds):
     def is_news_from_clarity(self, change: ClarityOrderChanged) -> bool:
         """Not the version in force, not one that was left aside, not one that a newer one has overtaken."""
         if change.event == EventType.ORDER_CANCELLED:
-            return not self.cancelling and not self.stop_asked and change.digest not in self.left_aside
+            return not self.cancelling and not self.stop_asked and not self.was_left_aside(change)
         if self.stop_asked:
             return False
         if change.digest == (self.pending.digest if self.pending is not None else self.digest):
@@ -84,6 +84,14 @@ class OrderChanges(OrderHolds):
             self.note("Clarity sent an older version of the order; the newer one stays")
             return False
         return self.pending is None or self.pending.event != EventType.ORDER_CANCELLED
+
+    def was_left_aside(self, change: ClarityOrderChanged) -> bool:
+        """This very cancellation, or one from before it. The digest alone does not tell: it leaves the status out, so
+        that an order that is cancelled again looks like it."""
+        left = self.left_aside
+        if left is None or is_older(left.payload, change.payload):
+            return False
+        return change.digest == left.digest or is_older(change.payload, left.payload)
 
     def take_change(self, change: ClarityOrderChanged) -> None:
         """Sage has no order: cancelled is cancelled, and a newer version replaces the one before."""
@@ -298,8 +306,7 @@ class OrderChanges(OrderHolds):
             self.awaits_deletion = result.outcome is CancelOutcome.ON_HOLD
             if await self.ask(problems) is ReleaseAction.APPROVE:
                 self.stop_asked = ""
-                if self.latest is not None:
-                    self.left_aside.append(self.latest.digest)
+                self.left_aside = self.latest
                 self.note("A person left the cancellation aside: the order goes on", decision=True)
                 change, self.left_behind = self.left_behind, None
                 if change is not None and self.pending is None and workflow.patched(OVERTAKEN_COUNTS_AGAIN):

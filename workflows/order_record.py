@@ -118,8 +118,8 @@ class OrderRecord:
         """The version that replaced the one before while Sage had no order."""
         self.sent: SalesOrder | None = None
         """The sales order as this run sent it: what later versions are held against."""
-        self.left_aside: list[str] = []
-        """Digests of cancellations that a person left aside: their repeats are no news."""
+        self.left_aside: ClarityOrderChanged | None = None
+        """The cancellation that a person left aside: its repeats are no news, a later one is."""
         self.asks_about_change = False
         """The hold that is open asks about a change or a cancellation from Clarity; news answer it."""
         self.question: list[Problem] = []

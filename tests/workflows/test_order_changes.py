@@ -248,6 +248,29 @@ async def test_cancelled_after_a_shipment_is_held_and_approve_ships_the_rest(
     assert (await outcome(handle)).state is OrderState.COMPLETE
 
 
+async def test_an_order_that_is_cancelled_again_after_that_was_left_aside_is_asked_about_again(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    start = start_of()
+    handle = await begin(env, start)
+    await until(handle, "open")
+    world.invoiced = ["0100001"]
+    cancel = version(start, "cancel", event="order.cancelled")
+    await handle.signal("clarity_order_changed", cancel)
+    await held_for_change(handle)
+    await release(handle, "approve", hold=1)
+    await until(handle, "open")
+    # The same event again, and one that was overtaken.
+    await handle.signal("clarity_order_changed", cancel)
+    earlier = version(start, "earlier", event="order.cancelled", updated="2026-12-29T00:00:00Z")
+    await handle.signal("clarity_order_changed", earlier)
+    assert (await view_of(handle)).hold is None
+    # The same content, for the digest leaves the status out; later.
+    later = version(start, "cancel", event="order.cancelled", updated="2026-12-31T00:00:00Z")
+    await handle.signal("clarity_order_changed", later)
+    await held_for_change(handle, hold=2)
+
+
 async def test_where_a_person_deletes_it_the_order_ends_by_itself_when_that_was_done(
     env: WorkflowEnvironment, world: World
 ) -> None:

@@ -10,23 +10,16 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 
 from rich.console import Console
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from contracts import ids, queues
-from contracts import search_attributes as attributes
+from contracts import ids
 from contracts.messages import BackfillResult, BackfillStart, BackfillTally
 from mappings.pair import Pair
+from workers.by_hand import pair_named, start_or_join
 from workers.connect import connect
 from workers.plugin import integration_plugin
-from workers.settings import Settings, SettingsError, load_pair_files
+from workers.settings import Settings, SettingsError
 from workflows.order_backfill import OrderBackfillWorkflow
 
 QUERY_LIMIT = timedelta(seconds=5)
@@ -92,36 +85,20 @@ def id_of(start: BackfillStart, options: argparse.Namespace) -> str:
 
 async def run_backfill(options: argparse.Namespace, settings: Settings) -> int:
     """Start it, or join the one that runs under this id; returns the exit status."""
-    pairs = load_pair_files(settings)
-    if options.pair not in pairs:
-        raise SettingsError(f"backfill: there is no pair {options.pair[:20]!r}; known: {', '.join(sorted(pairs))}.")
-    start = start_of(options, pairs[options.pair])
+    pair = pair_named("backfill", options.pair, settings)
+    start = start_of(options, pair)
     client = await connect(settings, integration_plugin())
     console = Console(highlight=False)
-    handle = await begin(client, start, id_of(start, options), console)
+    handle = await start_or_join(
+        client,
+        OrderBackfillWorkflow.run,
+        start,
+        pair=start.pair,
+        workflow_id=id_of(start, options),
+        summary=f"Backfill of pair {start.pair} by hand",
+        console=console,
+    )
     return await follow(handle, console)
-
-
-async def begin(
-    client: Client, start: BackfillStart, workflow_id: str, console: Console
-) -> WorkflowHandle[OrderBackfillWorkflow, BackfillResult]:
-    """The workflow's handle."""
-    try:
-        handle = await client.start_workflow(
-            OrderBackfillWorkflow.run,
-            start,
-            id=workflow_id,
-            task_queue=queues.ORDERS,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, start.pair)]),
-            static_summary=f"Backfill of pair {start.pair} by hand",
-        )
-    except WorkflowAlreadyStartedError:
-        console.print(f"{workflow_id} runs already; this shows how it goes.")
-        return client.get_workflow_handle_for(OrderBackfillWorkflow.run, workflow_id)
-    console.print(f"{workflow_id} started; it goes on when this ends.")
-    return handle
 
 
 async def follow(handle: WorkflowHandle[OrderBackfillWorkflow, BackfillResult], console: Console) -> int:

@@ -29,9 +29,10 @@ from contracts.customers import (
     SyncOutcome,
 )
 from mappings.pair import Pair
+from workers.by_hand import pair_named
 from workers.connect import connect
 from workers.plugin import integration_plugin
-from workers.settings import Settings, SettingsError, load_pair_files
+from workers.settings import Settings, SettingsError
 from workflows.customer_sweep import CustomerSweepWorkflow
 
 LOOK_SECONDS = 0.5
@@ -49,10 +50,8 @@ def add_customers_options(parser: argparse.ArgumentParser) -> None:
 
 async def run_customers(options: argparse.Namespace, settings: Settings) -> int:
     """Returns the exit status."""
-    pairs = load_pair_files(settings)
-    if options.pair not in pairs:
-        raise SettingsError(f"customers: there is no pair {options.pair[:20]!r}; known: {', '.join(sorted(pairs))}.")
-    pair, console = pairs[options.pair], Console(highlight=False)
+    pair = pair_named("customers", options.pair, settings)
+    console = Console(highlight=False)
     if not pair.customers.sync.is_on:
         raise SettingsError(f"customers: {options.pair}.yaml has no customers.sync, so customers are not kept in step.")
     client = await connect(settings, integration_plugin())

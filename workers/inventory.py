@@ -23,9 +23,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import ids
 from contracts.inventory import InventoryAction, InventoryProgress
+from workers.by_hand import pair_named
 from workers.connect import connect
 from workers.plugin import integration_plugin
-from workers.settings import Settings, SettingsError, load_pair_files
+from workers.settings import Settings, SettingsError
 from workflows.inventory_sync import ENDED, InventorySyncWorkflow
 
 LOOK_SECONDS = 1.0
@@ -55,10 +56,8 @@ def action_of(options: argparse.Namespace) -> InventoryAction:
 
 async def run_inventory(options: argparse.Namespace, settings: Settings) -> int:
     """Ask the running shift; returns the exit status."""
-    pairs = load_pair_files(settings)
-    if options.pair not in pairs:
-        raise SettingsError(f"inventory: there is no pair {options.pair[:20]!r}; known: {', '.join(sorted(pairs))}.")
-    if not pairs[options.pair].inventory.warehouses:
+    pair = pair_named("inventory", options.pair, settings)
+    if not pair.inventory.warehouses:
         raise SettingsError(f"inventory: {options.pair}.yaml names no inventory.warehouses, so no stock is sent.")
     client = await connect(settings, integration_plugin())
     console = Console(highlight=False)

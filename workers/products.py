@@ -32,9 +32,10 @@ from contracts.products import (
     ProductState,
     ProductView,
 )
+from workers.by_hand import pair_named
 from workers.connect import connect
 from workers.plugin import integration_plugin
-from workers.settings import Settings, SettingsError, load_pair_files
+from workers.settings import Settings, SettingsError
 from workflows.product_catch_up import ProductCatchUpWorkflow
 
 FOLLOWED = 500
@@ -54,10 +55,7 @@ def add_products_options(parser: argparse.ArgumentParser) -> None:
 
 async def run_products(options: argparse.Namespace, settings: Settings) -> int:
     """Compare, show, and follow the runs; returns the exit status."""
-    pairs = load_pair_files(settings)
-    if options.pair not in pairs:
-        raise SettingsError(f"products: there is no pair {options.pair[:20]!r}; known: {', '.join(sorted(pairs))}.")
-    pair = pairs[options.pair]
+    pair = pair_named("products", options.pair, settings)
     if not pair.products.is_on:
         raise SettingsError(f"products: {options.pair}.yaml names no products.fields, so nothing is kept in step.")
     client = await connect(settings, integration_plugin())

@@ -9,23 +9,15 @@ import argparse
 from datetime import datetime, timedelta
 
 from rich.console import Console
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.client import WorkflowFailureError
 
-from contracts import ids, queues
-from contracts import search_attributes as attributes
+from contracts import ids
 from contracts.cash_receipts import CashReceiptsResult, CashReceiptsStart
 from mappings.pair import Pair
+from workers.by_hand import days_of, pair_named, start_or_join
 from workers.connect import connect
 from workers.plugin import integration_plugin
-from workers.reconcile import day_of
-from workers.settings import Settings, SettingsError, load_pair_files
+from workers.settings import Settings
 from workflows.cash_receipts import CashReceiptsWorkflow
 
 
@@ -39,14 +31,10 @@ def add_receipts_options(parser: argparse.ArgumentParser) -> None:
 
 def start_of(options: argparse.Namespace, pair: Pair) -> CashReceiptsStart:
     """The start argument; raises SettingsError that names the flag and the remedy."""
-    today = datetime.now(pair.company.zone).date()
     days = pair.cash_receipts.days
-    since = day_of("receipts", "--from", options.since) if options.since else today - timedelta(days=days)
-    until = day_of("receipts", "--to", options.until) if options.until else today
-    if until < since:
-        raise SettingsError("receipts: --to lies before --from; swap them.")
-    if until > today:
-        raise SettingsError(f"receipts: --to lies in the future; today is {today} there.")
+    since, until = days_of(
+        "receipts", options, pair, first=datetime.now(pair.company.zone).date() - timedelta(days=days)
+    )
     return CashReceiptsStart(
         pair=pair.name,
         pace=pair.pace,
@@ -61,13 +49,19 @@ def start_of(options: argparse.Namespace, pair: Pair) -> CashReceiptsStart:
 
 async def run_receipts(options: argparse.Namespace, settings: Settings) -> int:
     """Start it, or join the one that runs for this range; returns the exit status."""
-    pairs = load_pair_files(settings)
-    if options.pair not in pairs:
-        raise SettingsError(f"receipts: there is no pair {options.pair[:20]!r}; known: {', '.join(sorted(pairs))}.")
-    start = start_of(options, pairs[options.pair])
+    pair = pair_named("receipts", options.pair, settings)
+    start = start_of(options, pair)
     client = await connect(settings, integration_plugin())
     console = Console(highlight=False)
-    handle = await begin(client, start, console)
+    handle = await start_or_join(
+        client,
+        CashReceiptsWorkflow.run,
+        start,
+        pair=start.pair,
+        workflow_id=ids.receipts_workflow_id(start.pair, str(start.since), str(start.until), dry_run=start.dry_run),
+        summary=f"Cash receipts of pair {start.pair} by hand" + (", dry run" if start.dry_run else ""),
+        console=console,
+    )
     try:
         result = await handle.result()
     except WorkflowFailureError as error:
@@ -76,29 +70,6 @@ async def run_receipts(options: argparse.Namespace, settings: Settings) -> int:
     for line in in_words(result):
         console.print(line)
     return 0
-
-
-async def begin(
-    client: Client, start: CashReceiptsStart, console: Console
-) -> WorkflowHandle[CashReceiptsWorkflow, CashReceiptsResult]:
-    """The workflow's handle."""
-    workflow_id = ids.receipts_workflow_id(start.pair, str(start.since), str(start.until), dry_run=start.dry_run)
-    try:
-        handle = await client.start_workflow(
-            CashReceiptsWorkflow.run,
-            start,
-            id=workflow_id,
-            task_queue=queues.ORDERS,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, start.pair)]),
-            static_summary=f"Cash receipts of pair {start.pair} by hand" + (", dry run" if start.dry_run else ""),
-        )
-    except WorkflowAlreadyStartedError:
-        console.print(f"{workflow_id} runs already; this waits for it.")
-        return client.get_workflow_handle_for(CashReceiptsWorkflow.run, workflow_id)
-    console.print(f"{workflow_id} started; it goes on when this ends.")
-    return handle
 
 
 def in_words(result: CashReceiptsResult) -> list[str]:

@@ -5,25 +5,17 @@ look. The work is a `PaymentReconciliationWorkflow`: Ctrl-C ends the showing, no
 """
 
 import argparse
-from datetime import date, datetime
 
 from rich.console import Console
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.client import WorkflowFailureError
 
-from contracts import ids, queues
-from contracts import search_attributes as attributes
+from contracts import ids
 from contracts.reconciliation import ReconciliationResult, ReconciliationStart
 from mappings.pair import Pair
+from workers.by_hand import days_of, pair_named, start_or_join
 from workers.connect import connect
 from workers.plugin import integration_plugin
-from workers.settings import Settings, SettingsError, load_pair_files
+from workers.settings import Settings
 from workflows.payment_reconciliation import PaymentReconciliationWorkflow
 
 
@@ -36,13 +28,7 @@ def add_reconcile_options(parser: argparse.ArgumentParser) -> None:
 
 def start_of(options: argparse.Namespace, pair: Pair) -> ReconciliationStart:
     """The start argument; raises SettingsError that names the flag and the remedy."""
-    today = datetime.now(pair.company.zone).date()
-    since = day_of("reconcile", "--from", options.since)
-    until = day_of("reconcile", "--to", options.until) if options.until else today
-    if until < since:
-        raise SettingsError("reconcile: --to lies before --from; swap them.")
-    if until > today:
-        raise SettingsError(f"reconcile: --to lies in the future; today is {today} there.")
+    since, until = days_of("reconcile", options, pair)
     return ReconciliationStart(
         pair=pair.name,
         pace=pair.pace,
@@ -53,23 +39,21 @@ def start_of(options: argparse.Namespace, pair: Pair) -> ReconciliationStart:
     )
 
 
-def day_of(command: str, flag: str, text: str) -> date:
-    """A day; raises SettingsError that names command and flag."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(f"{command}: {flag} {text[:40]!r} is no day; write 2026-11-20.") from None
-
-
 async def run_reconcile(options: argparse.Namespace, settings: Settings) -> int:
     """Start it, or join the one that runs for this range; returns the exit status."""
-    pairs = load_pair_files(settings)
-    if options.pair not in pairs:
-        raise SettingsError(f"reconcile: there is no pair {options.pair[:20]!r}; known: {', '.join(sorted(pairs))}.")
-    start = start_of(options, pairs[options.pair])
+    pair = pair_named("reconcile", options.pair, settings)
+    start = start_of(options, pair)
     client = await connect(settings, integration_plugin())
     console = Console(highlight=False)
-    handle = await begin(client, start, console)
+    handle = await start_or_join(
+        client,
+        PaymentReconciliationWorkflow.run,
+        start,
+        pair=start.pair,
+        workflow_id=ids.reconcile_workflow_id(start.pair, str(start.since), str(start.until)),
+        summary=f"Reconciliation of pair {start.pair} by hand",
+        console=console,
+    )
     try:
         result = await handle.result()
     except WorkflowFailureError as error:
@@ -78,29 +62,6 @@ async def run_reconcile(options: argparse.Namespace, settings: Settings) -> int:
     for line in in_words(result):
         console.print(line)
     return int(result.needs_a_person)
-
-
-async def begin(
-    client: Client, start: ReconciliationStart, console: Console
-) -> WorkflowHandle[PaymentReconciliationWorkflow, ReconciliationResult]:
-    """The workflow's handle."""
-    workflow_id = ids.reconcile_workflow_id(start.pair, str(start.since), str(start.until))
-    try:
-        handle = await client.start_workflow(
-            PaymentReconciliationWorkflow.run,
-            start,
-            id=workflow_id,
-            task_queue=queues.ORDERS,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.PAIR, start.pair)]),
-            static_summary=f"Reconciliation of pair {start.pair} by hand",
-        )
-    except WorkflowAlreadyStartedError:
-        console.print(f"{workflow_id} runs already; this waits for it.")
-        return client.get_workflow_handle_for(PaymentReconciliationWorkflow.run, workflow_id)
-    console.print(f"{workflow_id} started; it goes on when this ends.")
-    return handle
 
 
 def in_words(result: ReconciliationResult) -> list[str]:

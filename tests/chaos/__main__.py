@@ -85,7 +85,7 @@ def run(folder: Path, count: int, seed: int, *, calm: bool = False) -> Report:
     sent = list(generate(seed, count))
     made = plan(seed, count / ORDERS_PER_SECOND + AFTER_THE_LAST - 2)
     catch_up = {name: seconds for name, seconds in CATCH_UP.items() if name in Pace.model_fields}
-    pairs = pairs_with_pace(folder / "pairs", **PACE, **catch_up)
+    pairs = pairs_with_pace(folder / "pairs", "inventory", "products", **PACE, **catch_up)
     flags = ("--no-orders", "--ship-after", "off", "--post-after", "off")
     with running_house(folder, *flags, environment={"PAIRS_DIR": str(pairs)}) as house:
         give_the_dealers_credit(house)

@@ -72,14 +72,18 @@ def running_house(
         yield house
 
 
-def pairs_with_pace(folder: Path, **pace: float) -> Path:
-    """A folder with the demo's pair file at another pace; `same_basket=1` keeps that check.
+def pairs_with_pace(folder: Path, *flows: str, **pace: float) -> Path:
+    """A folder with the demo's pair file at another pace; `same_basket=1` keeps that check, `flows` keeps these.
 
-    Without it, because most tests order the same basket again and again.
+    Without the check, because most tests order the same basket again and again; without the flows (`inventory`,
+    `products`), because what they ask in every house every other second is half of what a test costs. They run where
+    they are tested, in the demo as it is, and under chaos.
     """
     same_basket = bool(pace.pop("same_basket", 0))
     content = yaml.safe_load((ROOT / "mappings/pairs/demo.yaml").read_text("utf-8"))
     content["pace"] |= pace
+    for flow in {"inventory", "products"} - set(flows):
+        del content[flow]
     content["checks"] = [check for check in content["checks"] if check["name"] != "same_basket" or same_basket]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "demo.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), "utf-8")

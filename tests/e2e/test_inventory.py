@@ -154,7 +154,7 @@ class Shops:
 @pytest.fixture(scope="module")
 def shops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shops]:
     folder = tmp_path_factory.mktemp("inventory")
-    pairs = pairs_with_pace(folder / "pairs", **PACE)
+    pairs = pairs_with_pace(folder / "pairs", "inventory", **PACE)
     content = yaml.safe_load((pairs / "demo.yaml").read_text("utf-8"))
     for name, other in (("demo", "two"), ("two", "demo")):
         content["inventory"]["shares_stock_with"] = [other]

@@ -12,7 +12,7 @@ import pytest
 from temporalio.client import Client
 
 from contracts import ids
-from tests.e2e.conftest import QUICK, House, change_pair, pairs_with_pace, running_house
+from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.support.histories import keep_history
 from tests.support.processes import ROOT, wait_until
 from workers.plugin import integration_plugin
@@ -131,8 +131,7 @@ class Catalogue:
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
     folder = tmp_path_factory.mktemp("products")
-    pairs = pairs_with_pace(folder / "pairs", **PACE)
-    change_pair(pairs, "inventory", warehouses={}, rules=[])
+    pairs = pairs_with_pace(folder / "pairs", "products", **PACE)
     flags = ("--no-orders", "--ship-after", "off", "--post-after", "off")
     with running_house(folder, *flags, environment={"PAIRS_DIR": str(pairs)}) as house:
         one = Catalogue(house)

@@ -43,7 +43,7 @@ class Order(PlacedOrder):
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, dict[str, Sandbox]]]:
     folder = tmp_path_factory.mktemp("two")
-    pairs = pairs_with_pace(folder / "pairs", **QUICK)
+    pairs = pairs_with_pace(folder / "pairs", "inventory", "products", **QUICK)
     sage, clarity = free_ports(2)
     second = ("--pairs", "2", "--second-sage-port", str(sage), "--second-clarity-port", str(clarity))
     flags = ("--no-orders", "--ship-after", "off", "--post-after", "off", *second)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,15 +19,34 @@ T = TypeVar("T")
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports that nobody uses now, and that no other call of this run is given.
+
+    Below those that the system takes for outgoing connections (Linux: from 32768): between here and the start of a
+    process somebody's connection would else come to stand on one. Each process of pytest-xdist has its own.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = next(PORTS)
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+    return found
+
+
+def _ports() -> Iterator[int]:
+    """The range of this process, again and again from a place of its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    first, size = 12_000 + 2_500 * worker, 2_500
+    place = os.getpid() * 7 % size
+    for step in count(place):
+        yield first + step % size
+
+
+PORTS = _ports()
 
 
 def wait_until(what: str, condition: Callable[[], T], deadline: float = 60.0) -> T:

@@ -130,7 +130,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     file = pairs / "demo.yaml"
     content = yaml.safe_load(file.read_text("utf-8"))
     content["customers"] |= {"sync": SYNC, "consent": CONSENT}
-    del content["inventory"]
+    content.pop("inventory", None)
     file.write_text(yaml.safe_dump(content, allow_unicode=True), "utf-8")
     flags = ("--no-orders", "--ship-after", "off", "--post-after", "off")
     with running_house(folder, *flags, environment={"PAIRS_DIR": str(pairs)}) as one:

@@ -38,6 +38,9 @@ FAULTS: dict[str, dict[str, Any]] = {
 UNSEEN = ("slow", "token_expired", "423 at Clarity")
 """Faults that the connectors settle within a call: no attempt fails."""
 SIGN_IN = {"sage": "POST /session", "clarity": "POST /oauth/token"}
+LOST_AT_A_GATE = "activity StartToClose timeout"
+"""A worker that stops polling at a closed gate loses a step now and then, which waits out its time limit
+(docs/outages.md, the server's settings): beside the fault, never instead of it."""
 
 
 @dataclass
@@ -209,7 +212,8 @@ async def check_histories(house: House, matrix: list[Case]) -> None:
                     failures.append(started.last_failure.message)
         assert failures, f"{case}: nothing in the history"
         # Three in a row close the gate; a step that comes just then repeats what the gate was told.
-        told = [message.removeprefix(f"{NOT_CALLED}: ") for message in failures]
+        told = [message.removeprefix(f"{NOT_CALLED}: ") for message in failures if message != LOST_AT_A_GATE]
+        assert told, f"{case}: {failures}"
         assert all(message.startswith(("Sage gateway: ", "Clarity: ", "Sage ODBC: ")) for message in told), failures
 
 

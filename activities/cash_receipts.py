@@ -22,6 +22,7 @@ from activities.money import heartbeats
 from activities.reconciliation import (
     ENTRIES,
     booked_in,
+    failures_of_the_disk,
     folder_of,
     ledger_of,
     orders_on_their_way,
@@ -82,6 +83,7 @@ class ReceiptPlanActivities:
             waiting = await orders_on_their_way(self._client, request.pair)
             return await asyncio.to_thread(self._plan, request, sheets, waiting)
 
+    @failures_of_the_disk()
     def _plan(self, request: PlanReceipts, sheets: list[Sheet], waiting: Mapping[str, str]) -> ReceiptPlan:
         pair = self._pairs[request.pair]
         home = self._reports / folder_of(pair.name)

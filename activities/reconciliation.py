@@ -7,7 +7,8 @@ Out: `ReconciliationResult`. Files are replaced whole: written under another nam
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Final, TypeVar
@@ -22,7 +23,7 @@ from contracts import search_attributes as attributes
 from contracts.failures import FailureType
 from contracts.ids import order_id_of
 from contracts.reconciliation import CompareBooks, ReconciliationResult, Sheet, SheetKind
-from contracts.retry import TEMPORAL_CALL
+from contracts.retry import INTERNAL_ERROR_ATTEMPTS, TEMPORAL_CALL
 from contracts.search_attributes import OrderState
 from mappings.differences import OrderResult
 from mappings.ledger import GatewayPayment, Ledger, ListEntry, Payout, WebOrder
@@ -46,6 +47,24 @@ RESERVED_ON_WINDOWS: Final = {"con", "prn", "aux", "nul"} | {f"{name}{n}" for na
 """No folder can be called so there, and a pair may be."""
 
 
+@contextmanager
+def failures_of_the_disk() -> Iterator[None]:
+    """The disk is full, or the folder is not the worker's: a few attempts, then the run fails, and people are told.
+
+    Raises ApplicationError that names what the system refused and the setting, for any OSError inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ApplicationError(
+            f"The files of this run cannot be read or written: {error.strerror or error} ({error.filename}). "
+            "Make room there, or let REPORTS_DIR name a folder in which the worker with the role `orders` may write; "
+            "then start the run again.",
+            type=FailureType.INTERNAL_ERROR,
+            non_retryable=activity.info().attempt >= INTERNAL_ERROR_ATTEMPTS,
+        ) from None
+
+
 class ReconciliationActivities:
     """`reports` is REPORTS_DIR."""
 
@@ -62,6 +81,7 @@ class ReconciliationActivities:
             waiting = await orders_on_their_way(self._client, request.pair)
             return await asyncio.to_thread(self._compare, request, sheets, waiting)
 
+    @failures_of_the_disk()
     def _compare(self, request: CompareBooks, sheets: list[Sheet], waiting: Mapping[str, str]) -> ReconciliationResult:
         pair = self._pairs[request.pair]
         ledger = ledger_of(request.since, request.until, request.as_of, sheets, waiting)
@@ -208,8 +228,8 @@ def write_files(home: Path, name: str, contents: Mapping[str, bytes]) -> str:
     """
     for number in range(1, FOLDERS_TRIED + 1):
         folder = home / (name if number == 1 else f"{name}-{number}")
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             for file, content in contents.items():
                 replace(folder / file, content)
         except PermissionError:

@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 from contracts import ids
 from contracts.messages import BackfillResult, BackfillStart, BackfillTally
 from mappings.pair import Pair
-from workers.by_hand import pair_named, start_or_join
+from workers.by_hand import pair_named, start_or_join, why
 from workers.connect import connect
 from workers.plugin import integration_plugin
 from workers.settings import Settings, SettingsError
@@ -117,7 +117,7 @@ async def follow(handle: WorkflowHandle[OrderBackfillWorkflow, BackfillResult], 
     try:
         result = ending.result()
     except WorkflowFailureError as error:
-        console.print(f"It ended without a result: {error.cause}")
+        console.print(f"It ended without a result: {why(error)}")
         return 1
     console.print(f"Done: {in_words(result.tally)}")
     for what, found in (

@@ -52,6 +52,13 @@ def _day(command: str, flag: str, text: str) -> date:
         raise SettingsError(f"{command}: {flag} {text[:40]!r} is no day; write 2026-11-20.") from None
 
 
+def why(error: BaseException) -> str:
+    """Why a workflow failed, in the words of what failed first: the failures around it say only which step it was."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return getattr(error, "message", "") or str(error)
+
+
 async def start_or_join(
     client: Client,
     run: MethodAsyncSingleParam[SelfType, ParamType, ReturnType],

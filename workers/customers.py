@@ -29,7 +29,7 @@ from contracts.customers import (
     SyncOutcome,
 )
 from mappings.pair import Pair
-from workers.by_hand import pair_named
+from workers.by_hand import pair_named, why
 from workers.connect import connect
 from workers.plugin import integration_plugin
 from workers.settings import Settings, SettingsError
@@ -133,7 +133,7 @@ async def sweep(client: Client, pair: Pair, console: Console) -> CustomerSweepTa
             try:
                 return (await handle.result()).tally
             except WorkflowFailureError as error:
-                raise SettingsError(f"customers: {run.workflow_id} failed: {error.cause}") from None
+                raise SettingsError(f"customers: {run.workflow_id} failed: {why(error)}") from None
         await asyncio.sleep(LOOK_SECONDS)
     raise SettingsError(f"customers: no run of {id_} began within {START_SECONDS} s; does the server run?")
 

@@ -23,7 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import ids
 from contracts.inventory import InventoryAction, InventoryProgress
-from workers.by_hand import pair_named
+from workers.by_hand import pair_named, why
 from workers.connect import connect
 from workers.plugin import integration_plugin
 from workers.settings import Settings, SettingsError
@@ -68,7 +68,7 @@ async def run_inventory(options: argparse.Namespace, settings: Settings) -> int:
             progress = await follow(handle, action, console)
         except WorkflowUpdateFailedError as error:
             if str(error.cause) != ENDED:
-                console.print(f"It failed: {error.cause}")
+                console.print(f"It failed: {why(error)}")
                 return 1
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:

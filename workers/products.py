@@ -32,7 +32,7 @@ from contracts.products import (
     ProductState,
     ProductView,
 )
-from workers.by_hand import pair_named
+from workers.by_hand import pair_named, why
 from workers.connect import connect
 from workers.plugin import integration_plugin
 from workers.settings import Settings, SettingsError
@@ -80,7 +80,7 @@ async def run_products(options: argparse.Namespace, settings: Settings) -> int:
     try:
         result = await handle.result()
     except WorkflowFailureError as error:
-        console.print(f"{workflow_id} ended without a result: {error.cause}")
+        console.print(f"{workflow_id} ended without a result: {why(error)}")
         return 1
     show_differences(result.tally, console)
     console.print(in_words(result.tally))

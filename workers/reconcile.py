@@ -12,7 +12,7 @@ from temporalio.client import WorkflowFailureError
 from contracts import ids
 from contracts.reconciliation import ReconciliationResult, ReconciliationStart
 from mappings.pair import Pair
-from workers.by_hand import days_of, pair_named, start_or_join
+from workers.by_hand import days_of, pair_named, start_or_join, why
 from workers.connect import connect
 from workers.plugin import integration_plugin
 from workers.settings import Settings
@@ -57,7 +57,7 @@ async def run_reconcile(options: argparse.Namespace, settings: Settings) -> int:
     try:
         result = await handle.result()
     except WorkflowFailureError as error:
-        console.print(f"It ended without a result: {error.cause}")
+        console.print(f"It ended without a result: {why(error)}")
         return 1
     for line in in_words(result):
         console.print(line)

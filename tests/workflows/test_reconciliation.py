@@ -4,7 +4,7 @@ import asyncio
 import csv
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,12 +23,18 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowHandle,
 )
-from temporalio.exceptions import ApplicationError
-from temporalio.testing import WorkflowEnvironment
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.money import LISTED, ORDERS, RECEIPTS, SALES_ORDERS
-from activities.reconciliation import ReconciliationActivities, folder_of, write_files
+from activities.reconciliation import (
+    ReconciliationActivities,
+    failures_of_the_disk,
+    folder_of,
+    left_to_accounting,
+    write_files,
+)
 from contracts import queues
 from contracts.messages import Alert, AlertKind
 from contracts.reconciliation import (
@@ -53,6 +59,7 @@ from mappings.pair import Pace, Pair, PaymentRoute, PaymentRule
 from mappings.web_money import ListedPayment
 from tests.support.books import FIRST, GATEWAYS, LAST, TYPES, Books
 from tests.workflows.conftest import PAIR, STARTED, end_what_still_runs
+from workers.by_hand import why
 from workers.roles import WORKFLOWS
 from workflows.payment_reconciliation import PaymentReconciliationWorkflow
 
@@ -434,3 +441,31 @@ async def test_files_are_replaced_whole_and_another_folder_is_taken_when_one_is_
     assert write_files(tmp_path, "range", {"a.csv": b"3"}) == "range-2"
     assert [file.name for file in (tmp_path / "range").iterdir()] == ["a.csv"]
     assert (folder_of("demo"), folder_of("con")) == ("demo", "con_")
+
+
+async def test_a_folder_that_cannot_be_written_is_named_with_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    under_a_file = tmp_path / "file" / "demo"
+
+    def as_an_activity(step: Callable[[], object]) -> None:
+        with failures_of_the_disk():
+            step()
+
+    environment = ActivityEnvironment()
+    for step in (lambda: left_to_accounting(under_a_file, "USD"), lambda: write_files(under_a_file, "range", {})):
+        with pytest.raises(ApplicationError) as refusal:
+            environment.run(as_an_activity, step)
+        assert "Not a directory" in refusal.value.message
+        assert "REPORTS_DIR" in refusal.value.message
+        assert not refusal.value.non_retryable
+    failed = ActivityError(
+        "Activity task failed",
+        scheduled_event_id=1,
+        started_event_id=2,
+        identity="",
+        activity_type="compare_books",
+        activity_id="1",
+        retry_state=None,
+    )
+    failed.__cause__ = refusal.value
+    assert why(WorkflowFailureError(cause=failed)) == refusal.value.message

@@ -210,7 +210,7 @@ class _Plan:
                 if name == "DepositAmt":
                     self.remarks.append(
                         f"Clarity's payments changed the deposit from {old or 0} to {new or 0} after the first "
-                        "invoice: the accounting list has it"
+                        "invoice: Sage's stays, and the nightly reconciliation tells what is to be booked"
                     )
                 continue
             words = f"{name}: {_shown(name, old)} → {_shown(name, new)}"

@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -29,6 +28,7 @@ from tests.chaos.orders import Sent, generate
 from tests.chaos.storm import Storm, plan, until_answered
 from tests.chaos.warehouse import Warehouse
 from tests.e2e.conftest import House, pairs_with_pace, running_house
+from tests.support.http import HTTP
 from workers.roles import WORKFLOWS
 
 PACE = {
@@ -148,7 +148,7 @@ def check_out_all(house: House, sent: Sequence[Sent], seed: int, *, calm: bool) 
 def post(house: House, name: str, body: object) -> None:
     """One of the store's controls, until it answered."""
     url = f"{house.sandbox.clarity_url}/_control/{name}"
-    answer = until_answered(lambda: httpx.post(url, json=body, timeout=10))
+    answer = until_answered(lambda: HTTP.post(url, json=body, timeout=10))
     assert answer.is_success, answer.text
 
 

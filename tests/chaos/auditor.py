@@ -14,12 +14,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import httpx
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from tests.chaos.orders import Sent
+from tests.support.http import HTTP
 
 CLARITY_KEY = {"X-API-Key": "clarity-sandbox-key"}
 TOTALS = ("TaxableAmt", "NonTaxableAmt", "FreightAmt", "SalesTaxAmt")
@@ -119,7 +119,7 @@ def read_clarity(url: str) -> ClaritySide:
 def _pages(url: str) -> Iterable[dict[str, Any]]:
     index, total = 0, 1
     while index * 200 < total:
-        answer = httpx.get(f"{url}?pageIndex={index}&pageSize=200", headers=CLARITY_KEY, timeout=60)
+        answer = HTTP.get(f"{url}?pageIndex={index}&pageSize=200", headers=CLARITY_KEY, timeout=60)
         answer.raise_for_status()
         page = answer.json()
         yield from page["items"]

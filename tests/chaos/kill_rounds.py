@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import House, expectations, running_house
+from tests.support.http import HTTP
 from tests.support.processes import answers, pid_of, wait_until
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "20"))
@@ -64,7 +65,7 @@ def all_as_expected(house: House) -> bool:
             order = orders.get(entry["order_id"])
             if order is None:
                 return False
-            answer = httpx.get(f"{house.api_url}/orders/demo/{entry['order_id']}", timeout=10).json()
+            answer = HTTP.get(f"{house.api_url}/orders/demo/{entry['order_id']}", timeout=10).json()
             view = answer.get("order") or {}
             if entry["result"] == "complete":
                 if view.get("state") != "complete" or answer.get("status") != "completed":

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.conftest import House
+from tests.support.http import HTTP
 from tests.support.processes import pid_of
 
 SHARE = 0.012
@@ -120,9 +121,9 @@ class Storm(threading.Thread):
         for side, faults in self.plan.wire.items():
             url = self.house.sandbox.sage_url if side == "sage" else self.house.sandbox.clarity_url
             try:
-                there = httpx.get(f"{url}/_control/faults", timeout=5).json()["faults"]
+                there = HTTP.get(f"{url}/_control/faults", timeout=5).json()["faults"]
                 for fault in faults[len(there) :]:
-                    httpx.post(f"{url}/_control/faults", json=fault, timeout=5).raise_for_status()
+                    HTTP.post(f"{url}/_control/faults", json=fault, timeout=5).raise_for_status()
             except (httpx.HTTPError, ValueError, KeyError):
                 continue
 
@@ -132,7 +133,7 @@ class Storm(threading.Thread):
                 os.kill(VICTIMS[blow.how["victim"]](self.house), signal.SIGKILL)
             else:
                 name = "faults" if blow.what == "database" else "clock"
-                httpx.post(f"{self.house.sandbox.sage_url}/_control/{name}", json=blow.how, timeout=5)
+                HTTP.post(f"{self.house.sandbox.sage_url}/_control/{name}", json=blow.how, timeout=5)
             self._say(str(blow))
         except (AssertionError, OSError, httpx.HTTPError) as error:
             self._say(f"{blow}: it was down ({type(error).__name__})")
@@ -146,12 +147,12 @@ class Storm(threading.Thread):
         self.ended.set()
         self.join(30)
         for url in (self.house.sandbox.sage_url, self.house.sandbox.clarity_url):
-            there = until_answered(lambda url=url: httpx.get(f"{url}/_control/faults", timeout=5))  # type: ignore[misc]
+            there = until_answered(lambda url=url: HTTP.get(f"{url}/_control/faults", timeout=5))  # type: ignore[misc]
             hits = sum(fault["hits"] for fault in there.json()["faults"])
             self._say(f"{url}: {hits} calls spoilt since its process started")
-            until_answered(lambda url=url: httpx.delete(f"{url}/_control/faults", timeout=5))  # type: ignore[misc]
+            until_answered(lambda url=url: HTTP.delete(f"{url}/_control/faults", timeout=5))  # type: ignore[misc]
         body = {"shift_seconds": 0}
-        until_answered(lambda: httpx.post(f"{self.house.sandbox.sage_url}/_control/clock", json=body, timeout=5))
+        until_answered(lambda: HTTP.post(f"{self.house.sandbox.sage_url}/_control/clock", json=body, timeout=5))
 
 
 def until_answered(call: Callable[[], httpx.Response], deadline: float = 90.0) -> httpx.Response:

@@ -17,6 +17,7 @@ import httpx
 
 from tests.chaos.orders import Sent
 from tests.e2e.conftest import House
+from tests.support.http import HTTP
 
 HANDS = 4
 POST_AFTER = 1.0
@@ -63,7 +64,7 @@ class Warehouse(threading.Thread):
     def _control(self, name: str, body: object) -> None:
         """One of the sandbox's controls; a lost call is seen in Sage at the next look."""
         try:
-            answer = httpx.post(f"{self.house.sandbox.sage_url}/_control/{name}", json=body, timeout=30)
+            answer = HTTP.post(f"{self.house.sandbox.sage_url}/_control/{name}", json=body, timeout=30)
         except httpx.HTTPError:
             return
         if answer.status_code == 422:

@@ -33,6 +33,7 @@ from mappings.sales_order import (
 )
 from mappings.shipments import CancelledItem
 from tests.support.contracts import Recorder
+from tests.support.http import HTTP
 from tests.support.sandbox import Sandbox, running_sandbox
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -261,7 +262,7 @@ async def test_expired_token_is_refreshed_once_for_fifty_waiting_calls(
 
 
 def tokens_fetched(sandbox: Sandbox) -> int:
-    calls = httpx.get(f"{sandbox.sage_url}/_control/calls").json()["calls"]
+    calls = HTTP.get(f"{sandbox.sage_url}/_control/calls").json()["calls"]
     return int(calls.count("POST /session"))
 
 

@@ -45,6 +45,7 @@ from mappings.pair import Inventory, Pair, PairFileError, load_pair
 from mappings.shipments import CancelledItem, InvoiceReference
 from mappings.transform import transform
 from tests.support.contracts import contract
+from tests.support.http import HTTP
 from tests.support.processes import ROOT, wait_until
 from tests.support.sandbox import Sandbox, read_rows, running_sandbox
 
@@ -173,7 +174,7 @@ class Release:
         self.sandbox.fault("clarity", f"{method} {route}", fault, **more)
 
     def sign_ins(self) -> int:
-        calls = httpx.get(f"{self.sandbox.clarity_url}/_control/calls", timeout=20).json()["calls"]
+        calls = HTTP.get(f"{self.sandbox.clarity_url}/_control/calls", timeout=20).json()["calls"]
         return int(calls.count(f"POST {self.profile.routes.token}"))
 
 

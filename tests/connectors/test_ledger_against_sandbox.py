@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
@@ -17,6 +16,7 @@ from mappings.ledger import ReceiptOf
 from mappings.pair import Pair, load_pair
 from mappings.web_money import listed_payment, payout, web_order
 from tests.connectors.test_clarity_profiles import ReleaseTransport, pair_file
+from tests.support.http import HTTP
 from tests.support.processes import ROOT
 from tests.support.sandbox import Sandbox, running_sandbox
 
@@ -54,7 +54,7 @@ def created(sandbox: Sandbox, web: str, deposit: str = "150.00", **changes: obje
 
 def ship(sandbox: Sandbox, *numbers: str, **more: object) -> str:
     body = {"SalesOrderNo": numbers[0], **more} if len(numbers) == 1 else {"SalesOrderNos": list(numbers), **more}
-    answer = httpx.post(f"{sandbox.sage_url}/_control/ship", json=body, timeout=20)
+    answer = HTTP.post(f"{sandbox.sage_url}/_control/ship", json=body, timeout=20)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["InvoiceNo"])
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
+from tests.support.http import HTTP
 from tests.support.processes import ROOT, answers, free_ports, running, wait_until
 from tests.support.sandbox import Sandbox
 
@@ -65,7 +65,7 @@ def running_house(
                 return False
             if "Services are up" not in log.read_text():
                 return False
-            state = httpx.get(f"{house.sandbox.clarity_url}/_control/state").json()
+            state = HTTP.get(f"{house.sandbox.clarity_url}/_control/state").json()
             return bool(state["orders"] >= orders)
 
         wait_until("the house is up and the sample orders are checked out", checked_out, 90)
@@ -150,7 +150,7 @@ def settled(house: House) -> House:
         return all(orders[order_id].get("invoiceReferences") for order_id in complete)
 
     def all_held() -> bool:
-        views = [httpx.get(f"{house.api_url}/orders/demo/{order_id}", timeout=10).json() for order_id in held]
+        views = [HTTP.get(f"{house.api_url}/orders/demo/{order_id}", timeout=10).json() for order_id in held]
         return all((view.get("order") or {}).get("state") == "held" for view in views)
 
     wait_until("every order that completes has its invoices at Clarity", shipped, 90)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import temporal
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import free_ports, running, wait_until
 from tests.support.web_hook import WebHook, web_hook
@@ -110,7 +110,7 @@ def test_a_terminated_order_is_told_once_and_its_restart_takes_up_its_sales_orde
     wait_until("the message came", lambda: came(hook, title), 60)
     body = body_of(hook, title)
     assert f"POST /orders/demo/{order.id}/restart" in body
-    assert httpx.post(f"{alerting.api_url}/orders/demo/{order.id}/restart", timeout=20).status_code == 200
+    assert HTTP.post(f"{alerting.api_url}/orders/demo/{order.id}/restart", timeout=20).status_code == 200
     assert order.until_state("complete")["sales_order_no"] == number
     stored = alerting.sandbox.rows(
         "SELECT SalesOrderNo FROM SO_SalesOrderHistoryHeader WHERE UDF_WEB_ORDER_ID = ?", order.id

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from temporalio.client import Client
@@ -22,6 +21,7 @@ from temporalio.client import Client
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import history, temporal
 from tests.support.histories import keep_history
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import ROOT, pid_of, wait_until
 
@@ -225,7 +225,7 @@ def test_a_missed_change_of_a_completed_order_is_one_dead_letter(quick: House) -
 
 def delivered(house: House, order_id: str) -> bool:
     """Whether the last delivery about an order was answered."""
-    entries = httpx.get(f"{house.sandbox.clarity_url}/_control/webhooks", timeout=20).json()["deliveries"]
+    entries = HTTP.get(f"{house.sandbox.clarity_url}/_control/webhooks", timeout=20).json()["deliveries"]
     last = [entry for entry in entries if entry["orderId"] == order_id][-1]
     return bool(last["done"]) and not last["dropped"]
 
@@ -258,8 +258,8 @@ def test_orders_before_go_live_are_ignored_and_those_with_a_reference_need_force
     assert "1 not at Clarity" in shown.stdout
     assert referenced.view() == {}
     url = f"{quick.api_url}/orders/demo/{referenced.id}/restart"
-    assert httpx.post(url, json={"force": True}, timeout=20).status_code == 422
-    answer = httpx.post(url, json={"force": True, "reason": "Ann: not in Sage, looked"}, timeout=20)
+    assert HTTP.post(url, json={"force": True}, timeout=20).status_code == 422
+    answer = HTTP.post(url, json={"force": True, "reason": "Ann: not in Sage, looked"}, timeout=20)
     assert answer.status_code == 200, answer.text
     view = referenced.until_state("open", "shipped", "complete")
     assert any("Ann: not in Sage, looked" in entry["what"] for entry in view["trail"])

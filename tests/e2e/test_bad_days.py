@@ -17,10 +17,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.e2e.conftest import House
+from tests.support.http import HTTP
 from tests.support.processes import ROOT, answers, free_ports, pid_of, running, wait_until
 
 SECRET = b"sandbox-webhook-signing-secret-001"
@@ -137,10 +137,10 @@ def test_without_temporal_the_webhook_answers_503_and_traces_go_out(
         with running(["api"], tmp_path / "api.log"):
             url = f"http://127.0.0.1:{api}"
             wait_until("the API answers", lambda: answers(f"{url}/healthz"), 30)
-            answer = httpx.post(f"{url}/webhooks/clarity/demo", content=body, headers=headers, timeout=30)
+            answer = HTTP.post(f"{url}/webhooks/clarity/demo", content=body, headers=headers, timeout=30)
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-            assert httpx.get(f"{url}/readyz", timeout=30).status_code == 503
-            assert httpx.get(f"{url}/orders/demo/10001", timeout=30).status_code == 503
+            assert HTTP.get(f"{url}/readyz", timeout=30).status_code == 503
+            assert HTTP.get(f"{url}/orders/demo/10001", timeout=30).status_code == 503
             wait_until(
                 "the trace of the start goes out",
                 lambda: any(b"StartWorkflow:OrderFulfillmentWorkflow" in trace for trace in received),

@@ -18,6 +18,7 @@ from temporalio.client import Client
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import temporal
 from tests.support.histories import keep_history
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import ROOT, pid_of, wait_until
 from workers.plugin import integration_plugin
@@ -44,7 +45,7 @@ class Desk:
         self.house = house
 
     def get(self, path: str, **query: str | int) -> httpx.Response:
-        return httpx.get(f"{self.house.api_url}/customers/demo{path}", params=query, timeout=20)
+        return HTTP.get(f"{self.house.api_url}/customers/demo{path}", params=query, timeout=20)
 
     def view(self, customer: str = MARIA, **query: str | int) -> dict[str, Any]:
         answer = self.get(f"/{customer}", **query)
@@ -56,7 +57,7 @@ class Desk:
         """Accounts that a search finds; the index is filled within moments."""
 
         def found() -> list[str]:
-            answer = httpx.post(f"{self.house.api_url}/customers/demo/search", json=wanted, timeout=20)
+            answer = HTTP.post(f"{self.house.api_url}/customers/demo/search", json=wanted, timeout=20)
             if answer.status_code == 503:
                 return []
             assert answer.status_code == 200, answer.text

@@ -11,12 +11,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import history, temporal
 from tests.support.histories import TEMPORAL, keep_history
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import running, wait_until
 
@@ -189,7 +189,7 @@ def test_nonsense_is_refused_and_the_second_operator_too(support: House) -> None
     assert "hold 7 is over" in refused(support, order, action="retry", hold=7)
     hold = order.view()["hold"]["hold"]
     update(support, order, action="use_item", items={order.items[0]: "LAMP-LED-01"})
-    late = httpx.post(
+    late = HTTP.post(
         f"{support.api_url}/orders/demo/{order.id}/release",
         json={"action": "cancel", "by": "late", "hold": hold},
         timeout=20,

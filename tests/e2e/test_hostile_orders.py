@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import HistoryEvent
@@ -21,6 +20,7 @@ from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import history
 from tests.e2e.test_holds import held, order_of
 from tests.e2e.test_webhooks import an_order, deliver, encode
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import wait_until
 
@@ -39,7 +39,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def view(house: House, order_id: str) -> dict[str, Any]:
-    answer = httpx.get(f"{house.api_url}/orders/demo/{order_id}", timeout=10).json()
+    answer = HTTP.get(f"{house.api_url}/orders/demo/{order_id}", timeout=10).json()
     return dict(answer.get("order") or {})
 
 
@@ -78,11 +78,11 @@ def test_hostile_orders_are_held_with_field_paths_and_one_is_corrected(door: Hou
         kinds = {event["eventType"] for event in history(door, f"order-demo-{order_id}")}
         assert "EVENT_TYPE_WORKFLOW_TASK_FAILED" not in kinds, name
     mended = orders["unknown status"]
-    httpx.post(f"{door.sandbox.clarity_url}/_control/orders", json=events[mended], timeout=20)
+    HTTP.post(f"{door.sandbox.clarity_url}/_control/orders", json=events[mended], timeout=20)
     hold = view(door, mended)["hold"]
     release = {"action": "correct", "by": "support", "reason": "invalid_data", "hold": hold["hold"],
                "correction": {"status": "Processing"}}  # fmt: skip
-    answer = httpx.post(f"{door.api_url}/orders/demo/{mended}/release", json=release, timeout=20)
+    answer = HTTP.post(f"{door.api_url}/orders/demo/{mended}/release", json=release, timeout=20)
     assert answer.status_code == 200, answer.text
     wait_until("the corrected order stands in Sage", lambda: view(door, mended).get("state") == "open")
 
@@ -139,7 +139,7 @@ def test_card_numbers_in_every_field_are_nowhere(door: House, tmp_path: Path) ->
     correction = {"notes": f"card {WRITTEN[1]}", "customer": {"company": WRITTEN[4], "cvv": "1"}}
     said = {"by": f"Ann {WRITTEN[3]}", "note": f"paid with {WRITTEN[0]}", "correction": correction}
     release = {"action": "correct", "reason": "invalid_data", "hold": hold["hold"], **said}
-    answer = httpx.post(f"{door.api_url}/orders/demo/80301/release", json=release, timeout=20)
+    answer = HTTP.post(f"{door.api_url}/orders/demo/80301/release", json=release, timeout=20)
     dead = planted(an_order("", ""), cards, keep=("type",))
     assert deliver(door, encode(dead)).json()["result"] == "dead_letter"
     unknown = copy.deepcopy(everywhere)

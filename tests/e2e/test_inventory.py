@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from temporalio.client import Client, ScheduleActionExecutionStartWorkflow
@@ -20,6 +19,7 @@ from contracts.inventory import InventoryAction, InventoryProgress
 from mappings.pair import load_pair
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.support.histories import keep_history
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import ROOT, answers, free_ports, running, wait_until
 from tests.support.sandbox import Sandbox
@@ -79,7 +79,7 @@ class Shops:
 
     def writes(self, store: str = "demo") -> int:
         """Batches of stock that the store got so far."""
-        calls = httpx.get(f"{self.stores[store].clarity_url}/_control/calls", timeout=20).json()["calls"]
+        calls = HTTP.get(f"{self.stores[store].clarity_url}/_control/calls", timeout=20).json()["calls"]
         return int(calls.count("PUT /api/v1/inventory"))
 
     def until_right(self, store: str = "demo") -> None:
@@ -198,14 +198,14 @@ NUMBERS = iter(range(1, 10_000))
 
 
 def state_of(shops: Shops, store: str, order: PlacedOrder) -> str:
-    answer = httpx.get(f"{shops.house.api_url}/orders/{store}/{order.id}", timeout=10).json()
+    answer = HTTP.get(f"{shops.house.api_url}/orders/{store}/{order.id}", timeout=10).json()
     return str((answer.get("order") or {}).get("state", ""))
 
 
 def released(shops: Shops, order: PlacedOrder, action: str) -> None:
     view = order.view()
     body = {"action": action, "by": "test", "hold": view["hold"]["hold"]}
-    httpx.post(f"{shops.house.api_url}/orders/demo/{order.id}/release", json=body, timeout=20).raise_for_status()
+    HTTP.post(f"{shops.house.api_url}/orders/demo/{order.id}/release", json=body, timeout=20).raise_for_status()
 
 
 # ---- one store ------------------------------------------------------------------------------------------------------

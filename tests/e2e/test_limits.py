@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.e2e.conftest import QUICK, House, change_pair, environment_of, pairs_with_pace, running_house
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import pid_of, running, wait_until
 from tests.support.sandbox import API_KEYS
@@ -53,7 +53,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def calls_of(house: House, side: str) -> list[dict[str, Any]]:
     """Calls to a system, signing in and the test's own left out."""
     url = house.sandbox.sage_url if side == "sage" else house.sandbox.clarity_url
-    log: list[dict[str, Any]] = httpx.get(f"{url}/_control/log", timeout=20).json()["calls"]
+    log: list[dict[str, Any]] = HTTP.get(f"{url}/_control/log", timeout=20).json()["calls"]
     return [one for one in log if SIDES[side] in one["call"] and one["caller"] not in TESTS_OWN]
 
 
@@ -97,7 +97,7 @@ def test_in_a_long_time_of_429s_no_process_calls_earlier_than_it_was_told(busy: 
 
     wait_until("both processes of both roles were told again and again, in both forms", all_told, 120)
     for url in (house.sandbox.sage_url, house.sandbox.clarity_url):
-        httpx.delete(f"{url}/_control/faults", timeout=20)
+        HTTP.delete(f"{url}/_control/faults", timeout=20)
     for order in later:
         order.ship(packages=[{"TrackingID": f"T-{order.id}"}])
     house.sandbox.control("sage", "post", {})

@@ -4,11 +4,10 @@ import json
 from decimal import Decimal
 from typing import Any
 
-import httpx
-
 from tests.e2e.conftest import House
 from tests.e2e.temporal import history
 from tests.support.histories import keep_history
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import wait_until
 
@@ -62,7 +61,7 @@ def header(house: House, number: str) -> dict[str, Any]:
 def release(order: PlacedOrder, action: str) -> None:
     hold = order.view()["hold"]
     body = {"action": action, "by": "Ann", "hold": hold["hold"]}
-    answer = httpx.post(f"{order.api_url}/orders/demo/{order.id}/release", json=body, timeout=20)
+    answer = HTTP.post(f"{order.api_url}/orders/demo/{order.id}/release", json=body, timeout=20)
     assert answer.status_code == 200, answer.text
 
 

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import httpx
 import pytest
 import yaml
 
 from tests.e2e.conftest import QUICK, House, change_pair, pairs_with_pace, running_house
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import pid_of, wait_until
 from tests.support.sandbox import API_KEYS
@@ -37,7 +37,7 @@ def warehouse_with_alarms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def calls_of(house: House, side: str) -> list[dict[str, Any]]:
     url = house.sandbox.sage_url if side == "sage" else house.sandbox.clarity_url
-    calls: list[dict[str, Any]] = httpx.get(f"{url}/_control/log", timeout=20).json()["calls"]
+    calls: list[dict[str, Any]] = HTTP.get(f"{url}/_control/log", timeout=20).json()["calls"]
     return calls
 
 
@@ -100,7 +100,7 @@ def test_an_outage_is_told_once_although_the_worker_is_killed_in_it_twice(wareho
     stayed = log_of(house, "workers-sage").count("stays closed")
     kill(house, "sage")
     wait_until("another process waits, too", lambda: log_of(house, "workers-sage").count("stays closed") > stayed)
-    httpx.delete(f"{house.sandbox.sage_url}/_control/faults", timeout=20)
+    HTTP.delete(f"{house.sandbox.sage_url}/_control/faults", timeout=20)
     for order in orders:
         assert order.sales_order_no
     wait_until(

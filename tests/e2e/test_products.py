@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 from temporalio.client import Client
 
 from contracts import ids
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.support.histories import keep_history
+from tests.support.http import HTTP
 from tests.support.processes import ROOT, wait_until
 from workers.plugin import integration_plugin
 
@@ -48,12 +48,12 @@ class Catalogue:
     def writes(self) -> int:
         """Changes of products and items that the two systems were asked for."""
         sides = (self.house.sandbox.sage_url, self.house.sandbox.clarity_url)
-        calls = [call for url in sides for call in httpx.get(f"{url}/_control/calls", timeout=20).json()["calls"]]
+        calls = [call for url in sides for call in HTTP.get(f"{url}/_control/calls", timeout=20).json()["calls"]]
         return sum(call.startswith(("PATCH /CI/", "POST /CI/", "PATCH /api/v1/products")) for call in calls)
 
     def delivered(self) -> bool:
         """Every webhook has arrived."""
-        state = httpx.get(f"{self.house.sandbox.clarity_url}/_control/state", timeout=20).json()
+        state = HTTP.get(f"{self.house.sandbox.clarity_url}/_control/state", timeout=20).json()
         return bool(state["undelivered"] == 0)
 
     def alerts(self) -> str:

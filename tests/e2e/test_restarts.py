@@ -9,11 +9,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import SCHEDULE, cursor, polls_made, running_shifts, temporal
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import ROOT, pid_of, wait_until
 
@@ -40,7 +40,7 @@ def terminate(order: PlacedOrder, house: House) -> None:
 
 
 def restart(order: PlacedOrder) -> None:
-    answer = httpx.post(f"{order.api_url}/orders/demo/{order.id}/restart", timeout=20)
+    answer = HTTP.post(f"{order.api_url}/orders/demo/{order.id}/restart", timeout=20)
     assert answer.status_code == 200, answer.text
 
 
@@ -120,7 +120,7 @@ def test_a_purged_order_is_not_created_again_without_a_person(warehouse: House) 
         assert view["hold"]["reason"] == "anomaly"
         assert order.sales_order_no in view["hold"]["problems"][0]["message"]
         decision = {"action": "approve", "by": "Ann", "hold": 1}
-        assert httpx.post(f"{again.api_url}/orders/demo/{again.id}/release", json=decision, timeout=10).is_success
+        assert HTTP.post(f"{again.api_url}/orders/demo/{again.id}/release", json=decision, timeout=10).is_success
         assert again.sales_order_no != order.sales_order_no
     finally:
         warehouse.sandbox.control("sage", "company", {"keep_order_history": "Y"})

@@ -3,10 +3,10 @@
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.e2e.conftest import House, all_orders, expectations
+from tests.support.http import HTTP
 
 EXPECTED = expectations()
 COMPLETE = [name for name, entry in EXPECTED.items() if entry["result"] == "complete"]
@@ -101,7 +101,7 @@ def test_clarity_knows_every_package_once_and_the_order_as_shipped(settled: Hous
 @pytest.mark.parametrize("name", HELD)
 def test_held_order_says_why_and_leaves_nothing_in_sage(settled: House, name: str) -> None:
     expected = EXPECTED[name]
-    view = httpx.get(f"{settled.api_url}/orders/demo/{expected['order_id']}", timeout=10).json()
+    view = HTTP.get(f"{settled.api_url}/orders/demo/{expected['order_id']}", timeout=10).json()
     assert view["status"] == "running"
     assert view["order"]["hold"]["reason"] == expected["hold_reason"]
     assert view["order"]["hold"]["problems"]

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import ROOT, wait_until
 
@@ -34,8 +34,8 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def at_store(house: House, path: str) -> dict[str, Any]:
     """What the store shows, in its own words."""
     login = {"userName": "clarity-integration", "password": "clarity-sandbox-secret"}
-    token = httpx.post(f"{house.sandbox.clarity_url}/auth/login", json=login, timeout=20).json()["token"]
-    answer = httpx.get(
+    token = HTTP.post(f"{house.sandbox.clarity_url}/auth/login", json=login, timeout=20).json()["token"]
+    answer = HTTP.get(
         house.sandbox.clarity_url + path, headers={"Authorization": f"Bearer {token}"}, timeout=20
     ).raise_for_status()
     shown: dict[str, Any] = answer.json()
@@ -71,7 +71,7 @@ def test_a_hold_names_the_fields_as_this_release_does(other: House) -> None:
     release = {"action": "correct", "by": "support", "hold": hold["hold"],
                "correction": {"items": {order.items[0]: {"sku": "LAMP-LED-01"}}}}  # fmt: skip
     url = f"{other.api_url}/orders/demo/{order.id}/release"
-    assert httpx.post(url, json=release, timeout=20).status_code == 200
+    assert HTTP.post(url, json=release, timeout=20).status_code == 200
 
     def next_hold() -> dict[str, Any]:
         found: dict[str, Any] = order.view().get("hold") or {}
@@ -80,7 +80,7 @@ def test_a_hold_names_the_fields_as_this_release_does(other: House) -> None:
     hold = wait_until("the city is looked at too", next_hold, 30)
     assert told(hold) == [("data.shippingAddress.city", "is missing (in the store: Entity.ShippingContact.City)")]
     release |= {"hold": 2, "correction": {"shippingAddress": {"city": "Portland"}}}
-    assert httpx.post(url, json=release, timeout=20).status_code == 200
+    assert HTTP.post(url, json=release, timeout=20).status_code == 200
     order.until_state("complete")
     assert at_store(other, f"/Ordering/SalesOrder/{order.id}")["StatusName"] == "Dispatched"
 
@@ -91,6 +91,6 @@ def test_a_cancelled_order_is_withdrawn(other: House) -> None:
     assert hold["reason"] == "unknown_item"
     release = {"action": "cancel", "by": "support", "hold": hold["hold"]}
     url = f"{other.api_url}/orders/demo/{order.id}/release"
-    assert httpx.post(url, json=release, timeout=20).status_code == 200
+    assert HTTP.post(url, json=release, timeout=20).status_code == 200
     order.until_state("cancelled")
     assert at_store(other, f"/Ordering/SalesOrder/{order.id}")["StatusName"] == "Withdrawn"

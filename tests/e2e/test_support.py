@@ -4,16 +4,15 @@ import json
 import subprocess
 from typing import Any
 
-import httpx
-
 from tests.e2e.conftest import House, expectations
 from tests.e2e.temporal import history, temporal
 from tests.support.histories import TEMPORAL
+from tests.support.http import HTTP
 from tests.support.processes import wait_until
 
 
 def order_view(house: House, order_id: str) -> dict[str, Any]:
-    answer = httpx.get(f"{house.api_url}/orders/demo/{order_id}", timeout=10).json()
+    answer = HTTP.get(f"{house.api_url}/orders/demo/{order_id}", timeout=10).json()
     return dict(answer.get("order") or {})
 
 
@@ -94,7 +93,7 @@ def test_update_release_hold_looks_again_and_holds_again_when_nothing_was_mended
 
 def test_a_release_for_another_hold_changes_nothing(settled: House) -> None:
     view = order_view(settled, "10021")
-    answer = httpx.post(
+    answer = HTTP.post(
         f"{settled.api_url}/orders/demo/10021/release",
         json={"action": "retry", "by": "support", "hold": view["hold"]["hold"] + 7},
         timeout=20,

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.e2e.conftest import pairs_with_pace
+from tests.support.http import HTTP
 from tests.support.processes import answers, free_ports, running, wait_until
 from tests.support.web_hook import WebHook, web_hook
 
@@ -64,8 +64,8 @@ def test_an_outage_of_temporal_is_told_by_the_api_once_with_reminders_and_an_all
             wait_until("the API is ready", lambda: answers(f"{url}/readyz"), 60)
         wait_until("people are told", lambda: DOWN in hook.titles(), 60)
         wait_until("people are reminded", lambda: STILL in hook.titles(), 60)
-        assert httpx.get(f"{url}/readyz", timeout=20).status_code == 503
-        assert httpx.get(f"{url}/healthz", timeout=20).status_code == 200
+        assert HTTP.get(f"{url}/readyz", timeout=20).status_code == 503
+        assert HTTP.get(f"{url}/healthz", timeout=20).status_code == 200
         with temporal_server(tmp_path, temporal_port):
             wait_until("people are told that it is over", lambda: BACK in hook.titles(), 60)
             wait_until("the API is ready again", lambda: answers(f"{url}/readyz"), 60)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-import httpx
 import pytest
 
 from connectors.clarity.webhooks import sign
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import temporal
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import free_ports, wait_until
 from tests.support.sandbox import Sandbox, read_rows
@@ -36,7 +36,7 @@ class Order(PlacedOrder):
     pair = "demo"
 
     def view(self) -> dict[str, object]:
-        answer = httpx.get(f"{self.api_url}/orders/{self.pair}/{self.id}", timeout=10).json()
+        answer = HTTP.get(f"{self.api_url}/orders/{self.pair}/{self.id}", timeout=10).json()
         return dict(answer.get("order") or {})
 
 
@@ -95,15 +95,15 @@ def test_secrets_of_one_pair_open_nothing_of_the_other(stores: tuple[House, dict
 
     def sent_to(pair: str) -> int:
         url = f"{house.api_url}/webhooks/clarity/{pair}"
-        return httpx.post(url, content=body, headers=headers, timeout=10).status_code
+        return HTTP.post(url, content=body, headers=headers, timeout=10).status_code
 
     assert sent_to("outlet") == 401
     assert order.view() == {}
     assert sent_to("demo") == 202
     login = {"UserLogon": "integration", "Password": "sandbox-only"}
-    foreign = httpx.post(f"{shops['outlet'].sage_url}/session", json=login, headers={"X-Company": "XYZ"}, timeout=10)
+    foreign = HTTP.post(f"{shops['outlet'].sage_url}/session", json=login, headers={"X-Company": "XYZ"}, timeout=10)
     assert foreign.status_code == 401
-    abc = httpx.get(f"{shops['outlet'].sage_url}/SO/SalesOrder/0001001", headers={"X-Company": "ABC"}, timeout=10)
+    abc = HTTP.get(f"{shops['outlet'].sage_url}/SO/SalesOrder/0001001", headers={"X-Company": "ABC"}, timeout=10)
     assert abc.status_code >= 400
 
 

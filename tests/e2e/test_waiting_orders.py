@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from temporalio.client import Client, WorkflowExecutionStatus
@@ -22,6 +21,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.test_outages import alerts_of, calls_of
 from tests.support.histories import keep_history
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import free_ports, pid_of, wait_until
 from tests.support.sandbox import Sandbox, running_sandbox
@@ -255,7 +255,7 @@ def test_a_store_with_a_hundred_waiting_orders_does_not_stop_another(two_stores:
         found = []
         for url, ids in ((house.sandbox.clarity_url, ids_a), (beta.clarity_url, ids_b)):
             seen: set[str] = set()
-            for one in httpx.get(f"{url}/_control/log", timeout=20).json()["calls"]:
+            for one in HTTP.get(f"{url}/_control/log", timeout=20).json()["calls"]:
                 order_id = one["call"].removeprefix("PATCH /api/v1/orders/")
                 if order_id in ids - seen:
                     seen.add(order_id)

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.e2e.conftest import House
 from tests.e2e.temporal import timers
 from tests.support.histories import keep_history
+from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import wait_until
 
@@ -316,9 +316,7 @@ def test_order_deleted(warehouse: House, history: str) -> None:
     assert view["hold"]["reason"] == "deleted_in_sage"
     assert order.at_clarity()["status"] == "Processing"
     release = {"action": "approve", "by": "Ann", "hold": view["hold"]["hold"]}
-    assert (
-        httpx.post(f"{warehouse.api_url}/orders/demo/{order.id}/release", json=release, timeout=10).status_code == 200
-    )
+    assert HTTP.post(f"{warehouse.api_url}/orders/demo/{order.id}/release", json=release, timeout=10).status_code == 200
     assert order.until_state("cancelled")["ending"] == "cancelled"
     assert order.at_clarity()["status"] == "Cancelled"
     assert order.cancelled() == {"1": (Decimal(5), "deleted")}

@@ -15,6 +15,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.e2e.conftest import House
+from tests.support.http import HTTP
 from tests.support.processes import ROOT, wait_until
 
 SECRET = b"sandbox-webhook-signing-secret-001"
@@ -32,7 +33,7 @@ def deliver(house: House, body: bytes, *, delivery: str | None = None, **changes
         **{name.replace("_", "-"): value for name, value in changes.items()},
     }
     sent = {name: value for name, value in headers.items() if value}
-    return httpx.post(f"{house.api_url}/webhooks/clarity/demo", content=body, headers=sent, timeout=20)
+    return HTTP.post(f"{house.api_url}/webhooks/clarity/demo", content=body, headers=sent, timeout=20)
 
 
 def an_order(order_id: Any, number: str = "W-TEST") -> dict[str, Any]:
@@ -49,7 +50,7 @@ def an_order(order_id: Any, number: str = "W-TEST") -> dict[str, Any]:
 
 
 def restart(house: House, order_id: str) -> httpx.Response:
-    return httpx.post(f"{house.api_url}/orders/demo/{order_id}/restart", timeout=20)
+    return HTTP.post(f"{house.api_url}/orders/demo/{order_id}/restart", timeout=20)
 
 
 def at_once(count: int, house: House, body: bytes, delivery: str | None = None) -> list[httpx.Response]:
@@ -64,7 +65,7 @@ def encode(event: object) -> bytes:
 
 def test_the_same_webhook_five_times_at_once_and_later_makes_one_order(settled: House) -> None:
     event = an_order("70001", "W-70001")
-    httpx.post(f"{settled.sandbox.clarity_url}/_control/orders", json=event)
+    HTTP.post(f"{settled.sandbox.clarity_url}/_control/orders", json=event)
     wait_until(
         "the order stands in Sage",
         lambda: settled.sandbox.rows("SELECT 1 FROM SO_SalesOrderHistoryHeader WHERE UDF_WEB_ORDER_ID = '70001'"),
@@ -149,7 +150,7 @@ def test_a_changed_body_under_a_good_signature_gets_401(settled: House) -> None:
         "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
     }
     forged = body.replace(b"70003", b"70004")
-    answer = httpx.post(f"{settled.api_url}/webhooks/clarity/demo", content=forged, headers=headers)
+    answer = HTTP.post(f"{settled.api_url}/webhooks/clarity/demo", content=forged, headers=headers)
     assert answer.status_code == 401
 
 
@@ -183,7 +184,7 @@ def test_a_body_over_a_megabyte_gets_413(settled: House) -> None:
 
 def test_an_unknown_pair_gets_404_and_a_malformed_one_422(settled: House) -> None:
     for pair, status in (("other", 404), ("UPPER", 422), ("x" * 40, 422)):
-        answer = httpx.post(f"{settled.api_url}/webhooks/clarity/{pair}", content=b"{}")
+        answer = HTTP.post(f"{settled.api_url}/webhooks/clarity/{pair}", content=b"{}")
         assert answer.status_code == status
 
 
@@ -194,7 +195,7 @@ def test_orders_before_go_live_or_already_shipped_start_nothing(settled: House) 
     for event in (old, shipped):
         answer = deliver(settled, encode(event))
         assert (answer.status_code, answer.json()["result"]) == (202, "ignored")
-        assert httpx.get(f"{settled.api_url}/orders/demo/{event['data']['id']}").status_code == 404
+        assert HTTP.get(f"{settled.api_url}/orders/demo/{event['data']['id']}").status_code == 404
 
 
 def test_a_changed_completed_order_becomes_a_dead_letter(settled: House) -> None:
@@ -226,10 +227,10 @@ def test_cancelling_at_clarity_before_sage_knew_the_order_ends_it(
 ) -> None:
     event = an_order(order_id, f"W-{order_id}")
     event["data"]["items"][0]["sku"] = "NO-SUCH-ITEM"
-    httpx.post(f"{settled.sandbox.clarity_url}/_control/orders", json=event)
+    HTTP.post(f"{settled.sandbox.clarity_url}/_control/orders", json=event)
 
     def state() -> str:
-        answer = httpx.get(f"{settled.api_url}/orders/demo/{order_id}", timeout=10).json()
+        answer = HTTP.get(f"{settled.api_url}/orders/demo/{order_id}", timeout=10).json()
         return str((answer.get("order") or {}).get("state"))
 
     wait_until("the order is held", lambda: state() == "held")

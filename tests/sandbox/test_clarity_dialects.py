@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.http import HTTP
 from tests.support.processes import ROOT
 from tests.support.sandbox import API_KEYS, Sandbox, running_sandbox
 
@@ -35,22 +36,22 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 def log_in(sandbox: Sandbox, password: str = "clarity-sandbox-secret") -> httpx.Response:
     body = {"userName": "clarity-integration", "password": password}
-    return httpx.post(f"{sandbox.clarity_url}/auth/login", json=body, timeout=20)
+    return HTTP.post(f"{sandbox.clarity_url}/auth/login", json=body, timeout=20)
 
 
 def call(sandbox: Sandbox, method: str, path: str, body: object = None) -> httpx.Response:
     headers = {"Authorization": f"Bearer {log_in(sandbox).json()['token']}"}
-    return httpx.request(method, sandbox.clarity_url + path, json=body, headers=headers, timeout=20)
+    return HTTP.request(method, sandbox.clarity_url + path, json=body, headers=headers, timeout=20)
 
 
 def test_only_a_login_opens_the_door(sandbox: Sandbox) -> None:
     url = f"{sandbox.clarity_url}/Ordering/SalesOrder/1"
     refused = [
-        httpx.get(url, timeout=20),
-        httpx.get(url, headers={"X-API-Key": API_KEYS["clarity"]}, timeout=20),
-        httpx.get(url, headers={"Authorization": "Bearer no.such.token"}, timeout=20),
+        HTTP.get(url, timeout=20),
+        HTTP.get(url, headers={"X-API-Key": API_KEYS["clarity"]}, timeout=20),
+        HTTP.get(url, headers={"Authorization": "Bearer no.such.token"}, timeout=20),
         log_in(sandbox, "wrong"),
-        httpx.post(f"{sandbox.clarity_url}/auth/login", json={"userName": 1, "password": []}, timeout=20),
+        HTTP.post(f"{sandbox.clarity_url}/auth/login", json={"userName": 1, "password": []}, timeout=20),
     ]
     assert [answer.status_code for answer in refused] == [401] * 5
     assert {*refused[0].json()} == {"Code", "Message", "Errors"}

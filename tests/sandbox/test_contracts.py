@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.contracts import check
+from tests.support.http import HTTP
 from tests.support.processes import wait_until
 from tests.support.sandbox import Sandbox, running_sandbox
 
@@ -96,8 +97,8 @@ def test_an_existing_number_is_refused_and_nothing_changes_live_and_in_history(s
     other = {"SalesOrderNo": number, **an_order(UDF_WEB_ORDER_ID="web-second", FreightAmt="99.00")}
     refusal(post_order(sandbox, other), 409)
     assert sandbox.sage("GET", f"/SO/SalesOrder/{number}").json() == stored
-    httpx.post(f"{sandbox.sage_url}/_control/ship", json={"SalesOrderNo": number}, timeout=20).raise_for_status()
-    httpx.post(f"{sandbox.sage_url}/_control/post", json={}, timeout=20).raise_for_status()
+    HTTP.post(f"{sandbox.sage_url}/_control/ship", json={"SalesOrderNo": number}, timeout=20).raise_for_status()
+    HTTP.post(f"{sandbox.sage_url}/_control/post", json={}, timeout=20).raise_for_status()
     refusal(post_order(sandbox, other), 409)
     history = sandbox.sage("GET", f"/SO/SalesOrder/{number}")
     check("sage-gateway", history)
@@ -164,8 +165,8 @@ def test_a_second_writer_is_told_to_come_back(sandbox: Sandbox) -> None:
 
 def test_nobody_gets_in_without_credentials_and_tokens_work(sandbox: Sandbox) -> None:
     refusal(sandbox.sage("GET", "/SO/SalesOrder/0000001", **{"X-API-Key": "wrong"}), 401)
-    refusal(httpx.post(f"{sandbox.sage_url}/session", json={"UserLogon": "integration", "Password": "no"}), 401)
-    answer = httpx.post(f"{sandbox.sage_url}/session", json={"UserLogon": "integration", "Password": "sandbox-only"})
+    refusal(HTTP.post(f"{sandbox.sage_url}/session", json={"UserLogon": "integration", "Password": "no"}), 401)
+    answer = HTTP.post(f"{sandbox.sage_url}/session", json={"UserLogon": "integration", "Password": "sandbox-only"})
     check("sage-gateway", answer)
     headers = {"X-API-Key": "", "Authorization": f"Bearer {answer.json()['Token']}"}
     refusal(sandbox.sage("GET", "/SO/SalesOrder/0000001", **headers), 404)
@@ -189,7 +190,7 @@ def test_shipping_is_keyed_in_stages_and_posting_moves_the_rows(sandbox: Sandbox
     number = stored["SalesOrderNo"]
     stages: list[tuple[int, int, int]] = []
     ship = threading.Thread(
-        target=lambda: httpx.post(
+        target=lambda: HTTP.post(
             f"{sandbox.sage_url}/_control/ship",
             json={"SalesOrderNo": number, "Packages": [{"TrackingID": "T1"}, {"TrackingID": "T2"}], "ByItem": True},
             timeout=20,
@@ -219,7 +220,7 @@ def test_shipping_is_keyed_in_stages_and_posting_moves_the_rows(sandbox: Sandbox
     assert stages == [(1, 0, 0), (1, 3, 0), (1, 3, 2)]
     header = sandbox.rows("SELECT * FROM SO_InvoiceHeader WHERE SalesOrderNo = ?", number)[0]
     assert (header["ShipStatus"], header["InvoiceType"], header["OrderType"]) == ("S", "IN", "S")
-    httpx.post(
+    HTTP.post(
         f"{sandbox.sage_url}/_control/post", json={"InvoiceNo": header["InvoiceNo"]}, timeout=20
     ).raise_for_status()
     assert stage() == (0, 0, 0)
@@ -233,13 +234,13 @@ def test_shipping_is_keyed_in_stages_and_posting_moves_the_rows(sandbox: Sandbox
 
 
 def test_stamps_are_decimal_hours_of_the_companys_clock_which_can_be_set(sandbox: Sandbox) -> None:
-    set_to = httpx.post(f"{sandbox.sage_url}/_control/clock", json={"now": "2026-07-04T08:29:32"}).json()["now"]
+    set_to = HTTP.post(f"{sandbox.sage_url}/_control/clock", json={"now": "2026-07-04T08:29:32"}).json()["now"]
     assert datetime.fromisoformat(set_to).utcoffset() is not None
     try:
         number = create(sandbox)["SalesOrderNo"]
         row = sandbox.rows("SELECT * FROM SO_SalesOrderHeader WHERE SalesOrderNo = ?", number)[0]
     finally:
-        httpx.post(f"{sandbox.sage_url}/_control/clock", json={"shift_seconds": 0})
+        HTTP.post(f"{sandbox.sage_url}/_control/clock", json={"shift_seconds": 0})
     assert (row["DateUpdated"], row["OrderDate"]) == ("2026-07-04", "2026-07-04")
     assert Decimal("8.49") < Decimal(row["TimeUpdated"]) < Decimal("8.52")
     assert isinstance(row["TimeUpdated"], str)
@@ -267,7 +268,7 @@ def test_clarity_keeps_its_contract(sandbox: Sandbox) -> None:
     }
     event = {"type": "order.created", "data": order}
     url = f"{sandbox.clarity_url}/_control/orders"
-    assert [httpx.post(url, json=event).status_code for _ in range(2)] == [201, 200]
+    assert [HTTP.post(url, json=event).status_code for _ in range(2)] == [201, 200]
 
     def call(method: str, path: str, body: object = None, status: int = 200, **headers: str) -> dict[str, Any]:
         answer = sandbox.clarity(method, path, body, **headers)

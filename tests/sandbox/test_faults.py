@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 
+from tests.support.http import HTTP
 from tests.support.processes import wait_until
 from tests.support.sandbox import Sandbox, running_sandbox
 
@@ -66,7 +67,7 @@ def test_a_share_of_the_calls_is_the_same_for_a_seed(sandbox: Sandbox) -> None:
     for _ in range(2):
         sandbox.fault("sage", f"POST {NUMBER}", "503", share=0.4, seed=7)
         rounds.append([next_number(sandbox) < 0 for _ in range(25)])
-        httpx.delete(f"{sandbox.sage_url}/_control/faults")
+        HTTP.delete(f"{sandbox.sage_url}/_control/faults")
     assert rounds[0] == rounds[1]
     assert 3 <= sum(rounds[0]) <= 17
 
@@ -87,7 +88,7 @@ def test_faults_of_the_database_are_faults_of_its_route(sandbox: Sandbox) -> Non
         ("clarity", {"route": "ODBC", "fault": "odbc_locked"}),
     ):
         url = sandbox.sage_url if side == "sage" else sandbox.clarity_url
-        assert httpx.post(f"{url}/_control/faults", json=body).status_code == 422
+        assert HTTP.post(f"{url}/_control/faults", json=body).status_code == 422
     sandbox.control("sage", "faults", {"route": "ODBC", "fault": "file_missing", "seconds": 1})
     wait_until("the file is away", lambda: not sandbox.database.exists(), 5)
     wait_until("the file is back", sandbox.database.exists, 15)

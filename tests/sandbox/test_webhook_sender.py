@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
-
+from tests.support.http import HTTP
 from tests.support.processes import wait_until
 from tests.support.sandbox import Sandbox, running_sandbox
 
@@ -48,7 +47,7 @@ def receiver(statuses: list[int]) -> Iterator[tuple[str, list[dict[str, str]]]]:
 
 
 def undelivered(sandbox: Sandbox) -> int:
-    return int(httpx.get(f"{sandbox.clarity_url}/_control/state", timeout=10).json()["undelivered"])
+    return int(HTTP.get(f"{sandbox.clarity_url}/_control/state", timeout=10).json()["undelivered"])
 
 
 def test_delivery_is_repeated_with_the_same_id_until_it_is_accepted(tmp_path: Path) -> None:

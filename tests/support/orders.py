@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-import httpx
-
+from tests.support.http import HTTP
 from tests.support.processes import wait_until
 from tests.support.sandbox import Sandbox
 
@@ -99,7 +98,7 @@ class PlacedOrder:
         """The order as support sees it; empty when there is none. A busy worker may miss a query."""
         answer: dict[str, Any] = {}
         for _ in range(5):
-            answer = httpx.get(f"{self.api_url}/orders/demo/{self.id}", timeout=10).json()
+            answer = HTTP.get(f"{self.api_url}/orders/demo/{self.id}", timeout=10).json()
             if "workflow_id" not in answer or answer["order"]:
                 break
         return dict(answer.get("order") or {})

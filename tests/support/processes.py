@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import httpx
 
+from tests.support.http import HTTP
+
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 
@@ -89,7 +91,7 @@ def running(
 def answers(url: str) -> bool:
     """Whether an address answers with success."""
     try:
-        return httpx.get(url, timeout=5).is_success
+        return HTTP.get(url, timeout=5).is_success
     except httpx.HTTPError:
         return False
 

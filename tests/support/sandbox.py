@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.http import HTTP
 from tests.support.processes import answers, free_ports, running, wait_until
 
 API_KEYS = {"sage": "sage-sandbox-key", "clarity": "clarity-sandbox-key"}
@@ -39,17 +40,17 @@ class Sandbox:
     def sage(self, method: str, path: str, body: object = None, **headers: str) -> httpx.Response:
         """A call to the gateway, signed in by key."""
         key = {"X-API-Key": API_KEYS["sage"], "X-Company": "ABC", **headers}
-        return httpx.request(method, self.sage_url + path, json=body, headers=key, timeout=20)
+        return HTTP.request(method, self.sage_url + path, json=body, headers=key, timeout=20)
 
     def clarity(self, method: str, path: str, body: object = None, **headers: str) -> httpx.Response:
         """A call to the store, signed in by key."""
         key = {"X-API-Key": API_KEYS["clarity"], **headers}
-        return httpx.request(method, self.clarity_url + path, json=body, headers=key, timeout=20)
+        return HTTP.request(method, self.clarity_url + path, json=body, headers=key, timeout=20)
 
     def control(self, side: str, name: str, body: object) -> dict[str, Any]:
         """One of the sandbox's own controls."""
         url = self.sage_url if side == "sage" else self.clarity_url
-        answer = httpx.post(f"{url}/_control/{name}", json=body, timeout=20)
+        answer = HTTP.post(f"{url}/_control/{name}", json=body, timeout=20)
         answer.raise_for_status()
         result: dict[str, Any] = answer.json()
         return result
@@ -57,7 +58,7 @@ class Sandbox:
     def pending_faults(self, side: str) -> int:
         """Faults that have not hit anything yet."""
         url = self.sage_url if side == "sage" else self.clarity_url
-        return int(httpx.get(f"{url}/_control/faults", timeout=20).json()["pending"])
+        return int(HTTP.get(f"{url}/_control/faults", timeout=20).json()["pending"])
 
     def fault(self, side: str, route: str, fault: str, **more: object) -> None:
         """Spoil the next call of a route."""
@@ -66,7 +67,7 @@ class Sandbox:
     def end_faults(self, side: str) -> None:
         """Everything answers again."""
         url = self.sage_url if side == "sage" else self.clarity_url
-        httpx.delete(f"{url}/_control/faults", timeout=20).raise_for_status()
+        HTTP.delete(f"{url}/_control/faults", timeout=20).raise_for_status()
 
 
 def read_rows(database: Path, sql: str, *parameters: object) -> list[dict[str, Any]]:

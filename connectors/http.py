@@ -186,6 +186,43 @@ class BearerToken(SignIn):
         self._expires = self._clock() + lifetime - min(self.MARGIN_SECONDS, lifetime / 2)
 
 
+class Listener(httpx.AsyncBaseTransport):
+    """Sends as ever, and remembers of the answers what no call returns: that there was one, the other side's clock."""
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=20))
+        self._now = now
+        self.last_status: int | None = None
+        """None as long as nothing answered."""
+        self.ahead: timedelta | None = None
+        """How far the other side's clock (header Date, in whole seconds) is ahead of ours; None when it tells none."""
+        self.headers: dict[str, str] = {}
+        """Of the last answer, names in small letters."""
+        self.granted_scope: str | None = None
+        """What an answer with an access token says of its scope (RFC 6749, 5.1)."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """See base class."""
+        asked = self._now()
+        answer = await self._inner.handle_async_request(request)
+        raw = await answer.aread()
+        halfway = asked + (self._now() - asked) / 2
+        self.last_status, self.headers = answer.status_code, dict(answer.headers)
+        if (date := _http_date(answer.headers.get("Date", ""))) is not None:
+            # The header is cut to a second: half a second is what it lacks on average.
+            self.ahead = date + timedelta(seconds=0.5) - halfway
+        with contextlib.suppress(ValueError):
+            body = json.loads(raw)
+            if isinstance(body, dict) and "access_token" in body and isinstance(body.get("scope"), str):
+                self.granted_scope = body["scope"]
+        plain = [(name, value) for name, value in answer.headers.multi_items() if name not in _WIRE_HEADERS]
+        return httpx.Response(answer.status_code, headers=plain, content=raw, request=request)
+
+    async def aclose(self) -> None:
+        """See base class."""
+        await self._inner.aclose()
+
+
 class JsonApi:
     """One outside system's API. `explain` reads its error bodies into (message, column or field)."""
 

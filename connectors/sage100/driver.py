@@ -38,6 +38,12 @@ class OdbcDriverMissing(Exception):
     """No driver manager or driver; `str()` holds the one line to type."""
 
 
+def parts_of(connection_string: str) -> dict[str, str]:
+    """Keywords of a connection string in small letters, with their values without braces."""
+    parts = (part.split("=", 1) for part in connection_string.split(";") if "=" in part)
+    return {name.strip().casefold(): value.strip().strip("{}") for name, value in parts}
+
+
 def import_pyodbc() -> ModuleType:
     """Import pyodbc, with the driver manager of `.odbc` where the system has none. Raises OdbcDriverMissing."""
     try:

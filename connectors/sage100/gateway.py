@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from connectors.errors import Ambiguous, NotFound, RetryLater
+from connectors.errors import Ambiguous, NotFound, Refused, RetryLater
 from connectors.http import ApiKey, BearerToken, Json, JsonApi, SignIn
 from mappings.cash_receipts import ReceiptLine
 from mappings.order_change import EnteredOrder, LineChange
@@ -29,6 +29,9 @@ from mappings.sales_order import (
 )
 
 SYSTEM = "Sage gateway"
+VERSION_HEADER = "x-gateway-version"
+"""In which a gateway may tell its version."""
+NO_SUCH_ROUTE = frozenset({404, 405, 501})
 
 
 class SageGatewaySettings(BaseModel):
@@ -193,6 +196,16 @@ class SageGateway:
         """`POST /SO/SalesOrder/Preview`; writes nothing, so a lost answer is only retried."""
         _, body = await self._api.call("POST", "/SO/SalesOrder/Preview", body=order_body(order))
         return _order(body, "POST /SO/SalesOrder/Preview")
+
+    async def can_preview(self) -> bool:
+        """Whether previews have a route: an order without lines is refused by it, and nothing is written."""
+        try:
+            await self._api.call("POST", "/SO/SalesOrder/Preview", body={})
+        except NotFound:
+            return False
+        except Refused as error:
+            return error.status not in NO_SUCH_ROUTE
+        return True
 
     async def create_sales_order(self, number: str, order: SalesOrder) -> SalesOrderOnSage:
         """`POST /SO/SalesOrder` under a reserved number."""

@@ -186,41 +186,41 @@ class BearerToken(SignIn):
         self._expires = self._clock() + lifetime - min(self.MARGIN_SECONDS, lifetime / 2)
 
 
-class Listener(httpx.AsyncBaseTransport):
-    """Sends as ever, and remembers of the answers what no call returns: that there was one, the other side's clock."""
+class Listener:
+    """Hears the answers of a client, and remembers what no call returns: that there was one, the other side's clock."""
+
+    SMALL_BYTES = 64 * 1024
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=20))
         self._now = now
+        self._asked = now()
         self.last_status: int | None = None
         """None as long as nothing answered."""
         self.ahead: timedelta | None = None
         """How far the other side's clock (header Date, in whole seconds) is ahead of ours; None when it tells none."""
-        self.headers: dict[str, str] = {}
-        """Of the last answer, names in small letters."""
-        self.granted_scope: str | None = None
+        self.headers: Mapping[str, str] = {}
+        """Of the last answer."""
+        self.granted_scope = ""
         """What an answer with an access token says of its scope (RFC 6749, 5.1)."""
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """See base class."""
-        asked = self._now()
-        answer = await self._inner.handle_async_request(request)
-        raw = await answer.aread()
-        halfway = asked + (self._now() - asked) / 2
-        self.last_status, self.headers = answer.status_code, dict(answer.headers)
-        if (date := _http_date(answer.headers.get("Date", ""))) is not None:
+    async def asked(self, _: httpx.Request) -> None:
+        """A request goes out."""
+        self._asked = self._now()
+
+    async def answered(self, response: httpx.Response) -> None:
+        """Its answer begins to come in."""
+        halfway = self._asked + (self._now() - self._asked) / 2
+        self.last_status, self.headers = response.status_code, response.headers
+        if (date := _http_date(response.headers.get("Date", ""))) is not None:
             # The header is cut to a second: half a second is what it lacks on average.
             self.ahead = date + timedelta(seconds=0.5) - halfway
-        with contextlib.suppress(ValueError):
-            body = json.loads(raw)
-            if isinstance(body, dict) and "access_token" in body and isinstance(body.get("scope"), str):
-                self.granted_scope = body["scope"]
-        plain = [(name, value) for name, value in answer.headers.multi_items() if name not in _WIRE_HEADERS]
-        return httpx.Response(answer.status_code, headers=plain, content=raw, request=request)
-
-    async def aclose(self) -> None:
-        """See base class."""
-        await self._inner.aclose()
+        size = response.headers.get("Content-Length", "")
+        if response.request.method == "POST" and size.isdigit() and int(size) <= self.SMALL_BYTES:
+            await response.aread()
+            with contextlib.suppress(ValueError):
+                body = response.json()
+                if isinstance(body, dict) and "access_token" in body:
+                    self.granted_scope = str(body.get("scope") or "")
 
 
 class JsonApi:
@@ -235,10 +235,11 @@ class JsonApi:
         *,
         headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        listener: Listener | None = None,
         limits: CallLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` counts seconds and never jumps."""
+        """`clock` counts seconds and never jumps; `listener` hears every answer."""
         self.system = system
         self._sign_in = sign_in
         self._explain = explain
@@ -247,6 +248,8 @@ class JsonApi:
         self._quiet_until = -math.inf
         """The other side asked for silence until then (429)."""
         self._client = make_client(base_url, headers=headers, transport=transport, limits=limits)
+        if listener is not None:
+            self._client.event_hooks = {"request": [listener.asked], "response": [listener.answered]}
 
     async def close(self) -> None:
         """Close the connections."""

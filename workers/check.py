@@ -9,8 +9,6 @@ import argparse
 import asyncio
 import json
 import logging
-import os
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Final, NamedTuple
@@ -142,7 +140,9 @@ def as_json(results: list[Result]) -> str:
 
 def show(results: list[Result]) -> None:
     """The table, and a line that counts."""
-    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH)
+    console = Console()
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
     table = Table(box=None, pad_edge=False)
     several = len({result.pair for result in results if result.pair}) > 1
     for title in ("check", *(["pair"] if several else []), "result"):

@@ -20,7 +20,13 @@ ENCRYPTION_SETTINGS: Final = ("encryption_keys", "encryption_keys_file")
 """Settings of which one must be set, so that what Temporal stores is encrypted. A process of a version that does not
 have them cannot run in production."""
 
-TEMPORAL_TLS_SETTINGS: Final = ("temporal_tls", "temporal_api_key", "temporal_tls_server_ca_file")
+TEMPORAL_TLS_SETTINGS: Final = (
+    "temporal_tls",
+    "temporal_api_key",
+    "temporal_tls_client_cert_path",
+    "temporal_tls_server_ca_cert_path",
+    "temporal_tls_server_name",
+)
 """Settings of which any makes the connection to Temporal one over TLS."""
 
 PUBLISHED: Final = ("sandbox", "changeme", "change-me")

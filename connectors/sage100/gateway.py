@@ -14,7 +14,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from connectors.errors import Ambiguous, NotFound, Refused, RetryLater
-from connectors.http import ApiKey, BearerToken, Json, JsonApi, SignIn
+from connectors.http import ApiKey, BearerToken, Json, JsonApi, Listener, SignIn
 from mappings.cash_receipts import ReceiptLine
 from mappings.order_change import EnteredOrder, LineChange
 from mappings.sales_order import (
@@ -173,7 +173,13 @@ class CashReceiptWriter(Protocol):
 class SageGateway:
     """Every writer, over HTTP."""
 
-    def __init__(self, settings: SageGatewaySettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: SageGatewaySettings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        listener: Listener | None = None,
+    ) -> None:
         self._api = JsonApi(
             SYSTEM,
             settings.url,
@@ -181,6 +187,7 @@ class SageGateway:
             explain_error,
             headers={"X-Company": settings.company},
             transport=transport,
+            listener=listener,
         )
 
     async def close(self) -> None:

@@ -32,7 +32,7 @@ async def check_clarity(group: Group, pair: Pair, own: PairSettings) -> None:
         client_secret=own.clarity_client_secret,
         api_key=own.clarity_api_key,
     )
-    client = ClarityClient(pair.clarity, settings, transport=listener)
+    client = ClarityClient(pair.clarity, settings, listener=listener)
     try:
         await _orders(group, pair, client, listener)
         await _scopes(group, pair, client, listener)

@@ -3,17 +3,17 @@
 In: settings and pairs. Out: results. Nothing is written, no message is sent (`python -m workers alerts test` does).
 """
 
-import asyncio
+import json
 import os
-import sys
+import stat
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
+from pathlib import Path
 from typing import Final
 
 from connectors.alerts import SEVERITIES, TargetsUnreadable
 from connectors.clarity.webhooks import decode_secret
-from connectors.errors import quoted
 from mappings.pair import Pair, PairFileError, read_folder
 from mappings.pair_check import warnings
 from workers.checks.results import Group
@@ -23,7 +23,7 @@ from workers.settings import DeploymentEnvironment, PairSettings, Settings, load
 DEPLOYMENT_CHECKS: Final = ("environment", "pair_files", "one_company")
 PAIR_CHECKS: Final = ("go_live",)
 ORDERS_CHECKS: Final = ("match_key", "alert_targets")
-KEYS_SECONDS: Final = 12.0
+KEYS_EXPIRE_SOON: Final = timedelta(days=14)
 
 
 async def check_deployment(group: Group, settings: Settings, pairs: Mapping[str, Pair]) -> None:
@@ -117,12 +117,12 @@ async def check_reports(group: Group, settings: Settings) -> None:
 
 
 async def check_api_keys(group: Group, settings: Settings) -> None:
-    """The API's own look at its file of keys: a process of its own, as this layer knows nothing of the API."""
+    """Whether the API may listen where it should, and somebody can get in."""
     file = settings.api_keys_file
     local = is_this_machine(settings.api_host)
+    make = "Make one: python -m api keys add NAME --scope read --scope operate (with API_KEYS_FILE set)."
     if file is None or not file.exists():
         where = "API_KEYS_FILE is not set" if file is None else f"API_KEYS_FILE {file} is not there"
-        make = "Make one: python -m api keys add NAME --scope read --scope operate (with API_KEYS_FILE set)."
         if not local:
             group.failed("file", f"{where}, and API_HOST is {settings.api_host}: the API will not start", make)
         elif file is not None:
@@ -130,31 +130,34 @@ async def check_api_keys(group: Group, settings: Settings) -> None:
         else:
             group.ok("file", "no keys: the API serves this machine only")
         return
-    listed = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "api", "keys", "list"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "API_KEYS_FILE": str(file)},
-    )
     try:
-        out, problem = await asyncio.wait_for(listed.communicate(), KEYS_SECONDS)
-    finally:
-        if listed.returncode is None:
-            listed.kill()
-    if listed.returncode != 0:
-        words = quoted(problem.decode(errors="replace")).removeprefix("api: ")
-        group.failed("file", words, "Correct it as it says: until then nobody gets in.")
+        expiries = _expiries(file)
+    except (OSError, ValueError) as error:
+        words = error.strerror if isinstance(error, OSError) else "it is no file of keys, or damaged"
+        remedy = "Restore it, or remove it and make new keys: until then nobody gets in."
+        group.failed("file", f"API_KEYS_FILE {file}: {words}", remedy)
         return
-    lines = out.decode(errors="replace").splitlines()
-    expired = sum("EXPIRED" in line for line in lines)
-    usable = len([line for line in lines if not line.startswith("There are no keys")]) - expired
-    if usable:
-        group.ok("file", f"{usable} keys" + (f", {expired} more expired" if expired else ""))
+    if os.name == "posix" and file.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        group.failed("file", f"API_KEYS_FILE {file} can be written by others: nobody gets in", f"chmod 600 {file}")
+        return
+    now = datetime.now(UTC)
+    valid = [one for one in expiries if one is None or one > now]
+    soon = [one for one in valid if one is not None and one - now < KEYS_EXPIRE_SOON]
+    if not valid:
+        group.failed("file", f"API_KEYS_FILE {file} holds no key that is valid", make)
+    elif soon:
+        group.warning("file", f"{len(soon)} of {len(valid)} keys expire before {max(soon):%Y-%m-%d}", make)
     else:
-        group.failed(
-            "file", f"{file} holds no key that is valid", "Make one: python -m api keys add NAME --scope read."
-        )
+        group.ok("file", f"{len(valid)} keys are valid")
+
+
+def _expiries(file: Path) -> list[datetime | None]:
+    """When each key's time is over (None: never); raises OSError or ValueError. The API looks closer (api/keys.py)."""
+    try:
+        keys = json.loads(file.read_text("utf-8"))["keys"]
+        return [datetime.fromisoformat(key["expires"]) if key.get("expires") else None for key in keys]
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError("no keys") from None
 
 
 async def check_webhooks(group: Group, pair: Pair, own: PairSettings) -> None:

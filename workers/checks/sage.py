@@ -205,7 +205,7 @@ async def check_gateway(group: Group, pair: Pair, own: PairSettings) -> None:
         company=pair.company.code,
         **({"api_key": own.sage_api_key} if by_key else {"user": own.sage_user, "password": own.sage_password}),
     )
-    gateway = SageGateway(settings, transport=listener)
+    gateway = SageGateway(settings, listener=listener)
     try:
         await _gateway_answers(group, pair, gateway, listener, [f"{prefix}_{name.upper()}" for name in needed])
         await _routes(group, gateway)

@@ -19,7 +19,7 @@ from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueRequest,
     GetSystemInfoRequest,
 )
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleDescription
 from temporalio.service import RPCError, RPCStatusCode
 
 from connectors.errors import quoted
@@ -31,7 +31,7 @@ from workers.connect import connect_once
 from workers.plugin import integration_plugin
 from workers.production import host_of, is_this_machine
 from workers.schedules import schedules_of
-from workers.settings import Settings
+from workers.settings import Settings, SettingsError
 
 CHECKS: Final = (
     "reachable",
@@ -71,7 +71,7 @@ async def check_temporal(group: Group, settings: Settings, pairs: Mapping[str, P
     _capabilities(group, namespace)
     await _fairness(group, client)
     newest_poll = await _queues(group, client, settings, pairs)
-    next_run = await _schedules(group, client, pairs)
+    next_run = await check_schedules(group, client, pairs)
     _clock(group, newest_poll, next_run)
 
 
@@ -79,13 +79,24 @@ async def _connected(group: Group, settings: Settings) -> Client:
     try:
         async with asyncio.timeout(CALL_LIMIT.total_seconds()):
             client = await connect_once(settings, integration_plugin())
+    except SettingsError as error:
+        raise Trouble(str(error), "See docs/settings.md.") from None
     except (RuntimeError, RPCError, TimeoutError, ValueError) as error:
-        words = "no answer in time" if isinstance(error, TimeoutError) else quoted(str(error))
+        words = _no_connection(error)
         remedy = "Check host and port, that the server runs, and whether it wants TLS, a key or a certificate."
         if is_this_machine(host_of(settings.temporal_address)):
             remedy = "Start the server (make run has one), or correct the port."
         raise Trouble(f"TEMPORAL_ADDRESS {settings.temporal_address}: {words}", remedy) from None
     return client
+
+
+def _no_connection(error: BaseException) -> str:
+    """The SDK's nested Rust errors in few words."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    said = str(error)
+    known = {"ConnectionRefused": "connection refused", "dns error": "no such host", "certificate": "the certificate"}
+    return next((f"{words} ({said[:60]}…)" for mark, words in known.items() if mark in said), quoted(said))
 
 
 async def _namespace(group: Group, client: Client, settings: Settings) -> DescribeNamespaceResponse:
@@ -241,37 +252,36 @@ async def _queues(group: Group, client: Client, settings: Settings, pairs: Mappi
     return max((poll for poll in polls if poll is not None), default=None)
 
 
-async def _schedules(group: Group, client: Client, pairs: Mapping[str, Pair]) -> datetime | None:
+async def check_schedules(group: Group, client: Client, pairs: Mapping[str, Pair]) -> datetime | None:
     """Which exist and run; returns the next moment that the server announces."""
+
+    async def described(id_: str) -> ScheduleDescription | None:
+        try:
+            return await client.get_schedule_handle(id_).describe(rpc_timeout=CALL_LIMIT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+
     wanted = [id_ for pair in pairs.values() for id_ in schedules_of(pair)]
-    found = {one.id: one async for one in await client.list_schedules()}
-    missing = [id_ for id_ in wanted if id_ not in found]
-    paused = [
-        f"{id_}{f' ({state.note[:60]})' if state.note else ''}"
-        for id_ in wanted
-        if id_ in found and (described := found[id_].schedule) is not None and (state := described.state).paused
-    ]
-    if wanted and len(missing) == len(wanted):
+    found = dict(zip(wanted, await asyncio.gather(*(described(id_) for id_ in wanted)), strict=True))
+    there = {id_: one for id_, one in found.items() if one is not None}
+    missing = [id_ for id_ in wanted if id_ not in there]
+    paused = {id_: one.schedule.state.note or "" for id_, one in there.items() if one.schedule.state.paused}
+    if wanted and not there:
         group.warning("schedules", "there are none: nothing polls Sage", "Create them: python -m workers schedules")
     elif missing:
         group.failed("schedules", f"missing: {', '.join(missing)}", "Create them: python -m workers schedules")
     elif paused:
-        ids = " ".join(one.partition(" ")[0] for one in paused)
         group.warning(
-            "schedules", f"paused: {', '.join(paused)}", f"When it is time: temporal schedule toggle --unpause -s {ids}"
+            "schedules",
+            "paused: " + ", ".join(f"{id_} ({note[:60]})" if note else id_ for id_, note in paused.items()),
+            "When it is time, each: temporal schedule toggle --unpause --schedule-id ID --reason WHY",
         )
     else:
         group.ok("schedules", f"all {len(wanted)} are there and run")
-    next_runs = [
-        one.info.next_action_times[0]
-        for id_, one in found.items()
-        if id_ in wanted
-        and one.info is not None
-        and one.info.next_action_times
-        and one.schedule is not None
-        and not one.schedule.state.paused
-    ]
-    return min(next_runs, default=None)
+    running = [one for id_, one in there.items() if id_ not in paused and one.info.next_action_times]
+    return min((one.info.next_action_times[0] for one in running), default=None)
 
 
 def _clock(group: Group, newest_poll: datetime | None, next_run: datetime | None) -> None:

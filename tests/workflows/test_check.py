@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from typing import Any
 import pytest
 import yaml
 from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import ScheduleIntervalSpec, ScheduleSpec
 from temporalio.testing import WorkflowEnvironment
@@ -39,7 +42,7 @@ from workers.roles import Role
 from workers.schedules import schedules_of
 from workers.settings import PairSettings, Settings, SettingsError
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("check")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 DEMO = yaml.safe_load((ROOT / "mappings/pairs/demo.yaml").read_text("utf-8"))
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -217,7 +220,7 @@ async def test_a_broken_set_up_is_named_with_its_remedy(
     ("spoil", "name", "seen", "remedy"),
     [
         ("DROP TABLE IM_AliasItem", "odbc.tables", "IM_AliasItem", "read permission"),
-        ("ALTER TABLE CI_Item RENAME COLUMN TaxClass TO Tax_Class", "odbc.columns", "CI_Item.TaxClass", "update Sage"),
+        ("ALTER TABLE CI_Item RENAME COLUMN TaxClass TO Tax_Class", "odbc.columns", "CI_Item.TaxClass", "lacks them"),
         (
             "ALTER TABLE SO_SalesOrderHistoryHeader RENAME COLUMN UDF_WEB_ORDER_ID TO UDF_OTHER",
             "odbc.links",
@@ -419,11 +422,15 @@ async def test_a_namespace_without_search_attributes_or_workers_says_what_to_typ
         namespace="bare", workflow_execution_retention_period=Duration(seconds=3 * 86_400)
     )
     await env.client.workflow_service.register_namespace(request)
+    text = {"OrderState": IndexedValueType.INDEXED_VALUE_TYPE_TEXT}
+    add = AddSearchAttributesRequest(namespace="bare", search_attributes=text)
+    await env.client.operator_service.add_search_attributes(add)
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "bare")
     results = await check([], [Role.ORDERS])
     attributes = of(results, "temporal.search_attributes")
     assert attributes.outcome is Outcome.FAILED
-    assert "OrderState" in attributes.seen
+    assert attributes.seen.startswith("OrderState is Text, not Keyword; missing: HoldReason, ")
+    assert "Remove those of the wrong type" in attributes.remedy
     assert "search-attribute create -n bare --name HeldItems --type KeywordList" in attributes.remedy
     assert of(results, "temporal.retention").outcome is Outcome.WARNING
 
@@ -536,7 +543,9 @@ async def test_stamps_of_the_server_bound_its_clock() -> None:
 async def test_the_command_prints_json_and_ends_with_1_when_something_failed(site: Mapping[str, str]) -> None:
     command = [sys.executable, "-m", "workers", "--role", "sage", "check", "--json", "--pair", "demo"]
     environment = {**os.environ, "DEMO_SAGE_PASSWORD": PASSWORD}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    run = await asyncio.to_thread(
+        partial(subprocess.run, command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    )
     assert (run.returncode, run.stderr) == (1, "")
     told = json.loads(run.stdout)
     assert told["ok"] is False

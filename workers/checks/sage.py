@@ -127,7 +127,7 @@ def _columns(group: Group, tables: Mapping[str, TableSeen], used: Mapping[str, T
         group.failed(
             "columns",
             f"{len(missing)} columns are missing: {some(missing)}",
-            "Sage 100 2021 and newer have them: update Sage, or its dictionary for ODBC.",
+            "This release of Sage, or its dictionary for ODBC, lacks them: update it.",
         )
     else:
         count = sum(len(use.columns) for table, use in used.items() if not tables[table].problem)

@@ -160,16 +160,16 @@ async def _search_attributes(group: Group, client: Client, settings: Settings) -
         if found != wanted:
             wrong.append(f"{key.name} is {found}, not {wanted}")
     flags = f"-n {settings.temporal_namespace}"
-    if missing:
-        commands = " && ".join(
-            f"temporal operator search-attribute create {flags} --name {name} --type {kind}" for name, kind in missing
-        )
-        group.failed("search_attributes", f"missing: {', '.join(name for name, _ in missing)}", commands)
-    elif wrong:
+    create = " && ".join(
+        f"temporal operator search-attribute create {flags} --name {name} --type {kind}" for name, kind in missing
+    )
+    absent = f"missing: {', '.join(name for name, _ in missing)}"
+    again = "Remove those of the wrong type (temporal operator search-attribute remove), and create them anew."
+    if missing or wrong:
         group.failed(
             "search_attributes",
-            "; ".join(wrong),
-            "Remove those (temporal operator search-attribute remove) and create them with the right type.",
+            "; ".join([*wrong, *([absent] if missing else [])]),
+            " ".join([*([again] if wrong else []), *([create] if missing else [])]),
         )
     else:
         group.ok("search_attributes", f"all {len(attributes.ALL)} are there, with their types")
@@ -208,7 +208,8 @@ async def _fairness(group: Group, client: Client) -> None:
         group.skipped(
             "fairness",
             "because no server tells whether it is switched on; this one has it",
-            "Set matching.enableFairness=true in its dynamic configuration (docs/outages.md).",
+            "Set matching.enableFairness=true in its dynamic configuration (docs/outages.md); on Temporal Cloud, Fairness "
+            "in the namespace's settings.",
         )
 
 

@@ -9,6 +9,8 @@ import argparse
 import asyncio
 import json
 import logging
+import os
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Final, NamedTuple
@@ -35,6 +37,7 @@ from workers.checks.results import Group, Look, Outcome, Result, run_group
 from workers.checks.sage import GATEWAY_CHECKS, ODBC_CHECKS, check_gateway, check_odbc
 from workers.checks.temporal import CHECKS as TEMPORAL_CHECKS
 from workers.checks.temporal import check_temporal
+from workers.demo import settings_of_the_sandbox
 from workers.roles import Role
 from workers.settings import PairSettings, Settings, SettingsError, load_pair_settings, load_settings
 
@@ -53,18 +56,28 @@ class Part(NamedTuple):
 def add_check_options(parser: argparse.ArgumentParser) -> None:
     """Flags of `python -m workers check`."""
     parser.add_argument("--pair", action="append", help="only this pair (may be repeated); default: all")
+    parser.add_argument(
+        "--sandbox", action="store_true", help="with the settings of make run, where the environment has no others"
+    )
     parser.add_argument("--json", action="store_true", help="JSON for machines")
 
 
 def run_check(options: argparse.Namespace) -> int:
     """Check, print, and return the exit status. Raises SettingsError when --pair names no pair."""
+    if options.sandbox:
+        for name, value in settings_of_the_sandbox().items():
+            os.environ.setdefault(name, value)
     # What the libraries log of a failing call stands in the results.
     logging.disable(logging.CRITICAL)
     results = asyncio.run(check(options.pair or [], {Role(name) for name in options.role or list(Role)}))
-    if options.json:
-        print(as_json(results))
-    else:
-        show(results)
+    try:
+        if options.json:
+            print(as_json(results), flush=True)
+        else:
+            show(results)
+    except BrokenPipeError:
+        # Whoever reads (head) has enough; what is left in the buffer must not raise again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1 if any(result.outcome is Outcome.FAILED for result in results) else 0
 
 

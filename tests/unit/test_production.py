@@ -1,13 +1,20 @@
 """What production refuses to start with: each by name with its remedy, all at once, and elsewhere nothing."""
 
+import asyncio
 import base64
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from api.__main__ import serve
+from connectors.sage100.driver import parts_of
+from connectors.sage100.inspection import secrets_of
+from tests.support.processes import ROOT
 from workers import production
+from workers.__main__ import make_schedules, run_workers
 from workers.production import is_local, is_published, may_write, refuse_unsafe, unsafe
+from workers.roles import Role
 from workers.settings import DeploymentEnvironment, PairSettings, Settings, SettingsError
 
 SAFE = {
@@ -137,6 +144,22 @@ def test_what_is_local(host: str, local: bool) -> None:
 def test_what_says_nothing_of_writing_is_not_refused() -> None:
     assert may_write("DSN=SOTAMAS90;UID=reader;PWD=x;ReadOnly=1") is None
     assert may_write("") is None
+
+
+def test_a_password_in_braces_is_taken_whole_so_that_it_can_be_masked() -> None:
+    parts = parts_of("Driver={MAS 90 4.0 ODBC Driver}; UID=a ;PWD={p;w=x}}y};Company=ABC")
+    assert parts == {"driver": "MAS 90 4.0 ODBC Driver", "uid": "a", "pwd": "p;w=x}y", "company": "ABC"}
+    assert secrets_of("DSN=x;Pwd={p;w}") == ["p;w"]
+
+
+def test_no_process_starts_in_production_with_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAIRS_DIR", str(ROOT / "mappings/pairs"))
+    for name, value in {**SAFE, "SAGE_PASSWORD": "sandbox-only"}.items():
+        monkeypatch.setenv(f"DEMO_{name}", value)
+    settings = Settings()
+    for start in (run_workers(settings, [Role.SAGE]), make_schedules(settings), serve(settings)):
+        with pytest.raises(SettingsError, match="DEMO_SAGE_PASSWORD is a secret that everybody knows"):
+            asyncio.run(start)
 
 
 def test_names_are_given_whatever_the_environment_for_the_check_to_warn() -> None:

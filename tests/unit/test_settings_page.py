@@ -17,6 +17,7 @@ CODE = ("mappings", "contracts", "connectors", "activities", "workflows", "worke
 PASSED_ON = {
     ("workers/supervise.py", 1),
     ("workers/demo.py", 1),
+    ("workers/check.py", 1),
     ("sandbox/__main__.py", 1),
 }
 """Files that use the environment under no fixed name, and how often: whole, for children, or as `SANDBOX_…`."""

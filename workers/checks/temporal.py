@@ -208,8 +208,8 @@ async def _fairness(group: Group, client: Client) -> None:
         group.skipped(
             "fairness",
             "because no server tells whether it is switched on; this one has it",
-            "Set matching.enableFairness=true in its dynamic configuration (docs/outages.md); on Temporal Cloud, Fairness "
-            "in the namespace's settings.",
+            "Set matching.enableFairness=true in its dynamic configuration (docs/outages.md); on Temporal Cloud "
+            "Fairness in the namespace's settings.",
         )
 
 

@@ -28,6 +28,7 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import ScheduleIntervalSpec, ScheduleSpec
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 from api.keys import Scope, add_key, revoke_key
@@ -424,7 +425,18 @@ async def test_a_namespace_without_search_attributes_or_workers_says_what_to_typ
     await env.client.workflow_service.register_namespace(request)
     text = {"OrderState": IndexedValueType.INDEXED_VALUE_TYPE_TEXT}
     add = AddSearchAttributesRequest(namespace="bare", search_attributes=text)
-    await env.client.operator_service.add_search_attributes(add)
+
+    async def is_known() -> bool:
+        """All parts of the server know a new namespace after a while."""
+        try:
+            await env.client.operator_service.add_search_attributes(add)
+        except RPCError as error:
+            return error.status is RPCStatusCode.ALREADY_EXISTS
+        return True
+
+    async with asyncio.timeout(60):
+        while not await is_known():  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "bare")
     results = await check([], [Role.ORDERS])
     attributes = of(results, "temporal.search_attributes")

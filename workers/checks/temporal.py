@@ -37,8 +37,8 @@ CHECKS: Final = (
     "reachable",
     "namespace",
     "retention",
-    "search_attributes",
     "standalone_activities",
+    "search_attributes",
     "fairness",
     "queues",
     "schedules",
@@ -67,11 +67,17 @@ async def check_temporal(group: Group, settings: Settings, pairs: Mapping[str, P
     client = await _connected(group, settings)
     namespace = await _namespace(group, client, settings)
     _retention(group, namespace, settings)
-    await _search_attributes(group, client, settings)
     _capabilities(group, namespace)
-    await _fairness(group, client)
-    newest_poll = await _queues(group, client, settings, pairs)
-    next_run = await check_schedules(group, client, pairs)
+    try:
+        await _search_attributes(group, client, settings)
+        await _fairness(group, client)
+        newest_poll = await _queues(group, client, settings, pairs)
+        next_run = await check_schedules(group, client, pairs)
+    except RPCError as error:
+        raise Trouble(
+            f"the server does not say: {error.status.name}: {quoted(error.message)}",
+            "Check what the credentials for Temporal may do. A new namespace is known everywhere after a minute.",
+        ) from None
     _clock(group, newest_poll, next_run)
 
 

@@ -14,7 +14,6 @@ from functools import partial
 import uvicorn
 from temporalio.client import Client
 
-from api.access import is_loopback
 from api.app import create_app
 from api.edge import PairEdge
 from api.keys import KeyRing, KeysFileError, now
@@ -22,6 +21,7 @@ from api.keys_command import add_keys_parser, run_keys
 from api.temporal_watch import TemporalWatch, look_at_temporal
 from connectors.clarity.webhooks import decode_secret
 from workers.plugin import integration_plugin
+from workers.production import is_this_machine, refuse_unsafe
 from workers.settings import (
     Settings,
     SettingsError,
@@ -51,7 +51,7 @@ def read_edges(settings: Settings) -> dict[str, PairEdge]:
 def check_keys(settings: Settings, keys: KeyRing) -> None:
     """Raises SettingsError when others could reach the API and it has no keys, or its keys cannot be read."""
     try:
-        if keys.is_usable(now()) or is_loopback(settings.api_host):
+        if keys.is_usable(now()) or is_this_machine(settings.api_host):
             return
     except KeysFileError as error:
         raise SettingsError(str(error)) from None
@@ -79,6 +79,7 @@ def bind(settings: Settings) -> socket.socket:
 async def serve(settings: Settings) -> None:
     """Serve until stopped. The Temporal client connects with the first request: the API may start first."""
     edges = read_edges(settings)
+    refuse_unsafe(settings, edges)
     keys = KeyRing(settings.api_keys_file)
     check_keys(settings, keys)
     listener = bind(settings)

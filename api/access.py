@@ -5,7 +5,6 @@ the shape of every error. Without a file of keys the API listens on this machine
 are open to it: not to web pages that a browser here shows, and not to what a proxy here passes on.
 """
 
-import ipaddress
 import logging
 import re
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from starlette.types import Scope as Connection
 
 from api.keys import KeyRing, KeysFileError, Scope, now
 from api.problem import BODY_LIMIT, RETRY_AFTER_SECONDS, TOO_LARGE, Problem
+from workers.production import is_this_machine
 
 log = logging.getLogger(__name__)
 
@@ -133,16 +133,6 @@ def presented_keys(headers: Headers) -> set[str]:
     return keys - {""}
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host, by name or address, is this machine and nobody else's way to it."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def reason_not_local(headers: Headers) -> str:
     """Why a request that arrived on loopback is still not from here; empty when it is.
 
@@ -151,12 +141,12 @@ def reason_not_local(headers: Headers) -> str:
     """
     if any(name in headers for name in FORWARDED):
         return "a proxy passed this request on"
-    if not is_loopback(_host_of(f"//{headers.get('host', '')}")):
+    if not is_this_machine(_host_of(f"//{headers.get('host', '')}")):
         return "it is asked for under another name"
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return "a web page of another site asks"
     origin = headers.get("origin")
-    if origin is not None and not is_loopback(_host_of(origin)):
+    if origin is not None and not is_this_machine(_host_of(origin)):
         return "a web page of another site asks"
     return ""
 

@@ -186,6 +186,43 @@ class BearerToken(SignIn):
         self._expires = self._clock() + lifetime - min(self.MARGIN_SECONDS, lifetime / 2)
 
 
+class Listener:
+    """Hears the answers of a client, and remembers what no call returns: that there was one, the other side's clock."""
+
+    SMALL_BYTES = 64 * 1024
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._asked = now()
+        self.last_status: int | None = None
+        """None as long as nothing answered."""
+        self.ahead: timedelta | None = None
+        """How far the other side's clock (header Date, in whole seconds) is ahead of ours; None when it tells none."""
+        self.headers: Mapping[str, str] = {}
+        """Of the last answer."""
+        self.granted_scope = ""
+        """What an answer with an access token says of its scope (RFC 6749, 5.1)."""
+
+    async def asked(self, _: httpx.Request) -> None:
+        """A request goes out."""
+        self._asked = self._now()
+
+    async def answered(self, response: httpx.Response) -> None:
+        """Its answer begins to come in."""
+        halfway = self._asked + (self._now() - self._asked) / 2
+        self.last_status, self.headers = response.status_code, response.headers
+        if (date := _http_date(response.headers.get("Date", ""))) is not None:
+            # The header is cut to a second: half a second is what it lacks on average.
+            self.ahead = date + timedelta(seconds=0.5) - halfway
+        size = response.headers.get("Content-Length", "")
+        if response.request.method == "POST" and size.isdigit() and int(size) <= self.SMALL_BYTES:
+            await response.aread()
+            with contextlib.suppress(ValueError):
+                body = response.json()
+                if isinstance(body, dict) and "access_token" in body:
+                    self.granted_scope = str(body.get("scope") or "")
+
+
 class JsonApi:
     """One outside system's API. `explain` reads its error bodies into (message, column or field)."""
 
@@ -198,10 +235,11 @@ class JsonApi:
         *,
         headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        listener: Listener | None = None,
         limits: CallLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` counts seconds and never jumps."""
+        """`clock` counts seconds and never jumps; `listener` hears every answer."""
         self.system = system
         self._sign_in = sign_in
         self._explain = explain
@@ -210,6 +248,8 @@ class JsonApi:
         self._quiet_until = -math.inf
         """The other side asked for silence until then (429)."""
         self._client = make_client(base_url, headers=headers, transport=transport, limits=limits)
+        if listener is not None:
+            self._client.event_hooks = {"request": [listener.asked], "response": [listener.answered]}
 
     async def close(self) -> None:
         """Close the connections."""

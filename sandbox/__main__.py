@@ -21,6 +21,7 @@ from sandbox.sage100 import Sage100Settings
 from sandbox.sage100 import create_app as create_sage100
 
 HERE = Path(__file__).parent
+GATEWAY_VERSION = "sandbox 1"
 
 
 def environment(name: str, default: str) -> str:
@@ -146,8 +147,8 @@ async def serve(options: argparse.Namespace) -> int:
     if schedule:
         clarity_settings = clarity_settings.model_copy(update={"webhook_schedule": schedule})
     servers = [
-        Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2))
-        for app in (sage, create_clarity(clarity_settings))
+        Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, headers=headers))
+        for app, headers in ((sage, [("X-Gateway-Version", GATEWAY_VERSION)]), (create_clarity(clarity_settings), []))
     ]
     loop = asyncio.get_running_loop()
 

@@ -8,17 +8,19 @@ from collections.abc import Sequence
 
 from workers.alert_test import add_alert_commands, test_alerts
 from workers.backfill import add_backfill_options, run_backfill
+from workers.check import add_check_options, run_check
 from workers.connect import connect
 from workers.customers import add_customers_options, run_customers
 from workers.demo import add_demo_options, run_demo
 from workers.inventory import add_inventory_options, run_inventory
 from workers.plugin import integration_plugin
+from workers.production import refuse_unsafe
 from workers.products import add_products_options, run_products
 from workers.receipts import add_receipts_options, run_receipts
 from workers.reconcile import add_reconcile_options, run_reconcile
 from workers.roles import Fleet, Role, check_settings
 from workers.schedules import ensure_schedules, left_over
-from workers.settings import Settings, SettingsError, load_pair_files, load_settings
+from workers.settings import DeploymentEnvironment, Settings, SettingsError, load_pair_files, load_settings
 from workers.signals import stop_on_signals
 from workers.telemetry import leave, set_up_logging, set_up_tracing
 
@@ -33,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="run only this role (may be repeated); default: all",
     )
     commands = parser.add_subparsers(dest="command", title="commands (default: run the workers)")
+    add_check_options(commands.add_parser("check", help="try every outside system; what is missing, and what to do"))
     commands.add_parser("schedules", help="create or update the schedules of all pairs")
     add_backfill_options(commands.add_parser("backfill", help="take in what Clarity has and no webhook told"))
     add_inventory_options(commands.add_parser("inventory", help="stock to the store by hand: sweep, --full, --compare"))
@@ -48,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
 async def run_workers(settings: Settings, roles: Sequence[Role]) -> None:
     """Run the roles until Ctrl-C or SIGTERM."""
     pairs = load_pair_files(settings)
+    refuse_unsafe(settings, pairs)
     for role in roles:
         for pair in pairs.values():
             check_settings(role, pair)
@@ -63,6 +67,7 @@ async def run_workers(settings: Settings, roles: Sequence[Role]) -> None:
 async def make_schedules(settings: Settings) -> None:
     """Create or update all schedules; name those whose pair has no file."""
     pairs = load_pair_files(settings)
+    refuse_unsafe(settings, pairs)
     client = await connect(settings, integration_plugin())
     await ensure_schedules(client, pairs.values())
     for id_ in await left_over(client, pairs.values()):
@@ -76,9 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     options = build_parser().parse_args(arguments)
     try:
+        if options.command == "check":
+            return run_check(options)
         settings = load_settings()
         set_up_logging(settings)
         if options.command == "demo":
+            if settings.deployment_environment is DeploymentEnvironment.PRODUCTION:
+                raise SettingsError(
+                    "demo: DEPLOYMENT_ENVIRONMENT is production. Unset it: the demo plays with sandboxes."
+                )
             return asyncio.run(run_demo(options, settings))
         if options.command == "backfill":
             return asyncio.run(run_backfill(options, settings))

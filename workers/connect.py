@@ -23,9 +23,7 @@ async def connect(settings: Settings, plugin: SimplePlugin) -> Client:
     wait, silent_until = FIRST_WAIT_SECONDS, time.monotonic() + QUIET_SECONDS
     while True:
         try:
-            return await Client.connect(
-                settings.temporal_address, namespace=settings.temporal_namespace, plugins=[plugin]
-            )
+            return await connect_once(settings, plugin)
         except (RuntimeError, RPCError) as error:
             if time.monotonic() > silent_until:
                 log.warning(
@@ -36,3 +34,8 @@ async def connect(settings: Settings, plugin: SimplePlugin) -> Client:
                 )
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+
+
+async def connect_once(settings: Settings, plugin: SimplePlugin) -> Client:
+    """A connected client; raises RuntimeError or RPCError without a server. The namespace may be missing."""
+    return await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace, plugins=[plugin])

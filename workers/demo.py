@@ -126,6 +126,12 @@ class Shop:
         }
 
 
+def settings_of_the_sandbox() -> dict[str, str]:
+    """The settings of the pair `demo` as `make run` gives them to its processes, on its usual ports."""
+    shop = Shop(PAIR, "ABC", 8090, 8091, Path("var"))
+    return {f"{PAIR.upper()}_{name}": value for name, value in {**shop.settings(), **shop.secrets()}.items()}
+
+
 @dataclass
 class Sample:
     """A sample order, what should become of it, and where it is."""

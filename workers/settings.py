@@ -1,10 +1,12 @@
 """Settings of the processes, from the environment or `.env`; secrets only from there.
 
-In: environment variables (listed in `.env.example`). Out: `Settings`, and `PairSettings` per integration pair, whose
-variables carry the pair's name in front (`DEMO_SAGE_GATEWAY_URL`). Raises `SettingsError` that names the variable.
+In: environment variables (all of them: docs/settings.md, made by `workers/settings_page.py`). Out: `Settings`, and
+`PairSettings` per integration pair, whose variables carry the pair's name in front (`DEMO_SAGE_GATEWAY_URL`). Raises
+`SettingsError` that names the variable.
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,21 +22,56 @@ class SettingsError(Exception):
     """A setting is missing or wrong; the message names the variable and the remedy."""
 
 
+class DeploymentEnvironment(StrEnum):
+    """What this deployment is for."""
+
+    DEVELOPMENT = "development"
+    """A machine of one's own; nothing is refused."""
+    QA = "qa"
+    """A copy to try changes on; nothing is refused, `python -m workers check` warns."""
+    PRODUCTION = "production"
+    """Processes refuse to start with settings that are unsafe (docs/settings.md)."""
+
+
+class Reader(StrEnum):
+    """A process that reads a setting."""
+
+    API = "`python -m api`"
+    ORDERS = "workers, role `orders`"
+    SAGE = "workers, role `sage`"
+    CLARITY = "workers, role `clarity`"
+    WORKERS = "workers, every role"
+
+
+class ReadBy:
+    """On a field of settings: which processes read it; without, every process does."""
+
+    def __init__(self, *readers: Reader) -> None:
+        self.readers = readers
+
+
 class Settings(PairsFolder):
     """What every process needs, whatever pairs it serves."""
 
+    deployment_environment: DeploymentEnvironment = DeploymentEnvironment.DEVELOPMENT
+    """What this deployment is for."""
     temporal_address: str = "127.0.0.1:7233"
+    """Host and port of the Temporal server."""
     temporal_namespace: str = "default"
+    """Namespace in it; one for each environment."""
     log_level: str = "INFO"
-    api_host: str = "127.0.0.1"
-    """Without keys the API refuses to listen anywhere but on this machine."""
-    api_port: int = Field(default=8080, ge=1, le=65535)
-    api_keys_file: Path | None = None
+    """DEBUG, INFO, WARNING or ERROR."""
+    api_host: Annotated[str, ReadBy(Reader.API)] = "127.0.0.1"
+    """Address on which the API listens. Without keys it refuses any that is not this machine's own."""
+    api_port: Annotated[int, ReadBy(Reader.API)] = Field(default=8080, ge=1, le=65535)
+    """Port on which the API listens."""
+    api_keys_file: Annotated[Path | None, ReadBy(Reader.API)] = None
     """Hashes of the API's keys (`python -m api keys`); without, the API serves this machine only."""
     otel_exporter_otlp_endpoint: str = ""
     """Traces are sent there (OTLP over HTTP) when set."""
-    graceful_shutdown_seconds: float = 30.0
-    reports_dir: Path = Path("var/reports")
+    graceful_shutdown_seconds: Annotated[float, ReadBy(Reader.WORKERS)] = 30.0
+    """Seconds that a stopping worker gives its running activities."""
+    reports_dir: Annotated[Path, ReadBy(Reader.ORDERS)] = Path("var/reports")
     """Where reconciliations write their files; one shared folder when several processes have the role `orders`."""
 
     @field_validator("api_keys_file", mode="before")
@@ -54,28 +91,41 @@ class Settings(PairsFolder):
 class PairSettings(BaseSettings):
     """Where one pair's systems are, and the secrets to get in."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", use_attribute_docstrings=True
+    )
 
-    sage_gateway_url: str = ""
-    sage_user: str = ""
-    sage_password: SecretStr = SecretStr("")
-    sage_api_key: SecretStr = SecretStr("")
-    sage_odbc: SecretStr = SecretStr("")
-    """ODBC connection string; may hold a password."""
-    clarity_url: str = ""
-    clarity_client_id: str = ""
-    clarity_client_secret: SecretStr = SecretStr("")
-    clarity_api_key: SecretStr = SecretStr("")
-    clarity_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Comma-separated `whsec_…`; several while one is being rotated."""
-    match_key_secret: SecretStr = SecretStr("")
-    """Key of the hashes in customer workflow ids; never change it while customers are being resolved."""
+    sage_gateway_url: Annotated[str, ReadBy(Reader.SAGE)] = ""
+    """Address of the HTTP gateway in front of Sage's business objects."""
+    sage_user: Annotated[str, ReadBy(Reader.SAGE)] = ""
+    """User of the gateway, where the pair file says `sage.auth: user`."""
+    sage_password: Annotated[SecretStr, ReadBy(Reader.SAGE)] = SecretStr("")
+    """Its password."""
+    sage_api_key: Annotated[SecretStr, ReadBy(Reader.SAGE)] = SecretStr("")
+    """Key of the gateway, where the pair file says `sage.auth: api_key`."""
+    sage_odbc: Annotated[SecretStr, ReadBy(Reader.SAGE)] = SecretStr("")
+    """ODBC connection string, such as `Driver={MAS 90 4.0 ODBC Driver};…`; may hold a password."""
+    clarity_url: Annotated[str, ReadBy(Reader.CLARITY)] = ""
+    """Address of the store's API."""
+    clarity_client_id: Annotated[str, ReadBy(Reader.CLARITY)] = ""
+    """OAuth client, or the user where the pair file says `clarity.auth: login`."""
+    clarity_client_secret: Annotated[SecretStr, ReadBy(Reader.CLARITY)] = SecretStr("")
+    """Its secret or password."""
+    clarity_api_key: Annotated[SecretStr, ReadBy(Reader.CLARITY)] = SecretStr("")
+    """Key of the store, where the pair file says `clarity.auth: api_key`."""
+    clarity_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode, ReadBy(Reader.API)] = ()
+    """Secrets that sign Clarity's webhooks (`whsec_…`); several while one is being rotated."""
+    match_key_secret: Annotated[SecretStr, ReadBy(Reader.ORDERS, Reader.API)] = SecretStr("")
+    """Key of the hashes in customer workflow ids: any long random text. Never change it while customers are being
+    resolved."""
 
-    alert_targets_high: SecretStr = SecretStr("")
-    """Whitespace-separated addresses of apprise; so are the next two."""
-    alert_targets_warning: SecretStr = SecretStr("")
-    alert_targets_info: SecretStr = SecretStr("")
-    alert_targets_file: str = ""
+    alert_targets_high: Annotated[SecretStr, ReadBy(Reader.ORDERS, Reader.API)] = SecretStr("")
+    """Addresses of apprise for alerts of this severity, separated by blanks; none: those of `warning`."""
+    alert_targets_warning: Annotated[SecretStr, ReadBy(Reader.ORDERS, Reader.API)] = SecretStr("")
+    """The same for warnings; none: those of `info`."""
+    alert_targets_info: Annotated[SecretStr, ReadBy(Reader.ORDERS, Reader.API)] = SecretStr("")
+    """The same for notices; none: only the log."""
+    alert_targets_file: Annotated[str, ReadBy(Reader.ORDERS, Reader.API)] = ""
     """Or a file with `severity: address` on each line; read again at each delivery."""
 
     def alert_targets(self) -> list[AlertTarget]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from connectors.clarity.sign_in import SYSTEM, ClaritySettings, sign_in_of
 from connectors.errors import RetryLater
-from connectors.http import Json, JsonApi
+from connectors.http import Json, JsonApi, Listener
 from mappings.canonical import Shipment, ShippedLine
 from mappings.clarity_profile import (
     ClarityProfile,
@@ -100,6 +100,7 @@ class ClarityClient:
         settings: ClaritySettings,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self._profile = profile
         self._api = JsonApi(
@@ -109,6 +110,7 @@ class ClarityClient:
             explain_errors(profile.errors),
             headers=profile.headers.fixed,
             transport=transport,
+            listener=listener,
         )
 
     async def close(self) -> None:

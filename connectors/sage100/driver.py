@@ -11,6 +11,7 @@ import ctypes
 import importlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -34,8 +35,18 @@ PACKAGES = (
 DOWNLOAD_SECONDS = 180
 
 
+_KEYWORD = re.compile(r"([^;={}]+)=\s*(?:\{((?:[^}]|\}\})*)\}|([^;]*))")
+"""`name=value` of a connection string; a value in braces may hold anything, a closing brace doubled."""
+
+
 class OdbcDriverMissing(Exception):
     """No driver manager or driver; `str()` holds the one line to type."""
+
+
+def parts_of(connection_string: str) -> dict[str, str]:
+    """Keywords of a connection string in small letters, with their values without braces."""
+    found = _KEYWORD.findall(connection_string)
+    return {name.strip().casefold(): (braced.replace("}}", "}") or plain.strip()) for name, braced, plain in found}
 
 
 def import_pyodbc() -> ModuleType:

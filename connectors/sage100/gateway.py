@@ -13,8 +13,8 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from connectors.errors import Ambiguous, NotFound, RetryLater
-from connectors.http import ApiKey, BearerToken, Json, JsonApi, SignIn
+from connectors.errors import Ambiguous, NotFound, Refused, RetryLater
+from connectors.http import ApiKey, BearerToken, Json, JsonApi, Listener, SignIn
 from mappings.cash_receipts import ReceiptLine
 from mappings.order_change import EnteredOrder, LineChange
 from mappings.sales_order import (
@@ -29,6 +29,9 @@ from mappings.sales_order import (
 )
 
 SYSTEM = "Sage gateway"
+VERSION_HEADER = "x-gateway-version"
+"""In which a gateway may tell its version."""
+NO_SUCH_ROUTE = frozenset({404, 405, 501})
 
 
 class SageGatewaySettings(BaseModel):
@@ -170,7 +173,13 @@ class CashReceiptWriter(Protocol):
 class SageGateway:
     """Every writer, over HTTP."""
 
-    def __init__(self, settings: SageGatewaySettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: SageGatewaySettings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        listener: Listener | None = None,
+    ) -> None:
         self._api = JsonApi(
             SYSTEM,
             settings.url,
@@ -178,6 +187,7 @@ class SageGateway:
             explain_error,
             headers={"X-Company": settings.company},
             transport=transport,
+            listener=listener,
         )
 
     async def close(self) -> None:
@@ -193,6 +203,16 @@ class SageGateway:
         """`POST /SO/SalesOrder/Preview`; writes nothing, so a lost answer is only retried."""
         _, body = await self._api.call("POST", "/SO/SalesOrder/Preview", body=order_body(order))
         return _order(body, "POST /SO/SalesOrder/Preview")
+
+    async def can_preview(self) -> bool:
+        """Whether previews have a route: an order without lines is refused by it, and nothing is written."""
+        try:
+            await self._api.call("POST", "/SO/SalesOrder/Preview", body={})
+        except NotFound:
+            return False
+        except Refused as error:
+            return error.status not in NO_SUCH_ROUTE
+        return True
 
     async def create_sales_order(self, number: str, order: SalesOrder) -> SalesOrderOnSage:
         """`POST /SO/SalesOrder` under a reserved number."""

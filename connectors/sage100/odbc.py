@@ -119,8 +119,9 @@ class SageReader:
         """`site` says how this company differs: drop shipments, quantities after posting. `query_seconds` is the limit
         of one reading, its wait for the thread included."""
         self._site = site or Sage()
-        self._connection_string = connection_string
-        self._source = OdbcSource(partial(self._open, query_seconds), query_seconds=query_seconds)
+        self._source = OdbcSource(
+            partial(open_connection, connection_string, query_seconds), query_seconds=query_seconds
+        )
 
     async def close(self) -> None:
         """Close the connection and its thread."""
@@ -828,19 +829,21 @@ class SageReader:
         """Within a reading: the connection of its thread."""
         return self._source.connection()
 
-    def _open(self, query_seconds: float) -> Any:
-        pyodbc = import_pyodbc()
-        # autocommit: otherwise the first SELECT pins a snapshot and later polls read stale rows (odbc.md).
-        connection = pyodbc.connect(
-            complete_connection_string(self._connection_string.get_secret_value()),
-            autocommit=True,
-            readonly=True,
-            timeout=LOGIN_SECONDS,
-        )
-        # The driver's own limit of a statement, a little over ours, which cancels first. Not every driver knows it.
-        with contextlib.suppress(pyodbc.Error):
-            connection.timeout = math.ceil(query_seconds) + 5
-        return connection
+
+def open_connection(connection_string: SecretStr, query_seconds: float) -> Any:
+    """A read-only connection; raises OdbcDriverMissing, pyodbc.Error, and RetryLater for a file that is not there."""
+    pyodbc = import_pyodbc()
+    # autocommit: otherwise the first SELECT pins a snapshot and later polls read stale rows (odbc.md).
+    connection = pyodbc.connect(
+        complete_connection_string(connection_string.get_secret_value()),
+        autocommit=True,
+        readonly=True,
+        timeout=LOGIN_SECONDS,
+    )
+    # The driver's own limit of a statement, a little over ours, which cancels first. Not every driver knows it.
+    with contextlib.suppress(pyodbc.Error):
+        connection.timeout = math.ceil(query_seconds) + 5
+    return connection
 
 
 def item_facts(row: Row, stocks: Iterable[Row]) -> ItemFacts:

@@ -8,7 +8,7 @@ that is small by nature (SO_InvoiceHeader holds only unposted invoices). A test 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from mappings.item_columns import SYNCED
 
@@ -389,6 +389,42 @@ def own_columns_page(columns: Sequence[str]) -> Statement:
         f"SELECT {names} FROM AR_Customer WHERE ARDivisionNo = ? AND CustomerNo > ? ORDER BY ARDivisionNo, CustomerNo",  # noqa: S608
         sweep=True,
     )
+
+
+_PARTS: Final = re.compile(
+    r"SELECT (?P<select>.+) FROM (?P<table>\w+)(?: WHERE (?P<where>.+?))?(?: ORDER BY (?P<order>.+))?"
+)
+_WORDS: Final = frozenset({"AND", "DESC"})
+
+
+class TableUse(NamedTuple):
+    """What the statements ask of one table."""
+
+    key: str
+    """A text column that begins one of its keys, so that a look by it is quick."""
+    columns: frozenset[str]
+
+
+def tables_used() -> dict[str, TableUse]:
+    """Every table that a statement reads, with the columns that they name."""
+    columns: dict[str, set[str]] = {}
+    keys: dict[str, str] = {}
+    for statement in STATEMENTS.values():
+        parts = _PARTS.fullmatch(statement.sql)
+        if parts is None:
+            raise ValueError(f"the statement {statement.name} has a form of its own")
+        found = columns.setdefault(parts["table"], set())
+        for part in ("select", "where", "order"):
+            found.update(set(re.findall(r"[A-Za-z]\w*", parts[part] or "")) - _WORDS)
+        first = re.match(r"\w+", parts["where"] or "")
+        if first is not None and "Date" not in first[0]:
+            keys.setdefault(parts["table"], first[0])
+    return {table: TableUse(keys[table], frozenset(found)) for table, found in columns.items()}
+
+
+def look_at(table: str, key: str) -> str:
+    """No row of a table, all of its columns: they are described, and read permission is proved."""
+    return f"SELECT * FROM {_plain(table)} WHERE {_plain(key)} = ''"  # noqa: S608 - checked names
 
 
 def _plain(column: str) -> str:

@@ -7,6 +7,7 @@ the same site send (`SameSite=Strict`).
 """
 
 import html
+import json
 import logging
 from collections.abc import Sequence
 from typing import Final
@@ -124,8 +125,8 @@ def codec_of(client: Client) -> PayloadCodec:
 async def read_payloads(request: Request) -> list[Payload]:
     """The payloads of the body; raises EdgeError."""
     try:
-        return list(json_format.Parse(await request.body(), Payloads()).payloads)
-    except (json_format.ParseError, UnicodeDecodeError, RecursionError):
+        return list(json_format.ParseDict(json.loads(await request.body()), Payloads()).payloads)
+    except (json_format.ParseError, ValueError, AttributeError, TypeError, RecursionError):
         raise EdgeError(
             422, 'The body is not {"payloads": […]} as Temporal sends it.', "Use it as --codec-endpoint."
         ) from None
@@ -139,7 +140,7 @@ async def decode_within_limit(codec: PayloadCodec, payloads: Sequence[Payload]) 
         try:
             decoded += await codec.decode([payload])
         except ValueError as error:
-            raise EdgeError(422, f"A payload cannot be decoded: {type(error).__name__}.") from None
+            raise EdgeError(422, f"It cannot be decoded: {error}.") from None
         size += decoded[-1].ByteSize()
         if size > LIMIT_BYTES:
             raise EdgeError(422, f"The payloads decode to more than {LIMIT_BYTES} bytes.", "Send fewer at once.")

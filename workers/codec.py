@@ -12,6 +12,7 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from google.protobuf.message import DecodeError
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec
 
@@ -45,7 +46,7 @@ class DeflateCodec(PayloadCodec):
         return [self._deflate(payload) if payload.ByteSize() > THRESHOLD_BYTES else payload for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Inflate what this codec deflated; raises ValueError over 64 MiB."""
+        """Inflate what this codec deflated; raises ValueError over 64 MiB and for what was not deflated."""
         return [
             self._inflate(payload) if payload.metadata.get("encoding") == ENCODING else payload for payload in payloads
         ]
@@ -57,10 +58,13 @@ class DeflateCodec(PayloadCodec):
     @staticmethod
     def _inflate(payload: Payload) -> Payload:
         inflater = zlib.decompressobj()
-        plain = inflater.decompress(payload.data, LIMIT_BYTES)
-        if inflater.unconsumed_tail:
-            raise ValueError(f"a payload inflates to more than {LIMIT_BYTES} bytes and is refused")
-        return Payload.FromString(plain)
+        try:
+            plain = inflater.decompress(payload.data, LIMIT_BYTES)
+            if inflater.unconsumed_tail:
+                raise ValueError(f"a payload inflates to more than {LIMIT_BYTES} bytes and is refused")
+            return Payload.FromString(plain)
+        except (zlib.error, DecodeError):
+            raise ValueError("a payload says that it is deflated, and is not") from None
 
 
 class EncryptionCodec(PayloadCodec):

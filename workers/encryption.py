@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from temporalio.api.common.v1 import Header, Payload, SearchAttributes
 from temporalio.api.common.v1 import WorkflowExecution as Run
+from temporalio.api.history.v1 import MarkerRecordedEventAttributes
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
     DescribeScheduleRequest,
@@ -33,6 +34,7 @@ from workers.settings import Settings, SettingsError
 
 PLAIN: Final = ""
 """In place of a key's id: what was stored without encryption."""
+RESULT: Final = "result"
 
 
 def add_encryption_commands(parser: argparse.ArgumentParser) -> None:
@@ -163,6 +165,11 @@ def payloads_in(message: Message) -> Iterator[Payload]:
         return
     if isinstance(message, SearchAttributes | Header):
         return
+    if isinstance(message, MarkerRecordedEventAttributes):
+        # What the SDK notes beside a result (which local activity, which patch) is plain and nobody's.
+        yield from message.details[RESULT].payloads if RESULT in message.details else ()
+        yield from payloads_in(message.failure)
+        return
     for descriptor, value in message.ListFields():
         if descriptor.message_type is None:
             continue
@@ -177,7 +184,7 @@ def payloads_in(message: Message) -> Iterator[Payload]:
 def _table(found: dict[str, Usage], keys: EncryptionKeys) -> Table:
     table = Table(title="Payloads in Temporal by key")
     for heading in ("Key", "Here", "Running", "Closed", "Last closed", "Schedules", "For example"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for key in sorted({*found, *keys.by_id}):
         usage = found.get(key, Usage())
         here = "active" if key == keys.active else "yes" if key in keys.by_id else "MISSING"

@@ -125,7 +125,7 @@ def codec_of(client: Client) -> PayloadCodec:
 async def read_payloads(request: Request) -> list[Payload]:
     """The payloads of the body; raises EdgeError."""
     try:
-        return list(json_format.ParseDict(json.loads(await request.body()), Payloads()).payloads)
+        return list(json_format.ParseDict(dict(json.loads(await request.body())), Payloads()).payloads)
     except (json_format.ParseError, ValueError, AttributeError, TypeError, RecursionError):
         raise EdgeError(
             422, 'The body is not {"payloads": […]} as Temporal sends it.', "Use it as --codec-endpoint."

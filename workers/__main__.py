@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from workers.alert_test import add_alert_commands, test_alerts
 from workers.backfill import add_backfill_options, run_backfill
+from workers.codec import UndecodablePayload
 from workers.connect import connect
 from workers.customers import add_customers_options, run_customers
 from workers.demo import add_demo_options, run_demo
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         roles = [Role(name) for name in options.role] if options.role else list(Role)
         asyncio.run(run_workers(settings, roles))
-    except SettingsError as error:
+    except (SettingsError, UndecodablePayload) as error:
         print(f"workers: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -14,8 +14,9 @@ SCHEDULE = "sage-poll-demo"
 
 
 def temporal(house: House, *arguments: str) -> str:
-    """The CLI, as the README shows it."""
+    """The CLI, as the README shows it; where payloads are encrypted, with the codec endpoint."""
     command = [str(TEMPORAL), *arguments, "--address", house.temporal_address]
+    command += ["--codec-endpoint", f"{house.api_url}/codec"] if house.encryption_keys else []
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout

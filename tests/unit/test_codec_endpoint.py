@@ -114,7 +114,7 @@ async def test_a_missing_key_is_named(file: Path, make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{", b'{"payloads": 1}', b'{"payloads": [{"data": 1}]}', b'[{"payloads": []}]', b"\xff"]
+    "body", [b"", b"[1]", b"{", b'{"payloads": 1}', b'{"payloads": [{"data": 1}]}', b'[{"payloads": []}]', b"\xff"]
 )
 async def test_what_is_no_list_of_payloads_is_refused(body: bytes, file: Path, make: Make) -> None:
     async with await an_api(file) as api:

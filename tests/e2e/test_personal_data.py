@@ -1,5 +1,6 @@
 """With encryption on, nothing personal of the sample orders is in Temporal's database, in the logs or in the traces."""
 
+import base64
 import json
 import re
 import subprocess
@@ -86,7 +87,7 @@ def test_nothing_personal_is_in_the_database_and_the_same_search_finds_what_is_s
 def test_nothing_personal_is_in_the_logs(settled: House) -> None:
     logs = [settled.log, *files_of(settled, "log/*.log")]
     written = {log.name: log.read_bytes() for log in logs}
-    assert b"HOLD" in b"".join(written.values()).upper(), "holds are told in the logs"
+    assert b" alerts: " in b"".join(written.values()), "holds are told in the logs"
     assert {name: found_in(text) for name, text in written.items() if found_in(text)} == {}
 
 
@@ -101,7 +102,7 @@ def test_nothing_personal_is_in_the_traces(settled: House) -> None:
 
 def test_with_the_key_the_cli_shows_plain_payloads_and_without_the_endpoint_none(settled: House) -> None:
     first = history(settled, "order-demo-10002")[0]["workflowExecutionStartedEventAttributes"]
-    start = first["input"][0] if isinstance(first["input"], list) else first["input"]
+    start = json.loads(base64.b64decode(first["input"]["payloads"][0]["data"]))
     assert start["payload"]["data"]["id"] == "10002"
     raw = [str(TEMPORAL), "workflow", "show", "-w", "order-demo-10002", "-o", "json"]
     raw += ["--address", settled.temporal_address]

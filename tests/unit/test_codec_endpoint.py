@@ -215,3 +215,18 @@ async def test_without_keys_this_machine_and_its_web_ui_are_served(file: Path) -
         # What the Web UI may ask is /codec, nothing else.
         assert (await api.get("/openapi.json", headers=from_ui)).status_code == 401
         assert (await api.post("/codec/sign-in", data={"key": "x"})).status_code == 403
+
+
+async def test_any_route_that_meets_a_missing_key_says_so(file: Path, make: Make) -> None:
+    app = create_app({}, await Client.connect("127.0.0.1:1", lazy=True), KeyRing(file), [UI])
+
+    @app.get("/meets-it")
+    async def meets_it() -> None:
+        await data_converter(parse_keys(KEY)).decode(await data_converter(parse_keys(OLDER)).encode([STREET]))
+
+    key = make(Scope.READ)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8080") as api:
+        answer = await api.get("/meets-it", headers={"x-api-key": key})
+    assert answer.status_code == 503
+    assert "'2026-05'" in answer.json()["error"]
+    assert STREET not in answer.text

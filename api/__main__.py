@@ -91,7 +91,7 @@ async def serve(settings: Settings) -> None:
         lazy=True,
     )
     config = uvicorn.Config(
-        create_app(edges, client, keys),
+        create_app(edges, client, keys, settings.temporal_ui_origins),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=5,

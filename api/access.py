@@ -7,23 +7,28 @@ are open to it: not to web pages that a browser here shows, and not to what a pr
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from api.keys import KeyRing, KeysFileError, Scope, now
-from api.problem import BODY_LIMIT, RETRY_AFTER_SECONDS, TOO_LARGE, Problem
+from api.problem import BODY_LIMIT, CODEC_BODY_LIMIT, CODEC_TOO_LARGE, RETRY_AFTER_SECONDS, TOO_LARGE, Problem
 from workers.production import is_this_machine
 
 log = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+CODEC = "/codec/"
+CODEC_SIGN_IN = "/codec/sign-in"
+KEY_COOKIE = "codec_key"
+"""Where a browser keeps the key that it signed in with; read below /codec alone."""
+OPEN_PATHS = frozenset({"/healthz", "/readyz", CODEC_SIGN_IN})
 SIGNED = "/webhooks/"
 """Below it every route proves itself by a signature over the raw body."""
 LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -45,13 +50,15 @@ class Denied(Exception):
 class AccessMiddleware:
     """Looks at every request before any route does."""
 
-    def __init__(self, app: ASGIApp, keys: KeyRing) -> None:
-        self._app, self._keys = app, keys
+    def __init__(self, app: ASGIApp, keys: KeyRing, ui_origins: Collection[str] = ()) -> None:
+        self._app, self._keys, self._ui_origins = app, keys, ui_origins
 
     async def __call__(self, connection: Connection, receive: Receive, send: Send) -> None:
         """ASGI."""
         if connection["type"] == "lifespan" or (connection["type"] == "http" and is_open(connection["path"])):
-            await self._app(connection, receive, send)
+            # A signed webhook is bounded where it is read.
+            sign_in = connection.get("path") == CODEC_SIGN_IN
+            await self._app(connection, bounded(receive, BODY_LIMIT, TOO_LARGE) if sign_in else receive, send)
             return
         if connection["type"] != "http":
             # There is no route of another kind; if there were one, nobody would have asked it for a key.
@@ -66,7 +73,7 @@ class AccessMiddleware:
             }.get(denied.status)
             await JSONResponse(denied.body.model_dump(), denied.status, headers)(connection, receive, send)
             return
-        await self._app(connection, bounded(receive), send)
+        await self._app(connection, bounded(receive, *limit_of(connection["path"])), send)
 
     def _admit(self, connection: Connection) -> None:
         """Raises Denied."""
@@ -78,18 +85,20 @@ class AccessMiddleware:
             raise Denied(503, "API keys cannot be checked now.", "The log of the API names the remedy.") from None
         if not needed:
             reason = reason_not_local(headers)
-            if reason:
+            from_ui = connection["path"].startswith(CODEC) and headers.get("origin") in self._ui_origins
+            if reason and not (from_ui and not reason_not_local(without_page(headers))):
                 log.warning("%s without a key was refused: %s", method, reason)
                 raise Denied(401, f"Without API keys only this machine is served, and {reason}.", MAKE_A_KEY)
         else:
             name = self._admit_key(method, connection["path"], headers)
             connection.setdefault("state", {})["api_key"] = name
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length[:12]) > BODY_LIMIT:
-            raise Denied(413, *TOO_LARGE)
+        limit, too_large = limit_of(connection["path"])
+        if length.isdigit() and int(length[:12]) > limit:
+            raise Denied(413, *too_large)
 
     def _admit_key(self, method: str, path: str, headers: Headers) -> str:
-        presented = presented_keys(headers)
+        presented = presented_keys(headers) or presented_cookie(path, headers)
         if len(presented) != 1:
             what = "The request brings several API keys" if presented else "An API key is needed"
             raise Denied(401, f"{what}.", MAKE_A_KEY)
@@ -119,7 +128,9 @@ def is_open(path: str) -> bool:
 
 
 def scope_of(method: str, path: str) -> Scope:
-    """What a key must be made for: `read` for what only looks."""
+    """What a key must be made for: `read` for what only looks, `decode` for what shows any payload."""
+    if path.startswith(CODEC):
+        return Scope.DECODE
     return Scope.READ if method in LOOKING or SEARCH.fullmatch(path) else Scope.OPERATE
 
 
@@ -131,6 +142,23 @@ def presented_keys(headers: Headers) -> set[str]:
         if scheme.lower() == "bearer":
             keys.add(credentials.strip())
     return keys - {""}
+
+
+def presented_cookie(path: str, headers: Headers) -> set[str]:
+    """The key that a browser signed in with, for /codec alone; a header wins over it."""
+    if not path.startswith(CODEC):
+        return set()
+    return {key for key in [cookie_parser(headers.get("cookie", "")).get(KEY_COOKIE, "")] if key}
+
+
+def limit_of(path: str) -> tuple[int, tuple[str, str]]:
+    """Bytes of a body, and what is said beyond them."""
+    return (CODEC_BODY_LIMIT, CODEC_TOO_LARGE) if path.startswith(CODEC) else (BODY_LIMIT, TOO_LARGE)
+
+
+def without_page(headers: Headers) -> Headers:
+    """The headers without what a browser says of the page that asks."""
+    return Headers({name: value for name, value in headers.items() if name not in ("origin", "sec-fetch-site")})
 
 
 def reason_not_local(headers: Headers) -> str:
@@ -158,7 +186,7 @@ def _host_of(address: str) -> str:
         return ""
 
 
-def bounded(receive: Receive) -> Receive:
+def bounded(receive: Receive, limit: int, too_large: tuple[str, str]) -> Receive:
     """The same body, up to the limit: a length in the headers may be missing or a lie."""
     size = 0
 
@@ -166,8 +194,8 @@ def bounded(receive: Receive) -> Receive:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
-        if size > BODY_LIMIT:
-            raise HTTPException(413, TOO_LARGE[0])
+        if size > limit:
+            raise HTTPException(413, too_large[0])
         return message
 
     return receive_up_to_the_limit
@@ -210,7 +238,7 @@ def _add_access(description: dict[str, Any]) -> None:
             refusals = [(401, "API key missing, unknown or expired"), (403, f"The API key has no scope {scope}")]
             refusals.append((503, "Temporal does not answer, or keys cannot be checked; try again after Retry-After"))
             if "requestBody" in operation:
-                refusals.append((413, "Larger than 1 MB"))
+                refusals.append((413, limit_of(path)[1][0]))
             operation["responses"] |= dict(_problems(refusals))
 
 

@@ -7,7 +7,7 @@ verify, parse and hand over; there is no state and no business rule here. Tempor
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,6 +30,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.intake import Intake, IntakeResult
 from api.access import AccessMiddleware, describe_access
+from api.codec import CodecCors, add_codec
 from api.customers import add_customers
 from api.edge import RPC_LIMIT, EdgeError, OrderId, PairEdge, PairName, edge_of, errors
 from api.keys import KeyRing
@@ -82,10 +83,13 @@ class RestartAnswer(BaseModel):
     workflow_id: str = Field(description="The order, or with force the backfill that fetches and starts it")
 
 
-def create_app(edges: Mapping[str, PairEdge], client: Client, keys: KeyRing | None = None) -> FastAPI:
+def create_app(
+    edges: Mapping[str, PairEdge], client: Client, keys: KeyRing | None = None, ui_origins: Sequence[str] = ()
+) -> FastAPI:
     """The API over a (lazily connected) Temporal client.
 
     `keys` guards every route but health and webhooks; None is for callers in the same process, which need no key.
+    `ui_origins` are those of Temporal's Web UI, whose pages may ask /codec.
     """
 
     app = FastAPI(
@@ -98,9 +102,11 @@ def create_app(edges: Mapping[str, PairEdge], client: Client, keys: KeyRing | No
     add_webhooks(app, edges, client, Refusals(client))
     add_orders(app, edges, client)
     add_customers(app, edges, client)
+    add_codec(app, client, keys)
     describe_access(app)
     if keys is not None:
-        app.add_middleware(AccessMiddleware, keys=keys)
+        app.add_middleware(AccessMiddleware, keys=keys, ui_origins=ui_origins)
+    app.add_middleware(CodecCors, origins=ui_origins)
     return app
 
 

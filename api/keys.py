@@ -37,12 +37,14 @@ class KeysFileError(Exception):
 
 
 class Scope(StrEnum):
-    """What a key may do. Neither holds the other: a key that does both has both."""
+    """What a key may do. None holds another: a key that does several things has several."""
 
     READ = "read"
     """Look: every GET."""
     OPERATE = "operate"
     """Decide: every other method."""
+    DECODE = "decode"
+    """Read every payload in Temporal, whatever the order: /codec, for the Web UI and the CLI."""
 
 
 class ApiKey(BaseModel):

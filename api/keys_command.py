@@ -1,4 +1,4 @@
-"""`python -m api keys add NAME --scope read [--scope operate] [--expires DAYS] | list | revoke NAME`.
+"""`python -m api keys add NAME --scope read|operate|decode … [--expires DAYS] | list | revoke NAME`.
 
 In: the command's arguments and API_KEYS_FILE. Out: lines on standard output; the key of `add` once and never again.
 """
@@ -22,7 +22,8 @@ def add_keys_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         action="append",
         required=True,
         choices=[scope.value for scope in Scope],
-        help="read: every GET; operate: every other method. Give both for both",
+        help="read: every GET; operate: every other method; decode: payloads for Temporal's Web UI and CLI (/codec). "
+        "May be repeated",
     )
     add.add_argument("--expires", type=_days, metavar="DAYS", help="without, it is good until it is revoked")
     actions.add_parser("list", help="names, scopes and times; no key can be shown again")
@@ -72,7 +73,7 @@ def _list(file: Path) -> None:
         until = f"expires {key.expires:%Y-%m-%d %H:%M}" if key.expires else "does not expire"
         state = "  EXPIRED" if key.is_expired(now()) else ""
         scopes = ", ".join(sorted(key.scopes))
-        print(f"{key.name:<24} {scopes:<14} created {key.created:%Y-%m-%d %H:%M}  {until}{state}")
+        print(f"{key.name:<24} {scopes:<22} created {key.created:%Y-%m-%d %H:%M}  {until}{state}")
 
 
 def _days(text: str) -> timedelta:

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from workers.alert_test import add_alert_commands, test_alerts
 from workers.backfill import add_backfill_options, run_backfill
 from workers.check import add_check_options, run_check
+from workers.codec import UndecodablePayload
 from workers.connect import connect
 from workers.customers import add_customers_options, run_customers
 from workers.demo import add_demo_options, run_demo
+from workers.encryption import add_encryption_commands, run_encryption
 from workers.inventory import add_inventory_options, run_inventory
 from workers.plugin import integration_plugin
 from workers.production import refuse_unsafe
@@ -44,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_reconcile_options(commands.add_parser("reconcile", help="hold Clarity's payments against Sage's books"))
     add_receipts_options(commands.add_parser("receipts", help="money into Sage by its cash routes; --dry-run"))
     add_alert_commands(commands.add_parser("alerts", help="targets of alerts: test sends each of them a message"))
+    add_encryption_commands(commands.add_parser("encryption", help="keys of the payloads: new-key, usage"))
     add_demo_options(commands.add_parser("demo", help="everything on this machine: make run"))
     return parser
 
@@ -105,12 +108,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(run_receipts(options, settings))
         if options.command == "alerts":
             return test_alerts(options, settings)
+        if options.command == "encryption":
+            return run_encryption(options, settings)
         if options.command == "schedules":
             asyncio.run(make_schedules(settings))
             return 0
         roles = [Role(name) for name in options.role] if options.role else list(Role)
         asyncio.run(run_workers(settings, roles))
-    except SettingsError as error:
+    except (SettingsError, UndecodablePayload) as error:
         print(f"workers: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

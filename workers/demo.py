@@ -218,6 +218,8 @@ class Demo:
     def environment(self) -> dict[str, str]:
         """Settings of the children; what the environment says already is left alone, ports and addresses excepted."""
         defaults = {"GRACEFUL_SHUTDOWN_SECONDS": "5", "REPORTS_DIR": str(self.var / "reports")}
+        ui = (f"http://{host}:{self.options.ui_port}" for host in ("127.0.0.1", "localhost"))
+        defaults["TEMPORAL_UI_ORIGINS"] = ",".join(ui)
         places: dict[str, str] = {}
         for shop in self.shops:
             prefix = f"{shop.pair.upper()}_"
@@ -251,6 +253,8 @@ class Demo:
         command = [str(binary), "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "error"]
         command += ["--port", str(self.options.temporal_port), "--ui-port", str(self.options.ui_port)]
         command += ["--namespace", self.settings.temporal_namespace, "--db-filename", str(self.var / "temporal.sqlite")]
+        if self.settings.payload_keys().is_on:
+            command += ["--ui-codec-endpoint", f"http://127.0.0.1:{self.options.api_port}/codec"]
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
             command += ["--sqlite-pragma", pragma]
         for key in attributes.ALL:

@@ -8,13 +8,16 @@ import dataclasses
 from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import Interceptor as WorkerInterceptor
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.errors import ErrorTranslation
-from workers.codec import DeflateCodec
+from workers.codec import payload_codec
+from workers.encryption_keys import EncryptionKeys, keys_of_the_environment
+from workers.settings import SettingsError
 from workflows.signal_shapes import SignalShapes
 
 OUR_PACKAGES = ("workflows", "activities", "connectors", "contracts", "mappings")
@@ -25,17 +28,39 @@ LIBRARIES = ("pydantic", "pydantic_core", "annotated_types", "yaml", "httpx", "o
 """Imported below our packages; they must not be imported again inside the sandbox either."""
 
 
-def integration_plugin(*, tracing: bool = False) -> SimplePlugin:
-    """The plugin. `tracing` adds OpenTelemetry spans; `workers.telemetry` sets the exporter."""
+def integration_plugin(*, tracing: bool = False, keys: EncryptionKeys | None = None) -> SimplePlugin:
+    """The plugin. `tracing` adds OpenTelemetry spans; `workers.telemetry` sets the exporter.
+
+    `keys` encrypt payloads; None takes those of the environment, so that no process and no command forgets them.
+    Raises SettingsError when those cannot be used.
+    """
     interceptors: list[ClientInterceptor | WorkerInterceptor] = [ErrorTranslation(), SignalShapes()]
     if tracing:
         interceptors.insert(0, TracingInterceptor())
     return SimplePlugin(
         "clarity-sage100",
-        data_converter=dataclasses.replace(pydantic_data_converter, payload_codec=DeflateCodec()),
+        data_converter=data_converter(_from_environment() if keys is None else keys),
         interceptors=interceptors,
         workflow_runner=_runner,
     )
+
+
+def data_converter(keys: EncryptionKeys) -> DataConverter:
+    """pydantic's, with the one chain of codecs; with a key, messages and stack traces of failures are encrypted, too.
+
+    Without one they stay readable: the server shows a failure with encoded attributes only as "Encoded failure".
+    """
+    converter = dataclasses.replace(pydantic_data_converter, payload_codec=payload_codec(keys))
+    if not keys.is_on:
+        return converter
+    return dataclasses.replace(converter, failure_converter_class=DefaultFailureConverterWithEncodedAttributes)
+
+
+def _from_environment() -> EncryptionKeys:
+    try:
+        return keys_of_the_environment()
+    except ValueError as error:
+        raise SettingsError(f"{error}. Correct it in the environment or in .env.") from None
 
 
 def _runner(_: WorkflowRunner | None) -> WorkflowRunner:

@@ -5,6 +5,7 @@ In: environment variables (all of them: docs/settings.md, made by `workers/setti
 `SettingsError` that names the variable.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from connectors.alerts import AlertTarget, read_targets
 from mappings.pair import Pair, PairFileError, load_pairs
 from mappings.pairs_folder import PairsFolder
+from workers.encryption_keys import EncryptionSettings
+
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+"""As a browser sends it: lower case, no path, no slash at the end."""
 
 
 class SettingsError(Exception):
@@ -50,7 +55,7 @@ class ReadBy:
         self.readers = readers
 
 
-class Settings(PairsFolder):
+class Settings(PairsFolder, EncryptionSettings):
     """What every process needs, whatever pairs it serves."""
 
     deployment_environment: DeploymentEnvironment = DeploymentEnvironment.DEVELOPMENT
@@ -67,6 +72,8 @@ class Settings(PairsFolder):
     """Port on which the API listens."""
     api_keys_file: Annotated[Path | None, ReadBy(Reader.API)] = None
     """Hashes of the API's keys (`python -m api keys`); without, the API serves this machine only."""
+    temporal_ui_origins: Annotated[tuple[str, ...], NoDecode, ReadBy(Reader.API)] = ()
+    """Origins of Temporal's Web UI, comma-separated (`https://temporal.example.com`): its pages may ask /codec."""
     otel_exporter_otlp_endpoint: str = ""
     """Traces are sent there (OTLP over HTTP) when set."""
     graceful_shutdown_seconds: Annotated[float, ReadBy(Reader.WORKERS)] = 30.0
@@ -78,6 +85,17 @@ class Settings(PairsFolder):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("temporal_ui_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(part.strip() for part in value.split(",") if part.strip())
+        for origin in origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin[:80]!r} is no origin; write scheme, host and port: https://temporal.example")
+        return origins
 
     @field_validator("log_level")
     @classmethod

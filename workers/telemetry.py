@@ -16,6 +16,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from workers.redaction import WithoutValues, WithoutValuesExporter
 from workers.settings import Settings
 
 
@@ -25,6 +26,7 @@ def set_up_logging(settings: Settings) -> None:
     formatter.converter = time.gmtime
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
+    handler.addFilter(WithoutValues())
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     for chatty in ("httpx", "httpcore", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -35,7 +37,7 @@ def set_up_tracing(settings: Settings, service: str) -> bool:
     if not settings.otel_exporter_otlp_endpoint:
         return False
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(WithoutValuesExporter(OTLPSpanExporter())))
     trace.set_tracer_provider(provider)
     return True
 

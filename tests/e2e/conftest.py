@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import yaml
 from tests.support.http import HTTP
 from tests.support.processes import ROOT, answers, free_ports, running, wait_until
 from tests.support.sandbox import Sandbox
+from tests.support.trace_sink import TraceSink, trace_sink
+from workers.encryption_keys import new_key
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class House:
     ui_url: str
     log: Path
     pairs_dir: Path
+    encryption_keys: str = ""
+    traces: TraceSink | None = None
 
 
 def expectations() -> dict[str, dict[str, Any]]:
@@ -57,6 +61,7 @@ def running_house(
             f"http://127.0.0.1:{ui}",
             log,
             Path((environment or {}).get("PAIRS_DIR", ROOT / "mappings" / "pairs")),
+            (environment or {}).get("ENCRYPTION_KEYS", ""),
         )
 
         def checked_out() -> bool:
@@ -107,9 +112,12 @@ def environment_of(pid: int) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """The demo as `make run` starts it."""
-    with running_house(tmp_path_factory.mktemp("house"), orders=len(expectations())) as one:
-        yield one
+    """The demo as `make run` starts it, with a key that encrypts what Temporal keeps, and with traces."""
+    with trace_sink() as traces:
+        environment = {"ENCRYPTION_KEYS": new_key("house"), "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url}
+        folder = tmp_path_factory.mktemp("house")
+        with running_house(folder, orders=len(expectations()), environment=environment) as one:
+            yield replace(one, traces=traces)
 
 
 QUICK = {

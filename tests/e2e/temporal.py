@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 from typing import Any
 
@@ -16,9 +17,17 @@ SCHEDULE = "sage-poll-demo"
 def temporal(house: House, *arguments: str) -> str:
     """The CLI, as the README shows it."""
     command = [str(TEMPORAL), *arguments, "--address", house.temporal_address]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env=cli_environment(house)
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+def cli_environment(house: House) -> dict[str, str]:
+    """Where payloads are encrypted, the CLI needs the codec endpoint (docs/personal-data.md)."""
+    endpoint = {"TEMPORAL_CODEC_ENDPOINT": f"{house.api_url}/codec"} if house.encryption_keys else {}
+    return {**os.environ, **endpoint}
 
 
 def history(house: House, workflow_id: str) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import subprocess
 from typing import Any
 
 from tests.e2e.conftest import House, expectations
-from tests.e2e.temporal import history, temporal
+from tests.e2e.temporal import cli_environment, history, temporal
 from tests.support.histories import TEMPORAL
 from tests.support.http import HTTP
 from tests.support.processes import wait_until
@@ -75,6 +75,7 @@ def test_update_release_hold_looks_again_and_holds_again_when_nothing_was_mended
         text=True,
         timeout=60,
         check=False,
+        env=cli_environment(settled),
     )
     assert refused.returncode != 0
     assert "Input should be 'retry', 'cancel'" in refused.stderr

@@ -96,7 +96,7 @@ async def customers_known(client: Client) -> AsyncIterator[None]:
         yield
 
 
-@pytest.mark.parametrize("scopes", ["nothing", "read", "read operate", "no keys"])
+@pytest.mark.parametrize("scopes", ["nothing", "read", "read operate decode", "no keys"])
 async def test_every_answer_is_described_and_none_is_500(env: WorkflowEnvironment, tmp_path: Path, scopes: str) -> None:
     file = tmp_path / "keys.json"
     now, reader, headers = datetime.now(UTC), "", {}

@@ -38,7 +38,9 @@ class EncryptionKeys:
 class EncryptionSettings(BaseSettings):
     """The settings of encryption, the same for every process and command that speaks to Temporal."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", use_attribute_docstrings=True
+    )
 
     encryption_keys: SecretStr = SecretStr("")
     """Keys of the payloads in Temporal, `id:base64` separated by commas: the first encrypts, all decrypt. Set: on."""

@@ -188,6 +188,7 @@ class Demo:
     def __init__(self, options: argparse.Namespace, settings: Settings) -> None:
         self.options = options
         self.var: Path = options.var
+        self.metrics = self.var / "metrics"
         self.shops = [Shop(PAIR, "ABC", options.sage_port, options.clarity_port, self.var)]
         if options.pairs == 2:
             ports = (options.second_sage_port, options.second_clarity_port)
@@ -223,6 +224,8 @@ class Demo:
             "TEMPORAL_NAMESPACE": self.settings.temporal_namespace,
             "API_PORT": str(self.options.api_port),
             "PAIRS_DIR": str(self.settings.pairs_dir),
+            # The processes count into one folder, so that the API's /metrics shows all of them.
+            "PROMETHEUS_MULTIPROC_DIR": str(self.metrics),
             **places,
         }
 
@@ -281,6 +284,8 @@ class Demo:
         if len(self.shops) > 1:
             self.write_second_pair()
         environment = self.environment()
+        shutil.rmtree(self.metrics, ignore_errors=True)
+        self.metrics.mkdir()
         self.supervisor.start(Child("temporal", self.temporal_command()))
         for shop in self.shops:
             secrets = {"SANDBOX_SAGE_PASSWORD": shop.sage_password, "SANDBOX_CLARITY_SECRET": shop.clarity_secret}

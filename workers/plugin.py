@@ -14,20 +14,27 @@ from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.errors import ErrorTranslation
+from activities.metering import Metering
 from workers.codec import DeflateCodec
 from workflows.signal_shapes import SignalShapes
+from workflows.time_to_sage import TimeToSage
 
 OUR_PACKAGES = ("workflows", "activities", "connectors", "contracts", "mappings")
 """Passed through the workflow sandbox: imported once per process, not once per workflow (measured: a third of the
 worker's CPU). Workflows use of them only what is pure; a test and the layers contract watch it."""
 
-LIBRARIES = ("pydantic", "pydantic_core", "annotated_types", "yaml", "httpx", "opentelemetry")
+LIBRARIES = ("pydantic", "pydantic_core", "annotated_types", "yaml", "httpx", "opentelemetry", "prometheus_client")
 """Imported below our packages; they must not be imported again inside the sandbox either."""
 
 
 def integration_plugin(*, tracing: bool = False) -> SimplePlugin:
     """The plugin. `tracing` adds OpenTelemetry spans; `workers.telemetry` sets the exporter."""
-    interceptors: list[ClientInterceptor | WorkerInterceptor] = [ErrorTranslation(), SignalShapes()]
+    interceptors: list[ClientInterceptor | WorkerInterceptor] = [
+        Metering(),
+        ErrorTranslation(),
+        SignalShapes(),
+        TimeToSage(),
+    ]
     if tracing:
         interceptors.insert(0, TracingInterceptor())
     return SimplePlugin(

@@ -5,6 +5,7 @@ variables carry the pair's name in front (`DEMO_SAGE_GATEWAY_URL`). Raises `Sett
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,13 @@ class SettingsError(Exception):
     """A setting is missing or wrong; the message names the variable and the remedy."""
 
 
+class LogFormat(StrEnum):
+    """How a process writes its log lines."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class Settings(PairsFolder):
     """What every process needs, whatever pairs it serves."""
 
@@ -33,6 +41,12 @@ class Settings(PairsFolder):
     """Hashes of the API's keys (`python -m api keys`); without, the API serves this machine only."""
     otel_exporter_otlp_endpoint: str = ""
     """Traces are sent there (OTLP over HTTP) when set."""
+    log_format: LogFormat = LogFormat.TEXT
+    """`json`: one object a line."""
+    metrics_address: str = ""
+    """`host:port` at which a worker process shows its metrics; the API shows its own at `/metrics`."""
+    temporal_metrics_address: str = ""
+    """`host:port` at which a process shows the metrics of Temporal's SDK."""
     graceful_shutdown_seconds: float = 30.0
     reports_dir: Path = Path("var/reports")
     """Where reconciliations write their files; one shared folder when several processes have the role `orders`."""
@@ -41,6 +55,13 @@ class Settings(PairsFolder):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("metrics_address", "temporal_metrics_address")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        if value:
+            host_and_port(value)
+        return value
 
     @field_validator("log_level")
     @classmethod
@@ -93,6 +114,14 @@ class PairSettings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """`127.0.0.1:9464` or `[::1]:9464` in its parts; raises ValueError."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ValueError("use host:port, such as 127.0.0.1:9464")
+    return host.strip("[]"), int(port)
 
 
 def load_settings() -> Settings:

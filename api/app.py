@@ -52,6 +52,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 5.0
 """For all calls to Temporal that one request needs; a sender waits no longer for its 503."""
+UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by machines."""
 BODY_SECONDS = 20.0
 """For a webhook's body to arrive."""
 
@@ -95,7 +97,13 @@ def create_app(edges: Mapping[str, PairEdge], client: Client, keys: KeyRing | No
         description="Webhooks in, order state out, releases through.",
         version="1",
         # Spans of requests; the processes' own exporter sends them (workers.telemetry), and no words of errors.
-        telemetry={"metrics": False, "logs": False, "operation_spans": False, "auto_configure": False},
+        telemetry={
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+            "exclude": lambda scope: scope.get("path") in UNTRACED,
+        },
     )
     add_error_answers(app)
     add_health(app, client)

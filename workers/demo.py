@@ -226,6 +226,8 @@ class Demo:
             "PAIRS_DIR": str(self.settings.pairs_dir),
             # The processes count into one folder, so that the API's /metrics shows all of them.
             "PROMETHEUS_MULTIPROC_DIR": str(self.metrics),
+            "METRICS_ADDRESS": "",
+            "TEMPORAL_METRICS_ADDRESS": "",
             **places,
         }
 
@@ -295,7 +297,9 @@ class Demo:
         client = await self.within(connect(self.settings, integration_plugin()), "temporal")
         await asyncio.to_thread(self.keep_closed_orders)
         roles = ("--role", "orders", "--role", "clarity")
-        self.supervisor.start(Child("workers", python("workers", *roles), environment))
+        # An address serves one process: that of the workflows.
+        sdk = {"TEMPORAL_METRICS_ADDRESS": self.settings.temporal_metrics_address}
+        self.supervisor.start(Child("workers", python("workers", *roles), {**environment, **sdk}))
         self.supervisor.start(Child("workers-sage", python("workers", "--role", "sage"), environment))
         self.supervisor.start(Child("api", python("api"), environment))
         pairs = load_pair_files(self.settings)

@@ -15,15 +15,23 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from opentelemetry import propagate, trace
+from opentelemetry.context import Context as TraceContext
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators import textmap
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
 from prometheus_client import start_http_server
 from temporalio import activity, workflow
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
 
 from workers.settings import LogFormat, Settings, SettingsError, host_and_port
 
@@ -93,6 +101,7 @@ def set_up_logging(settings: Settings) -> None:
     handler.setFormatter(JsonLines() if settings.log_format is LogFormat.JSON else TextLines())
     handler.addFilter(Context())
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
     for chatty in ("httpx", "httpcore", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
@@ -139,6 +148,36 @@ def _without_words(span: ReadableSpan) -> ReadableSpan:
     )
 
 
+class NoStrangers(textmap.TextMapPropagator):
+    """A trace begins at this API: what a request's headers say decides neither its id nor whether it is sent.
+
+    Temporal's headers have a propagator of their own (TracingInterceptor). An empty CompositePropagator would extract
+    None, on which every request fails.
+    """
+
+    def extract(
+        self,
+        carrier: textmap.CarrierT,
+        context: TraceContext | None = None,
+        getter: textmap.Getter[textmap.CarrierT] = textmap.default_getter,
+    ) -> TraceContext:
+        """Nothing."""
+        return TraceContext() if context is None else context
+
+    def inject(
+        self,
+        carrier: textmap.CarrierT,
+        context: TraceContext | None = None,
+        setter: textmap.Setter[textmap.CarrierT] = textmap.default_setter,
+    ) -> None:
+        """Outside systems are told nothing."""
+
+    @property
+    def fields(self) -> set[str]:
+        """None."""
+        return set()
+
+
 def set_up_tracing(settings: Settings, service: str) -> bool:
     """Send traces to OTEL_EXPORTER_OTLP_ENDPOINT when it is set; returns whether it is."""
     if not settings.otel_exporter_otlp_endpoint:
@@ -148,8 +187,7 @@ def set_up_tracing(settings: Settings, service: str) -> bool:
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}))
     provider.add_span_processor(BatchSpanProcessor(WithoutWords(OTLPSpanExporter())))
     trace.set_tracer_provider(provider)
-    # A trace begins here: what a stranger's headers say decides neither its id nor whether it is sent.
-    propagate.set_global_textmap(CompositePropagator([]))
+    propagate.set_global_textmap(NoStrangers())
     return True
 
 
@@ -171,16 +209,21 @@ def show_metrics(settings: Settings) -> None:
 
 
 def temporal_runtime(settings: Settings) -> Runtime | None:
-    """The SDK's runtime with its metrics at TEMPORAL_METRICS_ADDRESS; None for the ordinary one.
+    """The SDK's runtime: its metrics at TEMPORAL_METRICS_ADDRESS, its log as JSON, too; None for the ordinary one.
 
     Raises SettingsError when the address cannot be used.
     """
-    address = settings.temporal_metrics_address
-    if not address:
+    address, as_json = settings.temporal_metrics_address, settings.log_format is LogFormat.JSON
+    if not address and not as_json:
         return None
-    config = PrometheusConfig(bind_address=address, durations_as_seconds=True, counters_total_suffix=True)
+    metrics, forwarding = None, None
+    if address:
+        metrics = PrometheusConfig(bind_address=address, durations_as_seconds=True, counters_total_suffix=True)
+    if as_json:
+        forwarding = LogForwardingConfig(logger=logging.getLogger("temporalio.core"))
+    log_config = LoggingConfig(TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=forwarding)
     try:
-        return Runtime(telemetry=TelemetryConfig(metrics=config))
+        return Runtime(telemetry=TelemetryConfig(logging=log_config, metrics=metrics))
     except (RuntimeError, ValueError) as error:
         raise SettingsError(
             f"TEMPORAL_METRICS_ADDRESS {address} cannot be used ({str(error)[:120]}). Choose another address "

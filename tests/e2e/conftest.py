@@ -10,6 +10,7 @@ import httpx
 import pytest
 import yaml
 
+from tests.support.otlp import TraceReceiver, trace_receiver
 from tests.support.processes import ROOT, answers, free_ports, running, wait_until
 from tests.support.sandbox import Sandbox
 
@@ -24,6 +25,8 @@ class House:
     ui_url: str
     log: Path
     pairs_dir: Path
+    temporal_metrics_url: str = ""
+    """Metrics of the SDK in the process of the workflows, where they are switched on."""
 
 
 def expectations() -> dict[str, dict[str, Any]]:
@@ -57,6 +60,7 @@ def running_house(
             f"http://127.0.0.1:{ui}",
             log,
             Path((environment or {}).get("PAIRS_DIR", ROOT / "mappings" / "pairs")),
+            f"http://{(environment or {}).get('TEMPORAL_METRICS_ADDRESS', '')}/metrics",
         )
 
         def checked_out() -> bool:
@@ -106,9 +110,24 @@ def environment_of(pid: int) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """The demo as `make run` starts it."""
-    with running_house(tmp_path_factory.mktemp("house"), orders=len(expectations())) as one:
+def traces() -> Iterator[TraceReceiver]:
+    """What the processes of `house` send as traces."""
+    with trace_receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, traces: TraceReceiver) -> Iterator[House]:
+    """The demo as `make run` starts it, with all telemetry on."""
+    (port,) = free_ports(1)
+    telemetry = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "500",
+        "TEMPORAL_METRICS_ADDRESS": f"127.0.0.1:{port}",
+        "LOG_FORMAT": "json",
+    }
+    folder = tmp_path_factory.mktemp("house")
+    with running_house(folder, orders=len(expectations()), environment=telemetry) as one:
         yield one
 
 

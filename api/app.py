@@ -266,7 +266,7 @@ def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> N
         try:
             view = await handle.query("state", result_type=OrderView, rpc_timeout=RPC_LIMIT)
         except (RPCError, WorkflowQueryFailedError):
-            log.warning("No worker answered the query of %s", workflow_id)
+            log.warning("No worker answered the query of %s", workflow_id, extra={"workflow_id": workflow_id})
         status = description.status.name.lower() if description.status else "unknown"
         return OrderAnswer(workflow_id=workflow_id, status=status, order=view)
 

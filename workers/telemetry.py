@@ -67,10 +67,10 @@ class TextLines(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """See base class."""
-        trace_id = getattr(record, "trace_id", "")
-        parts = [getattr(record, "workflow_id", ""), f"trace={trace_id}" if trace_id else ""]
-        about = " ".join(part for part in parts if part)
         line = super().formatMessage(record)
+        workflow_id, trace_id = getattr(record, "workflow_id", ""), getattr(record, "trace_id", "")
+        parts = ["" if workflow_id in line else workflow_id, f"trace={trace_id}" if trace_id else ""]
+        about = " ".join(part for part in parts if part)
         return f"{line} [{about}]" if about else line
 
 

@@ -69,7 +69,7 @@ class TextLines(logging.Formatter):
         """See base class."""
         line = super().formatMessage(record)
         workflow_id, trace_id = getattr(record, "workflow_id", ""), getattr(record, "trace_id", "")
-        parts = ["" if workflow_id in line else workflow_id, f"trace={trace_id}" if trace_id else ""]
+        parts = ["" if workflow_id in record.message else workflow_id, f"trace={trace_id}" if trace_id else ""]
         about = " ".join(part for part in parts if part)
         return f"{line} [{about}]" if about else line
 

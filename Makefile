@@ -8,7 +8,7 @@ N ?= 100
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all chaos chaos-kills bench lint lock clean
+.PHONY: help setup run test test-all test-telemetry chaos chaos-kills bench lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1	/' | expand -t 13
@@ -39,6 +39,9 @@ chaos: $(READY) ## N=100 generated orders while everything breaks, then the audi
 
 chaos-kills: $(READY) ## kill one process at a random moment while the sample orders run, 20 rounds; CHAOS_SEED, CHAOS_ROUNDS
 	@$(BIN)/python -m pytest tests/chaos/kill_rounds.py -s $(ARGS)
+
+test-telemetry: $(READY) ## ask a real Prometheus (Debian: apt install prometheus; or PROMETHEUS=path) every query of the dashboard
+	@$(BIN)/python -m pytest tests/e2e/real_prometheus.py $(ARGS)
 
 bench: $(READY) ## measure what a poll of Sage costs, a store's stock (50,000 items, 3 warehouses), a customer's view (1,000,000 rows)
 	@$(BIN)/python -m tests.bench.poll_cost $(ARGS)

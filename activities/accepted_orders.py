@@ -148,7 +148,7 @@ class AcceptedOrders:
                 (start,) = await self.client.data_converter.decode(payloads, [OrderStart])
                 return payload_needs(start, self.pairs[start.pair])
         except (RPCError, ValueError, KeyError) as error:
-            log.warning("What order %s takes from stock is not known: %s", run.id, error)
+            log.warning("What order %s takes from stock is not known: %s", run.id, error, extra={"workflow_id": run.id})
         return []
 
     def _keep(self, run: WorkflowExecution, needs: OrderNeeds, *, answered: bool) -> None:

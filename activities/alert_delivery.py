@@ -14,6 +14,7 @@ from connectors.alerts import AlertTarget, TargetsUnreadable, send
 from contracts.alerts import Deliver, Delivered, Target, Targets, TargetsWanted
 from contracts.failures import FailureType
 from contracts.messages import AlertSeverity
+from contracts.metrics import ALERT_DELIVERIES, DeliveryResult
 from mappings.pair import Pace
 
 alerts = logging.getLogger("alerts")
@@ -25,6 +26,10 @@ class AlertDelivery:
     def __init__(self, targets_of: Callable[[str], list[AlertTarget]], paces: Mapping[str, Pace]) -> None:
         self._targets_of = targets_of
         self._paces = paces
+        for pair in paces:
+            for severity in AlertSeverity:
+                for result in DeliveryResult:
+                    ALERT_DELIVERIES.labels(pair, severity.value, result.value)
 
     @activity.defn
     def alert_targets(self, wanted: TargetsWanted) -> Targets:
@@ -58,6 +63,8 @@ class AlertDelivery:
             return Delivered(count=0, gone=True)
         for count, message in enumerate(request.messages):
             problem = send(target, message.severity.value, message.title, message.body)
+            result = DeliveryResult.FAILED if problem else DeliveryResult.DELIVERED
+            ALERT_DELIVERIES.labels(request.pair, message.severity.value, result.value).inc()
             if problem:
                 alerts.error("[%s] alert target %s did not take a message: %s", request.pair, target.name, problem)
                 return Delivered(count=count, problem=problem)

@@ -55,4 +55,4 @@ async def expedite(client: Client, pair: str, workflow_id: str) -> None:
                     timeout=RPC_LIMIT,
                 )
     except RPCError as error:
-        log.warning("%s stays at its turn: %s", workflow_id, error.status.name)
+        log.warning("%s stays at its turn: %s", workflow_id, error.status.name, extra={"workflow_id": workflow_id})

@@ -149,7 +149,7 @@ class Intake:
             known = await self._describe(workflow_id)
             if known is None:
                 reason = ignored or "it is cancelled, and was never started"
-                log.info("Order %s starts nothing: %s", workflow_id, reason)
+                log.info("Order %s starts nothing: %s", workflow_id, reason, extra={"workflow_id": workflow_id})
                 return IntakeResult.IGNORED, reason
             return await self._meet(known, start, event, backfill=backfill, bury=bury)
         doubt = "" if restart or forced else await self._doubt(masked)
@@ -157,7 +157,7 @@ class Intake:
             known = await self._describe(workflow_id)
             if known is not None:
                 return await self._meet(known, start, event, backfill=backfill, bury=bury)
-            log.warning("Order %s starts only with force: %s", workflow_id, doubt)
+            log.warning("Order %s starts only with force: %s", workflow_id, doubt, extra={"workflow_id": workflow_id})
             if backfill:
                 return IntakeResult.NEEDS_FORCE, doubt
             return await self._bury(
@@ -240,7 +240,11 @@ class Intake:
         try:
             return expedites(start.payload, self._pair)
         except Exception:
-            log.exception("Whether order %s is expedited cannot be told", start.order_id)
+            log.exception(
+                "Whether order %s is expedited cannot be told",
+                start.order_id,
+                extra={"workflow_id": ids.order_workflow_id(self._pair.name, start.order_id)},
+            )
             return False
 
     async def _describe(self, workflow_id: str) -> WorkflowExecutionDescription | None:
@@ -349,7 +353,7 @@ class Intake:
                 static_details=explanation,
                 rpc_timeout=RPC_LIMIT,
             )
-            log.warning("Dead letter %s (%s)", workflow_id, reason.value)
+            log.warning("Dead letter %s (%s)", workflow_id, reason.value, extra={"workflow_id": workflow_id})
         except WorkflowAlreadyStartedError:
             pass
         return IntakeResult.DEAD_LETTER, workflow_id

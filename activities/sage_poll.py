@@ -37,6 +37,7 @@ from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.failures import FailureType
 from contracts.messages import Alert, AlertKind, CreditMemoStart, PollCursor, PollShift
+from contracts.metrics import LAST_POLL, SHIPMENT_SIGNALS
 from mappings.pair import Pace, Pair
 from mappings.readiness import ready
 from mappings.shipments import CreditMemo, SalesOrderStanding, ShipmentInvoice, ShipmentSeen
@@ -225,6 +226,7 @@ class SagePollActivities:
             await self._tell(poll)
             polled_on = self._remember(cursor, poll)
             self._memory.last_poll = began
+            LAST_POLL.labels(self._pair.name).set_to_current_time()
             await self._alerts.hand_over(pace)
             await self._wake_held(pace)
         counts = poll.counts
@@ -619,18 +621,24 @@ class SagePollActivities:
         try:
             await handle.signal(name, argument, rpc_timeout=timedelta(seconds=10))
             poll.counts["signals"] += 1
+            SHIPMENT_SIGNALS.labels(self._pair.name).inc()
         except RPCError as error:
             if error.status in OUTAGES:
                 raise
             if error.status is not RPCStatusCode.NOT_FOUND:
                 poll.counts["not_found"] += 1
-                log.warning("Order %s cannot be signalled (%s): it reads Sage once a day", order_id, error.status)
+                log.warning(
+                    "Order %s cannot be signalled (%s): it reads Sage once a day",
+                    order_id,
+                    error.status.name,
+                    extra={"workflow_id": handle.id},
+                )
                 text = f"it cannot be told of its shipments ({error.status.name}); it reads Sage once a day"
                 self._alert(f"Order {order_id}", text, handle.id)
                 return False
             # The order is complete, or was never ours to follow: recorded, and not asked again by this process.
             poll.counts["not_found"] += 1
-            log.info("No running order takes %s of order %s", name, order_id)
+            log.info("No running order takes %s of order %s", name, order_id, extra={"workflow_id": handle.id})
         return True
 
     def _forget(self, poll: Poll) -> None:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from temporalio import activity
 
+from activities.metering import Seats
 from activities.sage_read import recent_since
 from connectors.errors import AlreadyExists, Refused
 from connectors.sage100.gateway import AliasWriter, CustomerWriter, SalesOrderWriter
@@ -103,8 +104,9 @@ class CompanyWrites:
     Two stores that sell one company's stock would else look at the same last piece, and both take it.
     """
 
-    def __init__(self, writers: int) -> None:
-        self.seats = asyncio.Semaphore(writers)
+    def __init__(self, writers: int, company: str = "") -> None:
+        """`company` is its code, which the metrics name."""
+        self.seats: asyncio.Semaphore = Seats(writers, company)
         """Held around every write."""
         self.alone = asyncio.Lock()
         """Held between a last look at stock and credit, and the write that takes them."""
@@ -127,7 +129,7 @@ class SageWriteActivities:
         self._customers = customers
         self._aliases = aliases
         self._reader = reader
-        company = company or CompanyWrites(pair.sage.writers)
+        company = company or CompanyWrites(pair.sage.writers, pair.company.code)
         self._seats, self._alone = company.seats, company.alone
 
     @activity.defn

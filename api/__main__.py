@@ -29,7 +29,7 @@ from workers.settings import (
     load_pair_settings,
     load_settings,
 )
-from workers.telemetry import leave, set_up_logging, set_up_tracing
+from workers.telemetry import leave, set_up_logging, set_up_tracing, temporal_runtime
 
 
 def read_edges(settings: Settings) -> dict[str, PairEdge]:
@@ -89,6 +89,7 @@ async def serve(settings: Settings) -> None:
         namespace=settings.temporal_namespace,
         plugins=[integration_plugin(tracing=tracing)],
         lazy=True,
+        runtime=temporal_runtime(settings),
     )
     config = uvicorn.Config(
         create_app(edges, client, keys, settings.temporal_ui_origins),

@@ -34,6 +34,7 @@ from api.codec import CodecCors, add_codec
 from api.customers import add_customers
 from api.edge import RPC_LIMIT, EdgeError, OrderId, PairEdge, PairName, edge_of, errors
 from api.keys import KeyRing
+from api.metrics import add_metrics
 from api.payload import DEPTH_LIMIT, NotJson, is_deeper_than, parse_payload
 from api.problem import BODY_LIMIT, RETRY_AFTER_SECONDS, TOO_LARGE, Problem
 from api.refusals import Refusal, Refusals
@@ -41,6 +42,7 @@ from connectors.clarity.webhooks import BadSignature, signed_headers, verify
 from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.messages import BackfillStart, OrderView, Release, ReleaseAccepted
+from contracts.metrics import WEBHOOKS, WebhookResult
 from mappings.card_numbers import mask_card_numbers
 from mappings.clarity_profile import Kind, to_contract
 from mappings.intake import is_older, pair_of_currency
@@ -51,6 +53,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 5.0
 """For all calls to Temporal that one request needs; a sender waits no longer for its 503."""
+UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by machines."""
 BODY_SECONDS = 20.0
 """For a webhook's body to arrive."""
 
@@ -96,6 +100,14 @@ def create_app(
         title="Clarity ↔ Sage 100",
         description="Webhooks in, order state out, releases through.",
         version="1",
+        # Spans of requests; the processes' own exporter sends them (workers.telemetry), and no words of errors.
+        telemetry={
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+            "exclude": lambda scope: scope.get("path") in UNTRACED,
+        },
     )
     add_error_answers(app)
     add_health(app, client)
@@ -103,6 +115,7 @@ def create_app(
     add_orders(app, edges, client)
     add_customers(app, edges, client)
     add_codec(app, client, keys)
+    add_metrics(app, client, edges)
     describe_access(app)
     if keys is not None:
         app.add_middleware(AccessMiddleware, keys=keys, ui_origins=ui_origins)
@@ -162,6 +175,9 @@ def add_health(app: FastAPI, client: Client) -> None:
 
 def add_webhooks(app: FastAPI, edges: Mapping[str, PairEdge], client: Client, refusals: Refusals) -> None:
     """Clarity's deliveries."""
+    for name in edges:
+        for known in (*IntakeResult, *WebhookResult):
+            WEBHOOKS.labels(name, known.value)
 
     @app.post(
         "/webhooks/clarity/{pair}",
@@ -178,6 +194,19 @@ def add_webhooks(app: FastAPI, edges: Mapping[str, PairEdge], client: Client, re
     )
     async def clarity_webhook(pair: PairName, request: Request) -> WebhookAnswer:
         edge = edge_of(edges, pair)
+        result: str = WebhookResult.UNAVAILABLE.value
+        try:
+            answer = await taken_in(edge, request)
+            result = answer.result.value
+        except EdgeError:
+            result = WebhookResult.REFUSED.value
+            raise
+        finally:
+            WEBHOOKS.labels(edge.pair.name, result).inc()
+        return answer
+
+    async def taken_in(edge: PairEdge, request: Request) -> WebhookAnswer:
+        pair = edge.pair.name
         try:
             body = await read_body(request)
         except EdgeError as error:
@@ -243,7 +272,7 @@ def add_orders(app: FastAPI, edges: Mapping[str, PairEdge], client: Client) -> N
         try:
             view = await handle.query("state", result_type=OrderView, rpc_timeout=RPC_LIMIT)
         except (RPCError, WorkflowQueryFailedError):
-            log.warning("No worker answered the query of %s", workflow_id)
+            log.warning("No worker answered the query of %s", workflow_id, extra={"workflow_id": workflow_id})
         status = description.status.name.lower() if description.status else "unknown"
         return OrderAnswer(workflow_id=workflow_id, status=status, order=view)
 

@@ -33,6 +33,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Never
 
 import httpx
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import SecretStr
 
 from connectors.errors import (
@@ -47,6 +49,8 @@ from connectors.errors import (
     TooManyRequests,
     quoted,
 )
+
+_tracer = trace.get_tracer(__name__)
 
 MOST_RETRY_AFTER = timedelta(days=1)
 """A longer Retry-After is a mistake (milliseconds, a moment instead of a span) and counts as this long."""
@@ -262,12 +266,35 @@ class JsonApi:
         *,
         body: Json = None,
         query: Mapping[str, str] | None = None,
+        route: str = "",
     ) -> tuple[int, Json]:
         """One call: status and parsed body. Raises the tree of `connectors.errors`.
 
-        While the other side wants silence no request is made: what it told one caller counts for all.
+        While the other side wants silence no request is made: what it told one caller counts for all. `route` is the
+        path without what differs from call to call, as traces name it; they show no path and no query.
         """
         name = f"{method} {path}"
+        route = route or path
+        with _tracer.start_as_current_span(
+            f"{method} {route}",
+            kind=SpanKind.CLIENT,
+            attributes={"http.request.method": method, "url.template": route, "peer.service": self.system},
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                status, answer = await self._quiet_or_call(name, method, path, body, query)
+            except Exception as error:
+                # Its words may quote what the other side said: they stay out of traces.
+                span.set_status(StatusCode.ERROR)
+                span.set_attribute("error.type", type(error).__name__)
+                raise
+            span.set_attribute("http.response.status_code", status)
+            return status, answer
+
+    async def _quiet_or_call(
+        self, name: str, method: str, path: str, body: Json, query: Mapping[str, str] | None
+    ) -> tuple[int, Json]:
         left = self._quiet_until - self._clock()
         if left > 0:
             raise TooManyRequests(

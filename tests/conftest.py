@@ -15,7 +15,7 @@ settings.register_profile("large", max_examples=3_000, deadline=None, print_blob
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 SHARED = {
-    "settled": ("bad_days", "sample_orders", "support", "webhooks"),
+    "settled": ("bad_days", "personal_data", "sample_orders", "support", "telemetry", "webhooks"),
     "warehouse": ("dangers_of_creating", "faults", "order_changes", "reconciliation", "restarts", "warehouse"),
 }
 """Houses of the session (tests/e2e/conftest.py), and the files that use them. A process that has one pays for its start

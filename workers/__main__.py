@@ -24,7 +24,7 @@ from workers.roles import Fleet, Role, check_settings
 from workers.schedules import ensure_schedules, left_over
 from workers.settings import DeploymentEnvironment, Settings, SettingsError, load_pair_files, load_settings
 from workers.signals import stop_on_signals
-from workers.telemetry import leave, set_up_logging, set_up_tracing
+from workers.telemetry import leave, set_up_logging, set_up_tracing, show_metrics, temporal_runtime
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,7 +60,10 @@ async def run_workers(settings: Settings, roles: Sequence[Role]) -> None:
             check_settings(role, pair)
     stop = asyncio.Event()
     stop_on_signals(stop)
-    client = await connect(settings, integration_plugin(tracing=set_up_tracing(settings, "clarity-sage100-workers")))
+    show_metrics(settings)
+    runtime = temporal_runtime(settings)
+    tracing = set_up_tracing(settings, "clarity-sage100-workers")
+    client = await connect(settings, integration_plugin(tracing=tracing), runtime)
     fleet = Fleet(client, settings, pairs)
     for role in roles:
         fleet.add(role)

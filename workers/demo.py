@@ -194,6 +194,7 @@ class Demo:
     def __init__(self, options: argparse.Namespace, settings: Settings) -> None:
         self.options = options
         self.var: Path = options.var
+        self.metrics = self.var / "metrics"
         self.shops = [Shop(PAIR, "ABC", options.sage_port, options.clarity_port, self.var)]
         if options.pairs == 2:
             ports = (options.second_sage_port, options.second_clarity_port)
@@ -231,6 +232,10 @@ class Demo:
             "TEMPORAL_NAMESPACE": self.settings.temporal_namespace,
             "API_PORT": str(self.options.api_port),
             "PAIRS_DIR": str(self.settings.pairs_dir),
+            # The processes count into one folder, so that the API's /metrics shows all of them.
+            "PROMETHEUS_MULTIPROC_DIR": str(self.metrics),
+            "METRICS_ADDRESS": "",
+            "TEMPORAL_METRICS_ADDRESS": "",
             **places,
         }
 
@@ -291,6 +296,8 @@ class Demo:
         if len(self.shops) > 1:
             self.write_second_pair()
         environment = self.environment()
+        shutil.rmtree(self.metrics, ignore_errors=True)
+        self.metrics.mkdir()
         self.supervisor.start(Child("temporal", self.temporal_command()))
         for shop in self.shops:
             secrets = {"SANDBOX_SAGE_PASSWORD": shop.sage_password, "SANDBOX_CLARITY_SECRET": shop.clarity_secret}
@@ -300,7 +307,9 @@ class Demo:
         client = await self.within(connect(self.settings, integration_plugin()), "temporal")
         await asyncio.to_thread(self.keep_closed_orders)
         roles = ("--role", "orders", "--role", "clarity")
-        self.supervisor.start(Child("workers", python("workers", *roles), environment))
+        # An address serves one process: that of the workflows.
+        sdk = {"TEMPORAL_METRICS_ADDRESS": self.settings.temporal_metrics_address}
+        self.supervisor.start(Child("workers", python("workers", *roles), {**environment, **sdk}))
         self.supervisor.start(Child("workers-sage", python("workers", "--role", "sage"), environment))
         self.supervisor.start(Child("api", python("api"), environment))
         pairs = load_pair_files(self.settings)

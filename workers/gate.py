@@ -31,6 +31,7 @@ from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.failures import FailureType
 from contracts.messages import Alert, AlertKind
+from contracts.metrics import GATE_CLOSED, start_at_zero
 from contracts.outages import AFFECTED, OutageStart, OutsideSystem
 from mappings.maintenance import MaintenanceWindow, in_maintenance
 from mappings.pair import Pair
@@ -218,6 +219,8 @@ class GatedQueue:
         self.make = make
         self.probe = probe
         self.gate = Gate()
+        self._told = GATE_CLOSED.labels(pair.name, system.value)
+        start_at_zero(pair.name, system)
         self.name = f"{system.value} of pair {pair.name}"
         self.out_since: datetime | None = None
         """Since when the system is out, as far as this process knows."""
@@ -235,6 +238,7 @@ class GatedQueue:
             log.warning("The gate of %s stays closed: %s", self.name, self.gate.why)
             self.gate.close("start")
         while not stop.is_set():
+            self._told.set(self.gate.closed.is_set() or self._in_window())
             if self._in_window():
                 await self._wait_out_window(stop)
             elif self.gate.closed.is_set():

@@ -15,16 +15,18 @@ from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.errors import ErrorTranslation
+from activities.metering import Metering
 from workers.codec import payload_codec
 from workers.encryption_keys import EncryptionKeys, keys_of_the_environment
 from workers.settings import SettingsError
 from workflows.signal_shapes import SignalShapes
+from workflows.time_to_sage import TimeToSage
 
 OUR_PACKAGES = ("workflows", "activities", "connectors", "contracts", "mappings")
 """Passed through the workflow sandbox: imported once per process, not once per workflow (measured: a third of the
 worker's CPU). Workflows use of them only what is pure; a test and the layers contract watch it."""
 
-LIBRARIES = ("pydantic", "pydantic_core", "annotated_types", "yaml", "httpx", "opentelemetry")
+LIBRARIES = ("pydantic", "pydantic_core", "annotated_types", "yaml", "httpx", "opentelemetry", "prometheus_client")
 """Imported below our packages; they must not be imported again inside the sandbox either."""
 
 
@@ -34,7 +36,12 @@ def integration_plugin(*, tracing: bool = False, keys: EncryptionKeys | None = N
     `keys` encrypt payloads; None takes those of the environment, so that no process and no command forgets them.
     Raises SettingsError when those cannot be used.
     """
-    interceptors: list[ClientInterceptor | WorkerInterceptor] = [ErrorTranslation(), SignalShapes()]
+    interceptors: list[ClientInterceptor | WorkerInterceptor] = [
+        Metering(),
+        ErrorTranslation(),
+        SignalShapes(),
+        TimeToSage(),
+    ]
     if tracing:
         interceptors.insert(0, TracingInterceptor())
     return SimplePlugin(

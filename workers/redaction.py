@@ -34,6 +34,7 @@ LEFT_OUT: Final = frozenset(
         "network.peer.port",
         "user_agent.original",
         "url.full",
+        "url.path",
         "url.query",
         "http.url",
         "http.target",
@@ -117,7 +118,8 @@ def span_without_values(span: ReadableSpan) -> ReadableSpan:
     status = span.status
     if status.status_code is StatusCode.ERROR and status.description:
         # The tracer writes `Type: message`.
-        status = Status(StatusCode.ERROR, status.description.partition(":")[0][:100])
+        kind = status.description.partition(":")[0]
+        status = Status(StatusCode.ERROR, kind if kind.isidentifier() else None)
     return ReadableSpan(
         name=span.name,
         context=span.context,

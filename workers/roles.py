@@ -43,6 +43,7 @@ from connectors.sage100.ledger import SageLedger
 from connectors.sage100.match_index import MatchIndex
 from connectors.sage100.odbc import SageReader
 from contracts import queues
+from contracts.metrics import TIME_TO_SAGE
 from contracts.outages import OutsideSystem
 from mappings.pair import AuthScheme, GatewayAuth, Pair
 from workers.gate import GatedQueue
@@ -159,6 +160,8 @@ class Fleet:
             lambda pair: load_pair_settings(pair).alert_targets(),
             {name: pair.pace for name, pair in self.pairs.items()},
         )
+        for name in self.pairs:
+            TIME_TO_SAGE.labels(name)
         self.workers.append(
             Worker(
                 self.client,
@@ -221,7 +224,8 @@ class Fleet:
         customer_changes = CustomerSyncReads(pair, accounts, index)
         polls = SagePollActivities(pair, poll_reader, self.client, lambda: datetime.now(pair.company.zone))
         stock = StockSweepActivities(pair, self.pairs, stock_reader, self.client)
-        company = self.companies.setdefault((own.sage_gateway_url, pair.company.code), CompanyWrites(pair.sage.writers))
+        code = pair.company.code
+        company = self.companies.setdefault((own.sage_gateway_url, code), CompanyWrites(pair.sage.writers, code))
         writes = SageWriteActivities(pair, gateway, gateway, gateway, reader, company)
         changes = SageChangeActivities(pair, gateway, reader, company)
         products = SageProductActivities(pair, item_reader, gateway, company.seats)

@@ -55,6 +55,13 @@ class ReadBy:
         self.readers = readers
 
 
+class LogFormat(StrEnum):
+    """How a process writes its log lines."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class Settings(PairsFolder, EncryptionSettings):
     """What every process needs, whatever pairs it serves."""
 
@@ -76,6 +83,12 @@ class Settings(PairsFolder, EncryptionSettings):
     """Origins of Temporal's Web UI, comma-separated (`https://temporal.example.com`): its pages may ask /codec."""
     otel_exporter_otlp_endpoint: str = ""
     """Traces are sent there (OTLP over HTTP) when set."""
+    log_format: LogFormat = LogFormat.TEXT
+    """`json`: one object a line."""
+    metrics_address: Annotated[str, ReadBy(Reader.WORKERS)] = ""
+    """`host:port` at which a worker process shows its metrics; the API shows its own at `/metrics`."""
+    temporal_metrics_address: str = ""
+    """`host:port` at which a process shows the metrics of Temporal's SDK."""
     graceful_shutdown_seconds: Annotated[float, ReadBy(Reader.WORKERS)] = 30.0
     """Seconds that a stopping worker gives its running activities."""
     reports_dir: Annotated[Path, ReadBy(Reader.ORDERS)] = Path("var/reports")
@@ -96,6 +109,13 @@ class Settings(PairsFolder, EncryptionSettings):
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin[:80]!r} is no origin; write scheme, host and port: https://temporal.example")
         return origins
+
+    @field_validator("metrics_address", "temporal_metrics_address")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        if value:
+            host_and_port(value)
+        return value
 
     @field_validator("log_level")
     @classmethod
@@ -161,6 +181,14 @@ class PairSettings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """`127.0.0.1:9464` or `[::1]:9464` in its parts; raises ValueError."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ValueError("use host:port, such as 127.0.0.1:9464")
+    return host.strip("[]"), int(port)
 
 
 def load_settings() -> Settings:

@@ -170,7 +170,9 @@ class CustomerResolutionWorkflow:
             await handle.signal("customer_resolved", answer)
             self.answered += 1
         except ApplicationError:
-            workflow.logger.info("An order that waited for its customer is gone", extra={"order": order_workflow_id})
+            workflow.logger.info(
+                "An order that waited for its customer is gone", extra={"workflow_id": order_workflow_id}
+            )
 
     @workflow.signal(description="From an order: answer me by signal customer_resolved")
     def attach(self, order_workflow_id: str, search: CustomerSearch | None = None) -> None:

@@ -124,7 +124,9 @@ class ClarityClient:
 
     async def get_order(self, order_id: str) -> dict[str, Any]:
         """The order as plain JSON."""
-        _, body = await self._api.call("GET", _fill(self._profile.routes.order, order_id))
+        _, body = await self._api.call(
+            "GET", _fill(self._profile.routes.order, order_id), route=self._profile.routes.order
+        )
         order = to_contract(body, Kind.ORDER, self._profile)
         if not isinstance(order, dict):
             raise RetryLater(SYSTEM, "GET order", "an answer that is no order")
@@ -207,6 +209,7 @@ class ClarityClient:
             self._profile.methods.order,
             _fill(self._profile.routes.order, order_id),
             body=from_contract(body, Kind.ORDER, self._profile),
+            route=self._profile.routes.order,
         )
 
     async def post_shipment(self, shipment: Shipment) -> ShipmentReceipt:
@@ -268,11 +271,14 @@ class ClarityClient:
             self._profile.methods.shipment,
             _fill(self._profile.routes.shipment, shipment_id),
             body=from_contract(change, Kind.SHIPMENT, self._profile),
+            route=self._profile.routes.shipment,
         )
 
     async def get_product(self, product_id: str) -> dict[str, Any]:
         """The product as plain JSON."""
-        _, body = await self._api.call("GET", _fill(self._profile.routes.product, product_id))
+        _, body = await self._api.call(
+            "GET", _fill(self._profile.routes.product, product_id), route=self._profile.routes.product
+        )
         return self._product(body, "GET product")
 
     async def list_products(self, updated_date_min: datetime | None, page: int = 0) -> OrderPage:
@@ -296,6 +302,7 @@ class ClarityClient:
             self._profile.methods.product,
             _fill(self._profile.routes.product, product_id),
             body=from_contract(fields, Kind.PRODUCT, self._profile),
+            route=self._profile.routes.product,
         )
         return self._product(body, "PATCH product")
 
@@ -335,7 +342,9 @@ class ClarityClient:
 
     async def get_customer(self, customer_id: str) -> dict[str, Any]:
         """The customer's record as plain JSON; NotFound when there is none."""
-        _, body = await self._api.call("GET", _fill(self._profile.routes.customer, customer_id))
+        _, body = await self._api.call(
+            "GET", _fill(self._profile.routes.customer, customer_id), route=self._profile.routes.customer
+        )
         return self._customer(body, "GET customer")
 
     async def customers_of(self, external_reference: str, limit: int) -> list[dict[str, Any]]:
@@ -383,7 +392,10 @@ class ClarityClient:
         if attributes:
             body |= from_contract({"attributes": dict(attributes)}, Kind.CUSTOMER_RECORD, self._profile)
         await self._api.call(
-            self._profile.methods.customer, _fill(self._profile.routes.customer, customer_id), body=body
+            self._profile.methods.customer,
+            _fill(self._profile.routes.customer, customer_id),
+            body=body,
+            route=self._profile.routes.customer,
         )
 
 

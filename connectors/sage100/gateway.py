@@ -32,6 +32,8 @@ SYSTEM = "Sage gateway"
 VERSION_HEADER = "x-gateway-version"
 """In which a gateway may tell its version."""
 NO_SUCH_ROUTE = frozenset({404, 405, 501})
+SALES_ORDER, CUSTOMER, ITEM = "/SO/SalesOrder/{no}", "/AR/Customer/{key}", "/CI/Item/{code}"
+"""Routes as traces name them."""
 
 
 class SageGatewaySettings(BaseModel):
@@ -223,20 +225,20 @@ class SageGateway:
     async def get_sales_order(self, number: str) -> SalesOrderOnSage | None:
         """`GET /SO/SalesOrder/{no}`; None when Sage has none under this number."""
         try:
-            _, body = await self._api.call("GET", f"/SO/SalesOrder/{number}")
+            _, body = await self._api.call("GET", f"/SO/SalesOrder/{number}", route=SALES_ORDER)
         except NotFound:
             return None
         return _order(body, "GET /SO/SalesOrder/{no}")
 
     async def change_sales_order(self, number: str, columns: Mapping[str, str]) -> SalesOrderOnSage:
         """`PATCH /SO/SalesOrder/{no}`: header columns of a live order."""
-        _, body = await self._api.call("PATCH", f"/SO/SalesOrder/{number}", body=dict(columns))
+        _, body = await self._api.call("PATCH", f"/SO/SalesOrder/{number}", body=dict(columns), route=SALES_ORDER)
         return _order(body, "PATCH /SO/SalesOrder/{no}", written=True)
 
     async def read_sales_order(self, number: str) -> EnteredOrder | None:
         """`GET /SO/SalesOrder/{no}`, with its header columns and comments."""
         try:
-            _, body = await self._api.call("GET", f"/SO/SalesOrder/{number}")
+            _, body = await self._api.call("GET", f"/SO/SalesOrder/{number}", route=SALES_ORDER)
         except NotFound:
             return None
         return _entered(body, "GET /SO/SalesOrder/{no}")
@@ -247,13 +249,13 @@ class SageGateway:
         """`PATCH /SO/SalesOrder/{no}`: header columns, and lines by LineKey or new."""
         changes = [_line_change(line) for line in lines]
         body = {**columns, **({"Lines": changes} if changes else {})}
-        _, stored = await self._api.call("PATCH", f"/SO/SalesOrder/{number}", body=body)
+        _, stored = await self._api.call("PATCH", f"/SO/SalesOrder/{number}", body=body, route=SALES_ORDER)
         return _entered(stored, "PATCH /SO/SalesOrder/{no}", written=True)
 
     async def delete_sales_order(self, number: str) -> None:
         """`DELETE /SO/SalesOrder/{no}`; a lost answer is safe to repeat."""
         try:
-            await self._api.call("DELETE", f"/SO/SalesOrder/{number}")
+            await self._api.call("DELETE", f"/SO/SalesOrder/{number}", route=SALES_ORDER)
         except NotFound:
             return
 
@@ -271,7 +273,7 @@ class SageGateway:
     async def get_customer(self, key: CustomerKey) -> StoredCustomer | None:
         """`GET /AR/Customer/{div}-{no}`; None when there is none."""
         try:
-            _, body = await self._api.call("GET", f"/AR/Customer/{key}")
+            _, body = await self._api.call("GET", f"/AR/Customer/{key}", route=CUSTOMER)
         except NotFound:
             return None
         try:
@@ -281,7 +283,7 @@ class SageGateway:
 
     async def change_customer(self, key: CustomerKey, columns: Mapping[str, str]) -> None:
         """`PATCH /AR/Customer/{div}-{no}`; a lost answer is safe to repeat."""
-        await self._api.call("PATCH", f"/AR/Customer/{key}", body=dict(columns))
+        await self._api.call("PATCH", f"/AR/Customer/{key}", body=dict(columns), route=CUSTOMER)
 
     async def create_ship_to(self, key: CustomerKey, address: ShipToAddress) -> None:
         """`POST /SO/ShipToAddress`."""
@@ -297,7 +299,7 @@ class SageGateway:
     async def get_item(self, code: str) -> dict[str, str] | None:
         """`GET /CI/Item/{code}`; None when there is none."""
         try:
-            _, body = await self._api.call("GET", _item_path(code))
+            _, body = await self._api.call("GET", _item_path(code), route=ITEM)
         except NotFound:
             return None
         if not isinstance(body, dict) or not isinstance(body.get("ItemCode"), str):
@@ -310,7 +312,7 @@ class SageGateway:
 
     async def change_item(self, code: str, columns: Mapping[str, str]) -> None:
         """`PATCH /CI/Item/{code}`."""
-        await self._api.call("PATCH", _item_path(code), body=dict(columns))
+        await self._api.call("PATCH", _item_path(code), body=dict(columns), route=ITEM)
 
     async def create_cash_receipts(
         self, bank_code: str, deposit_date: date, deposit_no: str, lines: Sequence[ReceiptLine]

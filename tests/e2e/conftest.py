@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from tests.support.http import HTTP
+from tests.support.otlp import TraceReceiver, trace_receiver
 from tests.support.processes import ROOT, answers, free_ports, running, wait_until
 from tests.support.sandbox import Sandbox
-from tests.support.trace_sink import TraceSink, trace_sink
 from workers.encryption_keys import new_key
 
 
@@ -27,7 +27,8 @@ class House:
     log: Path
     pairs_dir: Path
     encryption_keys: str = ""
-    traces: TraceSink | None = None
+    temporal_metrics_url: str = ""
+    """Metrics of the SDK in the process of the workflows, where they are switched on."""
 
 
 def expectations() -> dict[str, dict[str, Any]]:
@@ -61,7 +62,8 @@ def running_house(
             f"http://127.0.0.1:{ui}",
             log,
             Path((environment or {}).get("PAIRS_DIR", ROOT / "mappings" / "pairs")),
-            (environment or {}).get("ENCRYPTION_KEYS", ""),
+            encryption_keys=(environment or {}).get("ENCRYPTION_KEYS", ""),
+            temporal_metrics_url=f"http://{(environment or {}).get('TEMPORAL_METRICS_ADDRESS', '')}/metrics",
         )
 
         def checked_out() -> bool:
@@ -111,13 +113,26 @@ def environment_of(pid: int) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """The demo as `make run` starts it, with a key that encrypts what Temporal keeps, and with traces."""
-    with trace_sink() as traces:
-        environment = {"ENCRYPTION_KEYS": new_key("house"), "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url}
-        folder = tmp_path_factory.mktemp("house")
-        with running_house(folder, orders=len(expectations()), environment=environment) as one:
-            yield replace(one, traces=traces)
+def traces() -> Iterator[TraceReceiver]:
+    """What the processes of `house` send as traces."""
+    with trace_receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, traces: TraceReceiver) -> Iterator[House]:
+    """The demo as `make run` starts it, with a key that encrypts what Temporal keeps, and with all telemetry on."""
+    (port,) = free_ports(1)
+    environment = {
+        "ENCRYPTION_KEYS": new_key("house"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "500",
+        "TEMPORAL_METRICS_ADDRESS": f"127.0.0.1:{port}",
+        "LOG_FORMAT": "json",
+    }
+    folder = tmp_path_factory.mktemp("house")
+    with running_house(folder, orders=len(expectations()), environment=environment) as one:
+        yield one
 
 
 QUICK = {

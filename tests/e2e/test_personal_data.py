@@ -11,6 +11,8 @@ from typing import Any
 from tests.e2e.conftest import House
 from tests.e2e.temporal import history, temporal
 from tests.support.histories import TEMPORAL
+from tests.support.http import HTTP
+from tests.support.otlp import TraceReceiver
 from tests.support.processes import ROOT, wait_until
 
 PERSONAL = {"email", "phone", "line1", "line2", "firstName", "lastName", "company"}
@@ -91,13 +93,11 @@ def test_nothing_personal_is_in_the_logs(settled: House) -> None:
     assert {name: found_in(text) for name, text in written.items() if found_in(text)} == {}
 
 
-def test_nothing_personal_is_in_the_traces(settled: House) -> None:
-    assert settled.traces is not None
-    bodies = settled.traces.bodies
-    wait_until("every order's activities are traced", lambda: b"create_sales_order" in b"".join(bodies))
-    sent = b"".join(bodies)
+def test_nothing_personal_is_in_the_traces_and_metrics(settled: House, traces: TraceReceiver) -> None:
+    wait_until("every order's activities are traced", lambda: b"create_sales_order" in b"".join(traces.raw))
+    sent = b"".join(traces.raw)
     assert b"order-demo-10002" in sent
-    assert found_in(sent) == set()
+    assert found_in(sent + HTTP.get(f"{settled.api_url}/metrics").content) == set()
 
 
 def test_with_the_key_the_cli_shows_plain_payloads_and_without_the_endpoint_none(settled: House) -> None:

@@ -1,0 +1,198 @@
+"""Telemetry without any process: log lines, redaction, counting, settings."""
+
+import asyncio
+import io
+import json
+import logging
+import socket
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+from prometheus_client import REGISTRY
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+
+from activities.errors import translate
+from activities.metering import Metering, Seats, place_of
+from connectors.errors import RetryLater, TooManyRequests
+from contracts import queues
+from workers.redaction import WithoutValuesExporter
+from workers.settings import Settings, SettingsError, load_settings
+from workers.telemetry import (
+    Context,
+    JsonLines,
+    NoStrangers,
+    TextLines,
+    WithoutValuesExporter,
+    show_metrics,
+    temporal_runtime,
+)
+
+
+@pytest.fixture
+def written() -> Iterator[tuple[logging.Logger, logging.StreamHandler[io.StringIO]]]:
+    """A logger of its own, and its handler with our filter."""
+    handler = logging.StreamHandler(io.StringIO())
+    handler.addFilter(Context())
+    log = logging.getLogger("tests.telemetry")
+    log.addHandler(handler)
+    log.propagate = False
+    yield log, handler
+    log.removeHandler(handler)
+
+
+def test_a_line_as_json_has_known_fields_only(
+    written: tuple[logging.Logger, logging.StreamHandler[io.StringIO]],
+) -> None:
+    log, handler = written
+    handler.setFormatter(JsonLines())
+    log.warning("Order %s\nwaits", "10001", extra={"workflow_id": "order-demo-10001", "customer": "Emma Clark"})
+    (line,) = handler.stream.getvalue().splitlines()
+    fields = json.loads(line)
+    assert fields.pop("time").endswith("Z")
+    assert fields == {
+        "level": "WARNING",
+        "logger": "tests.telemetry",
+        "message": "Order 10001\nwaits",
+        "workflow_id": "order-demo-10001",
+    }
+
+
+def test_a_line_carries_workflow_and_trace_of_the_activity_that_wrote_it(
+    written: tuple[logging.Logger, logging.StreamHandler[io.StringIO]],
+) -> None:
+    log, handler = written
+    handler.setFormatter(TextLines())
+    environment = ActivityEnvironment()
+
+    def step() -> None:
+        with TracerProvider().get_tracer("t").start_as_current_span("step") as span:
+            log.warning("held")
+            log.warning("%032x", span.get_span_context().trace_id)
+
+    environment.run(step)
+    first, second = handler.stream.getvalue().splitlines()
+    trace_id = second.split(": ")[1].split(" ")[0]
+    assert first.endswith(f"WARNING tests.telemetry: held [{environment.info.workflow_id} trace={trace_id}]")
+
+
+def test_what_an_error_says_and_what_was_asked_for_is_not_sent() -> None:
+    memory, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(WithoutValuesExporter(memory)))
+    with pytest.raises(RuntimeError), provider.get_tracer("t").start_as_current_span("GET /customers") as span:
+        span.set_attributes({"url.path": "/customers/emma@example.com", "url.query": "q=Emma", "kept": "yes"})
+        raise RuntimeError("no customer Emma Clark")
+    (sent,) = memory.get_finished_spans()
+    assert "mma" not in sent.to_json()
+    assert dict(sent.attributes or {}) == {"kept": "yes"}
+    assert sent.status.status_code is StatusCode.ERROR
+    assert dict(sent.events[0].attributes or {})["exception.type"] == "RuntimeError"
+
+
+def test_a_request_that_names_a_trace_of_its_own_does_not_join_it() -> None:
+    stranger = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"}
+    assert dict(NoStrangers().extract(stranger)) == {}
+
+
+def test_every_queue_of_a_system_is_counted_for_its_pair() -> None:
+    assert place_of(queues.sage_write("demo")) == ("demo", "sage")
+    assert place_of(queues.sage_read("demo")) == ("demo", "odbc")
+    assert place_of(queues.clarity("demo")) == ("demo", "clarity")
+    assert place_of(queues.ORDERS) is None
+    assert place_of(queues.ALERTS) is None
+
+
+class Failing(ActivityInboundInterceptor):
+    """The activity behind the interceptors."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> None:  # noqa: A002
+        if self._error is not None:
+            raise translate(self._error, 1) from self._error
+
+
+def count(name: str, pair: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, {"pair": pair, "system": "clarity", **labels}) or 0.0
+
+
+@pytest.mark.parametrize(
+    ("error", "attempt", "failures", "throttled", "retries"),
+    [
+        (None, 1, 0, 0, 0),
+        (None, 3, 0, 0, 1),
+        (RetryLater("Clarity", "GET order", "503"), 1, 1, 0, 0),
+        (TooManyRequests("Clarity", "GET order", "429"), 2, 1, 1, 1),
+    ],
+)
+async def test_failures_retries_and_429s_are_counted(
+    error: Exception | None, attempt: int, failures: int, throttled: int, retries: int
+) -> None:
+    pair = f"p{attempt}{failures}{throttled}"
+    environment = ActivityEnvironment()
+    environment.info = environment.info.__class__(
+        **{**environment.info.__dict__, "task_queue": queues.clarity(pair), "attempt": attempt}
+    )
+    chain = Metering().intercept_activity(Failing(error))
+
+    async def step() -> None:
+        await chain.execute_activity(ExecuteActivityInput(fn=step, args=[], executor=None, headers={}))
+
+    try:
+        await environment.run(step)
+    except ApplicationError:
+        assert error is not None
+    assert count("clarity_sage_step_failures_total", pair, type="Unavailable") == failures
+    assert count("clarity_sage_step_throttled_total", pair) == throttled
+    assert count("clarity_sage_step_retries_total", pair) == retries
+
+
+async def test_seats_count_the_seconds_in_which_they_are_taken() -> None:
+    now = [0.0]
+    seats = Seats(2, "TST", clock=lambda: now[0])
+
+    def busy() -> float:
+        return REGISTRY.get_sample_value("clarity_sage_seat_busy_seconds_total", {"company": "TST"}) or 0.0
+
+    async with seats:
+        now[0] += 3
+        async with seats:
+            now[0] += 2
+            third = asyncio.create_task(seats.acquire())
+            await asyncio.sleep(0)
+            assert not third.done(), "there are two"
+            third.cancel()
+            await asyncio.gather(third, return_exceptions=True)
+        now[0] += 1
+    now[0] += 100
+    async with seats:
+        pass
+    assert busy() == 3 + 2 * 2 + 1
+
+
+@pytest.mark.parametrize("address", ["9464", "localhost:", "localhost:http", "localhost:0", "localhost:70000"])
+def test_an_address_that_is_none_is_named_with_its_setting(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRICS_ADDRESS", address)
+    with pytest.raises(SettingsError, match=r"METRICS_ADDRESS.*host:port"):
+        load_settings()
+
+
+def test_an_address_that_is_taken_is_named_with_its_setting() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(SettingsError, match=r"^METRICS_ADDRESS .* cannot be used"):
+            show_metrics(Settings(metrics_address=address))
+        with pytest.raises(SettingsError, match=r"^TEMPORAL_METRICS_ADDRESS .* cannot be used"):
+            temporal_runtime(Settings(temporal_metrics_address=address))
+
+
+def test_without_settings_there_is_no_runtime_of_our_own() -> None:
+    assert temporal_runtime(Settings()) is None

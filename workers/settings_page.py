@@ -46,6 +46,8 @@ ELSEWHERE: Final = """
 |---|---|---|
 | `OTEL_…` | every process that sends traces | The OpenTelemetry SDK's own settings, from the environment alone, \
 such as `OTEL_EXPORTER_OTLP_HEADERS`. |
+| `PROMETHEUS_MULTIPROC_DIR` | `python -m api` and workers of one machine | A folder into which all of them count, so \
+that the API's `/metrics` shows everything ([telemetry.md](telemetry.md)); `make run` sets it. |
 | `SANDBOX_…` | `python -m sandbox` | Each of its flags in capitals: `SANDBOX_SAGE_PORT` for `--sage-port`, \
 `SANDBOX_CLARITY_DIALECT` for `--clarity-dialect` ([sandbox.md](sandbox.md)). |
 | `USER` | `make setup` | Who fetches the ODBC packages. |

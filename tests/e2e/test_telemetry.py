@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from typing import Any
 
+import httpx
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider

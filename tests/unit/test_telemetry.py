@@ -28,7 +28,6 @@ from workers.telemetry import (
     JsonLines,
     NoStrangers,
     TextLines,
-    WithoutValuesExporter,
     show_metrics,
     temporal_runtime,
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import validators
+from jsonschema import validators  # type: ignore[import-untyped]
 
 from connectors.clarity.webhooks import decode_secret
 from tests.support.processes import ROOT

@@ -60,8 +60,8 @@ lock-runtime: $(READY) ## write requirements-runtime.lock (what the image instal
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--constraints requirements.lock pyproject.toml -o requirements-runtime.lock
 
-image: ## build the container image with podman and take an order through its processes (docs/deploy.md); BASE_IMAGE=…
-	@$(BIN)/python -m tests.image $(ARGS)
+image: $(READY) ## build the container image with podman and take an order through its processes (docs/deploy.md); BASE_IMAGE=…
+	@$(if $(BASE_IMAGE),BASE_IMAGE=$(BASE_IMAGE)) $(BIN)/python -m tests.image $(ARGS)
 
 clean: ## remove var/ (all local state) and caches; .venv and .odbc stay
 	@rm -rf var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -34,7 +34,7 @@ LIMITS = ("--ulimit", "nofile=16384:16384", "--ulimit", "nproc=4096:4096")
 """Else podman asks for more than a container without privileges may have."""
 
 
-def podman(*arguments: str, deadline: float = 120) -> str:
+def podman(*arguments: str, deadline: float = 180) -> str:
     """Run podman; what it printed. Raises CalledProcessError with its own words on standard error."""
     command = ["podman", *shlex.split(os.environ.get("PODMAN_FLAGS", "--runtime runc")), *arguments]
     return subprocess.run(
@@ -80,7 +80,7 @@ class Services:
         for there, ours in places.items():
             text = text.replace(there, ours)
         text = re.sub(r"\$\{[A-Z0-9_]+:-([^}]*)\}", r"\1", text)
-        return "127.0.0.1" if text in ("0.0.0.0", "sandbox") else text  # noqa: S104
+        return "127.0.0.1" if text == "0.0.0.0" else text  # noqa: S104
 
     def arguments(self, service: str, metrics: Sequence[int] = (1, 2)) -> list[str]:
         """Flags, image and command of a service, as the compose file says."""
@@ -88,7 +88,7 @@ class Services:
         environment = dict(
             line.split("=", 1)
             for line in (ROOT / "deploy/sandbox.env").read_text("utf-8").splitlines()
-            if not line.startswith("#")
+            if not line.startswith(("#", "COMPOSE_"))
         )
         environment |= one.get("environment", {})
         environment |= {"SANDBOX_SAGE_PORT": str(self.sage), "SANDBOX_CLARITY_PORT": str(self.clarity)}
@@ -113,8 +113,14 @@ class Services:
         return [*flags, IMAGE, *(self.here(part) for part in one["command"])]
 
     def job(self, service: str) -> str:
-        """Run a service to its end; what it printed."""
-        return podman("run", "--rm", *self.arguments(service))
+        """Run a service to its end; what it printed. Raises AssertionError when it failed."""
+        name = self.start(service)
+        status = int(podman("wait", name))
+        said = podman("logs", name)
+        assert status == 0, f"{service} ended with {status}"
+        podman("rm", name)
+        self.started.remove(name)
+        return said
 
     def start(self, service: str) -> str:
         """Start a service that stays; its container's name."""

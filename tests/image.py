@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             statuses = services.stop()
             print("exit statuses:", ", ".join(f"{name} {status}" for name, status in statuses.items()))
             return int(any(statuses.values()))
-        except (AssertionError, subprocess.CalledProcessError) as error:
+        except (AssertionError, subprocess.SubprocessError) as error:
             print(f"image: {error}", file=sys.stderr)
             for name in services.started:
                 print(f"---- {name}", file=sys.stderr)

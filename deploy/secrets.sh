@@ -30,6 +30,8 @@ keep() {
 
 keep postgres_password "$(random)"
 keep grafana_admin_password "$(random)"
+# To be replaced by a key of scope read: python -m api keys add prometheus --scope read
+keep prometheus_api_key none
 if [ "$with" = sandbox ]; then
     keep shared/demo_match_key_secret "$(random)"
     keep api/demo_clarity_webhook_secrets "whsec_$(printf sandbox-webhook-signing-secret-001 | base64)"

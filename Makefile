@@ -8,7 +8,7 @@ N ?= 100
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-telemetry chaos chaos-kills bench lint lock clean
+.PHONY: help setup run test test-all test-telemetry chaos chaos-kills bench lint lock lock-runtime image clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1	/' | expand -t 13
@@ -54,9 +54,17 @@ lint: $(READY) ## check style, types and layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-lock: $(READY) ## write requirements.lock anew from pyproject.toml
+lock: $(READY) ## write requirements.lock and requirements-runtime.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 		--extra dev pyproject.toml -o requirements.lock
+	@$(MAKE) --no-print-directory lock-runtime
+
+lock-runtime: $(READY) ## write requirements-runtime.lock (what the image installs) with the versions of requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--constraints requirements.lock pyproject.toml -o requirements-runtime.lock
+
+image: $(READY) ## build the container image with podman and take an order through its processes (docs/deploy.md); BASE_IMAGE=…
+	@$(if $(BASE_IMAGE),BASE_IMAGE=$(BASE_IMAGE)) $(BIN)/python -m tests.image $(ARGS)
 
 clean: ## remove var/ (all local state) and caches; .venv and .odbc stay
 	@rm -rf var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

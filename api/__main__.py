@@ -20,11 +20,13 @@ from api.keys import KeyRing, KeysFileError, now
 from api.keys_command import add_keys_parser, run_keys
 from api.temporal_watch import TemporalWatch, look_at_temporal
 from connectors.clarity.webhooks import decode_secret
+from workers.connect import connection
 from workers.plugin import integration_plugin
 from workers.production import is_this_machine, refuse_unsafe
 from workers.settings import (
     Settings,
     SettingsError,
+    how_to_set,
     load_pair_files,
     load_pair_settings,
     load_settings,
@@ -39,7 +41,7 @@ def read_edges(settings: Settings) -> dict[str, PairEdge]:
         variable = f"{name.upper()}_CLARITY_WEBHOOK_SECRETS"
         secrets = load_pair_settings(name).clarity_webhook_secrets
         if not secrets:
-            raise SettingsError(f"{variable} is not set. Set it in the environment or in .env (see .env.example).")
+            raise SettingsError(f"{variable} is not set. {how_to_set(variable)}")
         try:
             keys = tuple(decode_secret(secret.get_secret_value(), pair.clarity.webhook) for secret in secrets)
         except ValueError as error:
@@ -85,8 +87,7 @@ async def serve(settings: Settings) -> None:
     listener = bind(settings)
     tracing = set_up_tracing(settings, "clarity-sage100-api")
     client = await Client.connect(
-        settings.temporal_address,
-        namespace=settings.temporal_namespace,
+        **connection(settings),
         plugins=[integration_plugin(tracing=tracing)],
         lazy=True,
         runtime=temporal_runtime(settings),

@@ -15,6 +15,7 @@ from workers.customers import add_customers_options, run_customers
 from workers.demo import add_demo_options, run_demo
 from workers.encryption import add_encryption_commands, run_encryption
 from workers.inventory import add_inventory_options, run_inventory
+from workers.namespace import add_namespace_options, make_namespace
 from workers.plugin import integration_plugin
 from workers.production import refuse_unsafe
 from workers.products import add_products_options, run_products
@@ -39,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", title="commands (default: run the workers)")
     add_check_options(commands.add_parser("check", help="try every outside system; what is missing, and what to do"))
     commands.add_parser("schedules", help="create or update the schedules of all pairs")
+    add_namespace_options(commands.add_parser("namespace", help="make Temporal's namespace and search attributes"))
     add_backfill_options(commands.add_parser("backfill", help="take in what Clarity has and no webhook told"))
     add_inventory_options(commands.add_parser("inventory", help="stock to the store by hand: sweep, --full, --compare"))
     add_products_options(commands.add_parser("products", help="products and items: what differs (--dry-run), in step"))
@@ -113,6 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return test_alerts(options, settings)
         if options.command == "encryption":
             return run_encryption(options, settings)
+        if options.command == "namespace":
+            asyncio.run(make_namespace(options, settings))
+            return 0
         if options.command == "schedules":
             asyncio.run(make_schedules(settings))
             return 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pydantic import SecretStr, ValidationError, field_validator, model_validator
+from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 KEY_BYTES: Final = 32
@@ -39,7 +39,11 @@ class EncryptionSettings(BaseSettings):
     """The settings of encryption, the same for every process and command that speaks to Temporal."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", use_attribute_docstrings=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
     )
 
     encryption_keys: SecretStr = SecretStr("")
@@ -129,12 +133,3 @@ def _read(file: Path) -> EncryptionKeys:
     if not keys.is_on:
         raise ValueError(f"{file} holds no key; {MAKE_ONE}")
     return keys
-
-
-def keys_of_the_environment() -> EncryptionKeys:
-    """The keys that the environment or `.env` names; raises ValueError."""
-    try:
-        return EncryptionSettings().payload_keys()
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise ValueError(f"{'.'.join(str(part).upper() for part in first['loc'])}: {first['msg']}") from None

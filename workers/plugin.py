@@ -17,8 +17,8 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.errors import ErrorTranslation
 from activities.metering import Metering
 from workers.codec import payload_codec
-from workers.encryption_keys import EncryptionKeys, keys_of_the_environment
-from workers.settings import SettingsError
+from workers.encryption_keys import EncryptionKeys
+from workers.settings import SettingsError, load_settings
 from workflows.signal_shapes import SignalShapes
 from workflows.time_to_sage import TimeToSage
 
@@ -65,9 +65,9 @@ def data_converter(keys: EncryptionKeys) -> DataConverter:
 
 def _from_environment() -> EncryptionKeys:
     try:
-        return keys_of_the_environment()
+        return load_settings().payload_keys()
     except ValueError as error:
-        raise SettingsError(f"{error}. Correct it in the environment or in .env.") from None
+        raise SettingsError(f"{error}. Correct it in the environment, in .env or in SECRETS_DIR.") from None
 
 
 def _runner(_: WorkflowRunner | None) -> WorkflowRunner:

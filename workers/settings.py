@@ -1,18 +1,21 @@
-"""Settings of the processes, from the environment or `.env`; secrets only from there.
+"""Settings of the processes, from the environment, `.env` or files of SECRETS_DIR; secrets only from there.
 
 In: environment variables (all of them: docs/settings.md, made by `workers/settings_page.py`). Out: `Settings`, and
 `PairSettings` per integration pair, whose variables carry the pair's name in front (`DEMO_SAGE_GATEWAY_URL`). Raises
 `SettingsError` that names the variable.
 """
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as UnusableSource
 
 from connectors.alerts import AlertTarget, read_targets
 from mappings.pair import Pair, PairFileError, load_pairs
@@ -62,7 +65,30 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class Settings(PairsFolder, EncryptionSettings):
+class SecretFolders(BaseSettings):
+    """Where secrets lie as files, one each, named as their variable (`demo_sage_password`): the way of containers."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
+    )
+
+    secrets_dir: str = ""
+    """Folders, separated as in PATH. A variable that is set wins over its file; an empty one does not."""
+
+    def folders(self) -> list[Path]:
+        """Each folder; raises SettingsError for one that is not there."""
+        folders = [Path(part) for part in self.secrets_dir.split(os.pathsep) if part]
+        for folder in folders:
+            if not folder.is_dir():
+                raise SettingsError(f"SECRETS_DIR: {folder} is no folder. Make it, mount it, or leave it out.")
+        return folders
+
+
+class Settings(PairsFolder, SecretFolders, EncryptionSettings):
     """What every process needs, whatever pairs it serves."""
 
     deployment_environment: DeploymentEnvironment = DeploymentEnvironment.DEVELOPMENT
@@ -71,6 +97,18 @@ class Settings(PairsFolder, EncryptionSettings):
     """Host and port of the Temporal server."""
     temporal_namespace: str = "default"
     """Namespace in it; one for each environment."""
+    temporal_api_key: SecretStr = SecretStr("")
+    """Of Temporal Cloud; sent over TLS only. Read at start: restart the processes after a rotation."""
+    temporal_tls: bool = False
+    """On by itself when an API key or one of the next files is set."""
+    temporal_tls_client_cert_path: Path | None = None
+    """PEM, with its key: how this process proves itself (mTLS)."""
+    temporal_tls_client_key_path: Path | None = None
+    """PEM; the key of that certificate."""
+    temporal_tls_server_ca_cert_path: Path | None = None
+    """PEM, where the server's certificate is not from a public authority."""
+    temporal_tls_server_name: str = ""
+    """The name in the server's certificate where it is not that of TEMPORAL_ADDRESS."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     api_host: Annotated[str, ReadBy(Reader.API)] = "127.0.0.1"
@@ -130,7 +168,11 @@ class PairSettings(BaseSettings):
     """Where one pair's systems are, and the secrets to get in."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", use_attribute_docstrings=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
     )
 
     sage_gateway_url: Annotated[str, ReadBy(Reader.SAGE)] = ""
@@ -193,19 +235,15 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 def load_settings() -> Settings:
     """Read `Settings`; raises SettingsError."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise SettingsError(_explain(error, "")) from None
+    with _explained(""):
+        return Settings(_secrets_dir=SecretFolders().folders())
 
 
 def load_pair_settings(pair: str) -> PairSettings:
     """Read the settings of one pair (`{PAIR}_…`); raises SettingsError."""
     prefix = f"{pair.upper()}_"
-    try:
-        return PairSettings(_env_prefix=prefix)
-    except ValidationError as error:
-        raise SettingsError(_explain(error, prefix)) from None
+    with _explained(prefix):
+        return PairSettings(_env_prefix=prefix, _secrets_dir=SecretFolders().folders())
 
 
 def require(pair: str, **values: str | SecretStr) -> None:
@@ -214,7 +252,15 @@ def require(pair: str, **values: str | SecretStr) -> None:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if not text:
             variable = f"{pair.upper()}_{name.upper()}"
-            raise SettingsError(f"{variable} is not set. Set it in the environment or in .env (see .env.example).")
+            raise SettingsError(f"{variable} is not set. {how_to_set(variable)}")
+
+
+def how_to_set(variable: str) -> str:
+    """The remedy for a setting that is missing."""
+    return (
+        "Set it in the environment or in .env (see .env.example), or put it into a file "
+        f"{variable.lower()} in a folder of SECRETS_DIR."
+    )
 
 
 def load_pair_files(settings: Settings) -> Mapping[str, Pair]:
@@ -225,7 +271,20 @@ def load_pair_files(settings: Settings) -> Mapping[str, Pair]:
         raise SettingsError(str(error)) from None
 
 
+@contextmanager
+def _explained(prefix: str) -> Iterator[None]:
+    """Turns what pydantic and the file system say into SettingsError, without any value."""
+    try:
+        yield
+    except ValidationError as error:
+        raise SettingsError(_explain(error, prefix)) from None
+    except UnusableSource as error:
+        cause = error.__cause__
+        reason = cause.strerror if isinstance(cause, OSError) else "it is no UTF-8 text"
+        raise SettingsError(f"SECRETS_DIR: {error} {reason}. Correct the file, or who may read it.") from None
+
+
 def _explain(error: ValidationError, prefix: str) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     variable = prefix + str(first["loc"][0]).upper() if first["loc"] else "settings"
-    return f"{variable}: {first['msg']}. Correct it in the environment or in .env."
+    return f"{variable}: {first['msg']}. Correct it in the environment, in .env or in SECRETS_DIR."

@@ -174,7 +174,7 @@ def test_a_wrong_key_is_told_with_its_setting_and_remedy_and_never_shown(
         message = str(caught.value)
         assert "ENCRYPTION_KEYS" in message
         assert told in message
-        assert "Correct it in the environment or in .env." in message
+        assert "Correct it in the environment, in .env or in SECRETS_DIR." in message
         assert not any(len(part) > 8 and part in message for part in text.replace(",", ":").split(":"))
 
 

@@ -1,0 +1,221 @@
+"""docker-compose.yml: what the schema of the compose specification says, and what it cannot say."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import validators  # type: ignore[import-untyped]
+
+from connectors.clarity.webhooks import decode_secret
+from tests.support.processes import ROOT
+from workers.__main__ import build_parser
+from workers.demo import Demo
+from workers.roles import Role, check_settings
+from workers.settings import PairSettings, Settings, load_pair_files, load_pair_settings, load_settings
+
+TEXT = (ROOT / "docker-compose.yml").read_text("utf-8")
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+JOBS = {name for name, one in SERVICES.items() if str(one.get("restart", "")).startswith("on-failure")}
+WITHOUT_HEALTH = JOBS | {"temporal-cli", "otel-collector"}
+"""Jobs end; the CLI runs when asked; the collector's image has nothing that could ask."""
+SECRET_WORDS = re.compile(r"password|passwd|pwd|secret|api_?key|token|credential", re.IGNORECASE)
+
+
+def variables() -> dict[str, str]:
+    """Every ${VARIABLE} with the default that stands beside it."""
+    found = re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)(?::-([^}]*))?\}", TEXT)
+    assert len(found) == len(re.findall(r"(?<!\$)\$[{A-Za-z]", TEXT)), "a variable is written in another way"
+    return dict(found)
+
+
+def listed(name: str) -> dict[str, str]:
+    """The variables of an example of .env."""
+    lines = (ROOT / name).read_text("utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if re.match("[A-Z0-9_]+=", line))
+
+
+def binds() -> Iterator[tuple[str, str]]:
+    """Service and folder or file of this machine that it sees, with the defaults of variables."""
+    with_defaults = yaml.safe_load(re.sub(r"(?<!\$)\$\{[A-Z0-9_]+:-([^}]*)\}", r"\1", TEXT))
+    for name, service in with_defaults["services"].items():
+        for volume in service.get("volumes", []):
+            source = volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
+            if source.startswith("."):
+                yield name, source
+
+
+def test_the_file_is_valid_by_the_schema_of_the_compose_specification() -> None:
+    folder = files("check_jsonschema") / "builtin_schemas" / "vendor"
+    schema = json.loads((folder / "compose-spec.json").read_text("utf-8"))
+    validator = validators.validator_for(schema)(schema)
+    assert [f"{list(error.path)}: {error.message}" for error in validator.iter_errors(COMPOSE)] == []
+    assert list(validator.iter_errors({"services": {"api": {"imag": "x"}}})), "the schema refuses what is wrong"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_image_is_pinned_to_a_version(name: str) -> None:
+    image = re.sub(r"\$\{[A-Z0-9_]+:-([^}]*)\}", r"\1", SERVICES[name]["image"])
+    assert re.fullmatch(r"[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?[a-z0-9.-]*", image), image
+
+
+def test_the_images_of_temporal_are_of_one_version() -> None:
+    assert len({SERVICES[name]["image"].split(":")[1] for name in ("temporal", "temporal-schema", "temporal-cli")}) == 1
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_has_limits_and_a_health_check_where_it_stays(name: str) -> None:
+    limits = SERVICES[name]["deploy"]["resources"]["limits"]
+    assert set(limits) == {"cpus", "memory"}
+    assert ("healthcheck" in SERVICES[name]) is (name not in WITHOUT_HEALTH)
+
+
+def test_what_others_wait_for_can_be_waited_for() -> None:
+    for service in SERVICES.values():
+        for other, how in service.get("depends_on", {}).items():
+            ends = how["condition"] == "service_completed_successfully"
+            assert ends is (other in JOBS)
+            assert ends or (how["condition"] == "service_healthy" and "healthcheck" in SERVICES[other])
+            # Compose refuses a file in which something always there waits for something of a profile.
+            if SERVICES[other].get("profiles") and not service.get("profiles"):
+                assert how["required"] is False
+
+
+def test_every_variable_is_explained_with_its_default_and_none_is_left_over() -> None:
+    example, found = listed(".env.example"), variables()
+    for name, default in found.items():
+        assert example[name] == default, name
+    settings = {field.upper() for field in Settings.model_fields}
+    settings |= {f"DEMO_{field.upper()}" for field in PairSettings.model_fields}
+    assert {name for name in example if name not in settings} == (found.keys() - settings) | {"COMPOSE_PROFILES"}
+
+
+@pytest.mark.parametrize(("service", "source"), sorted(set(binds())))
+def test_every_file_that_a_service_mounts_is_there(service: str, source: str) -> None:
+    assert source.startswith("./secrets/") or (ROOT / source).exists()
+
+
+def test_every_file_that_the_image_copies_is_there_and_not_ignored() -> None:
+    allowed = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text("utf-8"), re.MULTILINE))
+    copied = re.findall(r"^COPY (?!--from)(\S+) ", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert set(copied) == allowed
+    assert all((ROOT / name).exists() for name in copied)
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert packages - {"tests"} == set(copied) - {"requirements-runtime.lock"}
+
+
+def test_the_image_runs_as_nobody_in_particular_on_a_pinned_base() -> None:
+    text = (ROOT / "Dockerfile").read_text("utf-8")
+    assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
+    base = re.search(r"^ARG BASE_IMAGE=(\S+)$", text, re.MULTILINE)
+    assert base and base[1] == listed(".env.example")["BASE_IMAGE"]
+    assert "--require-hashes" in text
+
+
+def test_the_image_installs_the_locked_versions_and_no_tool_of_the_developers() -> None:
+    pattern = re.compile(r"^([a-z0-9._-]+)==(\S+)", re.MULTILINE)
+    everything = dict(pattern.findall((ROOT / "requirements.lock").read_text("utf-8")))
+    runtime = dict(pattern.findall((ROOT / "requirements-runtime.lock").read_text("utf-8")))
+    assert runtime.items() <= everything.items()
+    assert {"temporalio", "fastapi", "pyodbc"} <= runtime.keys()
+    assert not {"pytest", "mypy", "ruff", "uv", "hypothesis"} & runtime.keys()
+    assert "--hash=sha256:" in (ROOT / "requirements-runtime.lock").read_text("utf-8")
+
+
+def test_no_secret_stands_in_the_file() -> None:
+    for name, service in SERVICES.items():
+        environment = service.get("environment", {})
+        for variable, value in environment.items():
+            if SECRET_WORDS.search(variable):
+                assert str(value).startswith(("/run/secrets/", "/app/var/")), f"{name}: {variable}"
+    assert not re.search(r"(password|secret|token|key)\s*[:=]\s*['\"]?[A-Za-z0-9+/]{6,}", TEXT, re.IGNORECASE)
+    assert all(list(secret) == ["file"] for secret in COMPOSE["secrets"].values())
+
+
+def test_each_process_sees_its_own_secrets_only() -> None:
+    for name in ("api", "sage", "clarity"):
+        holders = [one for one, source in binds() if source == f"./secrets/{name}"]
+        assert holders == [name]
+        assert SERVICES[name]["environment"]["SECRETS_DIR"] == f"/run/secrets/shared:/run/secrets/{name}"
+
+
+def test_ports_are_published_on_this_machine_only() -> None:
+    for service in SERVICES.values():
+        for port in service.get("ports", []):
+            assert re.fullmatch(r"\$\{[A-Z]+_PUBLISH:-127\.0\.0\.1:\d+\}:\d+", port)
+
+
+def test_the_commands_of_our_image_are_ours() -> None:
+    roles = set()
+    for service in SERVICES.values():
+        command = service.get("command", [])
+        if command[:3] == ["python", "-m", "workers"]:
+            arguments = [part if "$" not in part else "90" for part in command[3:]]
+            roles |= set(build_parser().parse_args(arguments).role or [])
+            assert service["environment"]["SECRETS_DIR"].startswith("/run/secrets/shared")
+    assert roles == set(Role)
+    assert SERVICES["sage"]["deploy"]["replicas"] == 1
+
+
+def test_the_server_gets_what_the_demo_gives_its_own() -> None:
+    text = (ROOT / "deploy/temporal/dynamicconfig.yaml").read_text("utf-8")
+    ours = {name: entries[0]["value"] for name, entries in yaml.safe_load(text).items()}
+    options = build_parser().parse_args(["demo"])
+    command = Demo(options, Settings()).temporal_command()
+    given = [command[place + 1] for place, part in enumerate(command) if part == "--dynamic-config-value"]
+    demo = {name: yaml.safe_load(value) for name, value in (one.split("=", 1) for one in given)}
+    del demo["history.transferProcessorMaxPollRPS"]  # for a server with one shard
+    assert ours == demo
+
+
+# ---- the folder of secrets ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """The folder as `sh deploy/secrets.sh sandbox` makes it."""
+    folder = tmp_path / "secrets"
+    make_secrets(folder)
+    return folder
+
+
+def make_secrets(folder: Path) -> None:
+    subprocess.run(["sh", "deploy/secrets.sh", "sandbox", str(folder)], cwd=ROOT, check=True)
+
+
+def test_the_secrets_of_the_trial_are_enough_for_every_process(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("DEMO_", "TEMPORAL_")):
+            monkeypatch.delenv(name)
+    for name, value in listed("deploy/sandbox.env").items():
+        monkeypatch.setenv(name, value)
+    pair = load_pair_files(load_settings())["demo"]
+    for role in Role:
+        folders = [secrets / "shared", secrets / role.value] if role is not Role.ORDERS else [secrets / "shared"]
+        monkeypatch.setenv("SECRETS_DIR", os.pathsep.join(map(str, folders)))
+        check_settings(role, pair)
+    monkeypatch.setenv("SECRETS_DIR", str(secrets / "api"))
+    (signing,) = load_pair_settings("demo").clarity_webhook_secrets
+    assert decode_secret(signing.get_secret_value(), pair.clarity.webhook) == b"sandbox-webhook-signing-secret-001"
+
+
+def test_a_second_run_changes_no_secret_and_each_folder_has_its_own(secrets: Path, tmp_path: Path) -> None:
+    before = {file: file.read_text("utf-8") for file in secrets.rglob("*") if file.is_file()}
+    make_secrets(secrets)
+    assert before == {file: file.read_text("utf-8") for file in secrets.rglob("*") if file.is_file()}
+    make_secrets(tmp_path / "other")
+    for name in ("postgres_password", "grafana_admin_password"):
+        assert len(before[secrets / name]) == 49
+        assert before[secrets / name] != (tmp_path / "other" / name).read_text("utf-8")
+
+
+def test_nobody_else_on_the_machine_comes_to_the_secrets(secrets: Path) -> None:
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the folder of secrets that docker-compose.yml mounts: sh deploy/secrets.sh [sandbox] [FOLDER]
-# The passwords of PostgreSQL and Grafana are made up; what is there is left alone. `sandbox` adds what the simulated
+# The passwords of PostgreSQL and Grafana and the first encryption key are made up; what is there is left alone. `sandbox` adds what the simulated
 # systems of the pair `demo` know. All others are yours to put there, one file each (docs/deploy.md).
 set -eu
 umask 022
@@ -32,6 +32,8 @@ keep postgres_password "$(random)"
 keep grafana_admin_password "$(random)"
 # To be replaced by a key of scope read: python -m api keys add prometheus --scope read
 keep prometheus_api_key none
+# What Temporal stores is encrypted with it: keep a copy elsewhere (docs/personal-data.md)
+keep shared/encryption_keys "first:$(head -c 32 /dev/urandom | base64)"
 if [ "$with" = sandbox ]; then
     keep shared/demo_match_key_secret "$(random)"
     keep api/demo_clarity_webhook_secrets "whsec_$(printf sandbox-webhook-signing-secret-001 | base64)"

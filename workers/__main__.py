@@ -24,7 +24,7 @@ from workers.reconcile import add_reconcile_options, run_reconcile
 from workers.roles import Fleet, Role, check_settings
 from workers.schedules import ensure_schedules, left_over
 from workers.settings import DeploymentEnvironment, Settings, SettingsError, load_pair_files, load_settings
-from workers.signals import stop_on_signals
+from workers.signals import stop_on_signals, unless_stopped
 from workers.telemetry import leave, set_up_logging, set_up_tracing, show_metrics, temporal_runtime
 
 
@@ -65,7 +65,9 @@ async def run_workers(settings: Settings, roles: Sequence[Role]) -> None:
     show_metrics(settings)
     runtime = temporal_runtime(settings)
     tracing = set_up_tracing(settings, "clarity-sage100-workers")
-    client = await connect(settings, integration_plugin(tracing=tracing), runtime)
+    client = await unless_stopped(connect(settings, integration_plugin(tracing=tracing), runtime), stop)
+    if client is None:
+        return
     fleet = Fleet(client, settings, pairs)
     for role in roles:
         fleet.add(role)

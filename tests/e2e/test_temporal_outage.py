@@ -84,3 +84,14 @@ def test_an_outage_of_temporal_is_told_by_the_api_once_with_reminders_and_an_all
     assert "did not take a message" in text
     for secret in ("hunter2pass", "s3cr3t-t0ken"):
         assert secret not in text
+
+
+def test_a_worker_that_waits_for_temporal_says_so_and_stops_when_it_is_told_to(tmp_path: Path) -> None:
+    (nobody,) = free_ports(1)
+    environment = {"TEMPORAL_ADDRESS": f"127.0.0.1:{nobody}", "DEMO_MATCH_KEY_SECRET": "of-this-test-alone"}
+    log = tmp_path / "worker.log"
+    with running(["workers", "--role", "orders"], log, environment) as process:
+        wait_until("it says that it waits", lambda: "is not reachable yet" in log.read_text(), 30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert "Traceback" not in log.read_text()

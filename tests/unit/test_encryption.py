@@ -163,6 +163,7 @@ def test_keys_come_from_the_environment_or_a_file(tmp_path: Path, monkeypatch: p
         (f"a:{base64.b64encode(b'x' * 16).decode()}", "key a has 16 bytes and needs 32"),
         (f"{NEW},{NEW}", "2026-11 stands there twice"),
     ],
+    ids=["no id", "an id with a blank", "no base64", "empty", "too short", "twice"],
 )
 def test_a_wrong_key_is_told_with_its_setting_and_remedy_and_never_shown(
     text: str, told: str, monkeypatch: pytest.MonkeyPatch

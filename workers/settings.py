@@ -4,6 +4,7 @@ In: environment variables (listed in `.env.example`). Out: `Settings`, and `Pair
 variables carry the pair's name in front (`DEMO_SAGE_GATEWAY_URL`). Raises `SettingsError` that names the variable.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -36,11 +37,24 @@ class Settings(PairsFolder):
     graceful_shutdown_seconds: float = 30.0
     reports_dir: Path = Path("var/reports")
     """Where reconciliations write their files; one shared folder when several processes have the role `orders`."""
+    environments_dir: Path = Path("environments")
+    """Where `python -m workers promote` finds a file of settings for each environment (docs/promotion.md)."""
+    worker_deployment: str = ""
+    """Begins the names of the worker deployments; empty: workers have no version, and the newest takes everything."""
+    worker_build_id: str = ""
+    """This code's and these pair files' version; empty: a hash of both."""
 
     @field_validator("api_keys_file", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("worker_deployment", "worker_build_id")
+    @classmethod
+    def _names_a_version(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", value):
+            raise ValueError("use letters, digits, - and _, at most 100")
+        return value
 
     @field_validator("log_level")
     @classmethod

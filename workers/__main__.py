@@ -14,6 +14,7 @@ from workers.demo import add_demo_options, run_demo
 from workers.inventory import add_inventory_options, run_inventory
 from workers.plugin import integration_plugin
 from workers.products import add_products_options, run_products
+from workers.promote import add_promote_options, run_promote
 from workers.receipts import add_receipts_options, run_receipts
 from workers.reconcile import add_reconcile_options, run_reconcile
 from workers.roles import Fleet, Role, check_settings
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_reconcile_options(commands.add_parser("reconcile", help="hold Clarity's payments against Sage's books"))
     add_receipts_options(commands.add_parser("receipts", help="money into Sage by its cash routes; --dry-run"))
     add_alert_commands(commands.add_parser("alerts", help="targets of alerts: test sends each of them a message"))
+    add_promote_options(commands.add_parser("promote", help="this code into an environment, step by step"))
     add_demo_options(commands.add_parser("demo", help="everything on this machine: make run"))
     return parser
 
@@ -92,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(run_reconcile(options, settings))
         if options.command == "receipts":
             return asyncio.run(run_receipts(options, settings))
+        if options.command == "promote":
+            return asyncio.run(run_promote(options, settings))
         if options.command == "alerts":
             return test_alerts(options, settings)
         if options.command == "schedules":

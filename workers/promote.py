@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import getpass
 import json
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -570,7 +571,8 @@ def as_unified_diff(name: str, before: str, now: str, differences: Sequence[Diff
 
 async def run_promote(options: argparse.Namespace, settings: Settings) -> int:
     """Returns the exit status; raises SettingsError."""
-    # The SDK's core logs on standard output, in a form for its developers.
+    # What a replay finds is told in our words; the SDK logs it as tracebacks, its core on standard output.
+    logging.getLogger("temporalio").setLevel(logging.CRITICAL)
     filter_ = TelemetryFilter(core_level="ERROR", other_level="ERROR")
     Runtime.set_default(
         Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=filter_))), error_if_already_set=False

@@ -4,10 +4,8 @@ In: a client of the target environment, this code, the pair files of both. Out: 
 with, by workflow id and event; orders that would become another Sage order, column by column. Reads only.
 """
 
-import logging
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from temporalio import workflow
@@ -95,11 +93,10 @@ async def replay(client: Client, workflows: Sequence[type], plugin: SimplePlugin
 
     replayer = Replayer(workflows=workflows, plugins=[plugin])
     diverging: list[Divergence] = []
-    with _quiet_sdk():
-        async with replayer.workflow_replay_iterator(histories()) as results:
-            async for result in results:
-                if result.replay_failure is not None:
-                    diverging.append(divergence(result.history, result.replay_failure))
+    async with replayer.workflow_replay_iterator(histories()) as results:
+        async for result in results:
+            if result.replay_failure is not None:
+                diverging.append(divergence(result.history, result.replay_failure))
     return Replayed(counts["open"], counts["closed"], diverging)
 
 
@@ -201,15 +198,3 @@ async def _arrived(client: Client, workflow_id: str, run_id: str) -> tuple[Order
     if start is None:
         raise RuntimeError("a history begins with the start of its workflow")
     return start, recorded
-
-
-@contextmanager
-def _quiet_sdk() -> Iterator[None]:
-    """What a replay finds is told in our words; the SDK logs each as a traceback."""
-    logger = logging.getLogger("temporalio")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

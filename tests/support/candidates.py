@@ -6,6 +6,7 @@ from contracts.messages import OrderOutcome, OrderStart
 from workflows.order_fulfillment import OrderFulfillmentWorkflow
 
 NEW_PATCH = "memo-after-acknowledgement"
+NEW_TRACKING = "JD-0001"
 
 
 @workflow.defn(name="OrderFulfillmentWorkflow")
@@ -45,7 +46,7 @@ class IncompatibleOrder(OrderFulfillmentWorkflow):
 
 @workflow.defn(name="OrderFulfillmentWorkflow")
 class FailingOrder(CompatibleOrder):
-    """Compatible until an order is shipped: then it raises, as only real traffic shows."""
+    """Compatible with every history, and wrong where none has been: with tracking numbers of a new form."""
 
     @workflow.init
     def __init__(self, start: OrderStart) -> None:
@@ -56,4 +57,6 @@ class FailingOrder(CompatibleOrder):
         return await super().run(start)
 
     async def record_invoices(self) -> None:
-        raise ZeroDivisionError("a bug of the candidate")
+        if any(package.TrackingID == NEW_TRACKING for invoice in self.own_invoices() for package in invoice.Packages):
+            raise ZeroDivisionError("a bug of the candidate")
+        await super().record_invoices()

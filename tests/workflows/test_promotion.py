@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-import yaml
 from temporalio import activity
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
@@ -35,7 +34,7 @@ from contracts.messages import Alert, OrderOutcome, OrderStart, OrderView
 from contracts.promotion import PromotionEnd, PromotionOutcome
 from contracts.search_attributes import OrderState
 from mappings.pair import Pace
-from tests.support.candidates import NEW_PATCH, CompatibleOrder, FailingOrder, IncompatibleOrder
+from tests.support.candidates import NEW_PATCH, NEW_TRACKING, CompatibleOrder, FailingOrder, IncompatibleOrder
 from tests.workflows.conftest import BIN, NUMBER, ROOT, World, payload_of, shipment
 from workers import versions
 from workers.plugin import integration_plugin
@@ -169,7 +168,8 @@ async def eventually(what: str, condition: Callable[[], Awaitable[object]], seco
     """Until the condition holds."""
     end = asyncio.get_running_loop().time() + seconds
     while not await condition():
-        assert asyncio.get_running_loop().time() < end, f"not within {seconds:g} s: {what}"
+        if asyncio.get_running_loop().time() > end:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
         await asyncio.sleep(0.1)
 
 
@@ -178,10 +178,10 @@ async def is_open(handle: WorkflowHandle[Any, Any]) -> bool:
     return view.state is OrderState.OPEN
 
 
-async def ship(*handles: WorkflowHandle[Any, OrderOutcome]) -> None:
+async def ship(*handles: WorkflowHandle[Any, OrderOutcome], tracking: str = "1Z1") -> None:
     """The warehouse ships, and the office posts."""
     for handle in handles:
-        await handle.signal("shipment", shipment(posted=True, live=False))
+        await handle.signal("shipment", shipment(posted=True, live=False, tracking=tracking))
 
 
 async def complete(*handles: WorkflowHandle[Any, OrderOutcome]) -> None:
@@ -284,9 +284,9 @@ async def test_an_incompatible_candidate_is_stopped_by_replay_with_the_event_nam
 
 async def test_a_mapping_mistake_is_stopped_by_the_preview(production: Production, tmp_path: Path) -> None:
     (order,) = await production.open_orders("7002")
-    content = yaml.safe_load((ROOT / "mappings/pairs/demo.yaml").read_text("utf-8"))
-    content["order"]["warehouse"] = "001"
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(content), "utf-8")
+    text = (ROOT / "mappings/pairs/demo.yaml").read_text("utf-8")
+    assert text.count('  warehouse: "000"') == 1
+    (tmp_path / "demo.yaml").write_text(text.replace('  warehouse: "000"', '  warehouse: "001"'), "utf-8")
     flags = ("--pairs", str(tmp_path))
     assert await production.promotion("3", WORKFLOWS[0], *flags).run() is Status.STOPPED
     said = "\n".join(production.said)
@@ -297,7 +297,9 @@ async def test_a_mapping_mistake_is_stopped_by_the_preview(production: Productio
     # As many as may differ: then only the workers of the candidate are missing.
     promotion = production.promotion("3", WORKFLOWS[0], *flags, "--allow-differences", "50", "--wait", "0")
     assert await promotion.run() is Status.STOPPED
-    assert "no worker of build 3 polls sage-read-demo" in "\n".join(production.said) or production.said
+    assert "no worker of build 3 polls orders, alerts, sage-read-demo, sage-write-demo, clarity-demo" in "\n".join(
+        production.said
+    )
     assert await production.current() == ("1", "")
     await ship(order)
     await complete(order)
@@ -306,14 +308,14 @@ async def test_a_mapping_mistake_is_stopped_by_the_preview(production: Productio
 async def test_a_version_that_fails_while_ramping_is_rolled_back_and_no_order_is_lost(production: Production) -> None:
     orders = await production.open_orders(*(f"71{number:02d}" for number in range(8)))
     async with production.serving("4", FailingOrder):
-        promotion = production.promotion("4", FailingOrder, "--steps", "20,50,100", "--watch", "60")
+        promotion = production.promotion("4", FailingOrder, "--role", "orders", "--steps", "20,100", "--watch", "60")
         running = asyncio.create_task(promotion.run())
         await eventually("20 % of orders", lambda: says(production, "orders: 20 %"))
         # Some of these go through the changed code from the start; then the goods leave, and it fails.
         late = await production.open_orders(*(f"72{number:02d}" for number in range(8)))
         passed = [order for order in late if "4" in await builds_of(order)]
         assert passed
-        await ship(*orders, *late)
+        await ship(*orders, *late, tracking=NEW_TRACKING)
         assert await asyncio.wait_for(running, 60) is Status.ROLLED_BACK
         assert await production.current() == ("1", "")
         await complete(*orders, *late)
@@ -357,7 +359,9 @@ async def interrupted(production: Production) -> None:
     """Ctrl-C in mid-ramp: the next call explains, and goes on or back."""
     async with production.serving("6", CompatibleOrder):
         for flag, status, serving in (("--roll-back", Status.ROLLED_BACK, "5"), ("--continue", Status.DONE, "6")):
-            promotion = production.promotion("6", CompatibleOrder, "--steps", "20,100", "--watch", "3")
+            promotion = production.promotion(
+                "6", CompatibleOrder, "--role", "orders", "--steps", "20,100", "--watch", "3"
+            )
             running = asyncio.create_task(promotion.run())
             await eventually("20 % of orders", lambda: says(production, "orders: 20 %"))
             running.cancel()

@@ -57,6 +57,8 @@ class PromotionStart(Frozen):
     """Roles that are ramped together, one group after the other."""
     queues: dict[str, list[str]]
     """By role, those that the candidate's workers must poll."""
+    at_once: list[str] = []
+    """Roles that go to 100 % in one step."""
     steps: list[int]
     """Percentages; the last is 100."""
     watch_seconds: float

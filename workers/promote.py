@@ -74,6 +74,7 @@ class Status(IntEnum):
     DONE = 0
     ROLLED_BACK = 1
     WRONG = 2
+    """Raised as SettingsError; so are wrong flags."""
     STOPPED = 3
     BUSY = 4
     INTERRUPTED = 130
@@ -133,6 +134,10 @@ class Promotion:
         folder = settings.environments_dir
         self.source = load_environment(folder, options.source)
         self.target = load_environment(folder, options.target)
+        if not (options.yes or options.check or options.go_on or options.roll_back or sys.stdin.isatty()):
+            raise SettingsError(
+                "promote: nobody is there to ask; say --yes, with --allow-differences N where orders may differ."
+            )
         if options.source == options.target:
             raise SettingsError("promote: --from and --to are the same environment.")
         if not self.target.worker_deployment:
@@ -353,11 +358,9 @@ class Promotion:
     # ---- the ramp -----------------------------------------------------------------------------------------------
 
     def ask(self) -> None:
-        """Raises Stop when a person says no, or nobody is there to ask."""
+        """Raises Stop when a person says no."""
         if self.options.yes:
             return
-        if not sys.stdin.isatty():
-            raise Stop(Status.WRONG, "nobody is there to ask; say --yes, and --allow-differences N where orders differ")
         steps = ", ".join(f"{step} %" for step in self.steps)
         self.say(f"Ramp {' and '.join(self.roles)} of {self.options.target} in steps of {steps}? [y/N]")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
@@ -406,6 +409,8 @@ class Promotion:
             deployment=self.target.worker_deployment,
             build_id=self.build_id,
             groups=[group for group in groups if group],
+            # A company has one writing process: two would take its seats twice, and look at stock beside each other.
+            at_once=["sage"],
             queues={role: queues.of_role(role, self.pairs) for role in self.roles},
             steps=[100] if first else self.steps,
             watch_seconds=self.options.watch,

@@ -109,10 +109,13 @@ class PromotionWorkflow:
         for group in start.groups:
             for percentage in start.steps:
                 for role in group:
-                    await self.set_ramp(role, percentage, STEP)
-                    self.percentages[role] = percentage
-                self.note(f"{' and '.join(group)}: {percentage} % on build {start.build_id}")
-                await self.watch(start.watch_seconds, f"{percentage} % of {' and '.join(group)}")
+                    share = 100 if role in start.at_once else percentage
+                    if self.percentages.get(role) != share:
+                        await self.set_ramp(role, share, STEP)
+                    self.percentages[role] = share
+                shares = ", ".join(f"{role} {self.percentages[role]} %" for role in group)
+                self.note(f"{shares} on build {start.build_id}")
+                await self.watch(start.watch_seconds, shares)
         self.phase = Phase.SOAKING
         self.note("Everything is on the candidate, patches held back: soaking")
         await self.watch(start.soak_seconds, "Soak at 100 %")

@@ -57,6 +57,8 @@ class Production:
         self.world = World(client)
         self.world.numbers = itertools.repeat(NUMBER)  # type: ignore[assignment]
         self.said: list[str] = []
+        """By the latest promotion."""
+        self.switches: list[versions.Versioning] = []
         self.settings = Settings(environments_dir=folder, worker_deployment=DEPLOYMENT)
 
     def workers(self, build: str, order_workflow: type) -> list[Worker]:
@@ -96,8 +98,6 @@ class Production:
             )
         )
         return found
-
-    switches: list[versions.Versioning] = []
 
     @asynccontextmanager
     async def serving(self, build: str, order_workflow: type) -> AsyncIterator[None]:
@@ -306,11 +306,11 @@ async def test_a_mapping_mistake_is_stopped_by_the_preview(production: Productio
 
 
 async def test_a_version_that_fails_while_ramping_is_rolled_back_and_no_order_is_lost(production: Production) -> None:
-    orders = await production.open_orders(*(f"71{number:02d}" for number in range(8)))
+    orders = await production.open_orders(*(f"71{number:02d}" for number in range(6)))
     async with production.serving("4", FailingOrder):
         promotion = production.promotion("4", FailingOrder, "--role", "orders", "--steps", "20,100", "--watch", "60")
         running = asyncio.create_task(promotion.run())
-        await eventually("20 % of orders", lambda: says(production, "orders: 20 %"))
+        await eventually("20 % of orders", lambda: says(production, "orders 20 %"))
         # Some of these go through the changed code from the start; then the goods leave, and it fails.
         late = await production.open_orders(*(f"72{number:02d}" for number in range(8)))
         passed = [order for order in late if "4" in await builds_of(order)]
@@ -335,16 +335,21 @@ async def says(production: Production, text: str) -> bool:
 async def test_a_compatible_candidate_ramps_while_orders_are_in_flight(production: Production) -> None:
     before = await production.open_orders(*(f"73{number:02d}" for number in range(6)))
     async with production.serving("5", CompatibleOrder):
+        switch = production.switches[-1]
+
+        async def patches_on() -> bool:
+            return switch.state.on
+
         running = asyncio.create_task(production.promotion("5", CompatibleOrder, "--steps", "50,100").run())
-        await eventually("half of the orders", lambda: says(production, "orders: 50 %"))
-        second = production.promotion("5", CompatibleOrder)
-        said, production.said = production.said, []
-        assert await second.run() is Status.BUSY
-        production.said = said
+        await eventually("half of the orders", lambda: says(production, "orders 50 %"))
+        assert await says(production, "sage 100 %, clarity 50 %")
+        assert await production.promotion("5", CompatibleOrder).run() is Status.BUSY
+        assert "a promotion is under way: build 5 by the test" in production.said[-1]
         during = await production.open_orders("7401", "7402")
         await ship(*before[:3])
         assert await asyncio.wait_for(running, 60) is Status.DONE
         assert await production.current() == ("5", "")
+        await eventually("patches are on", patches_on)
         after = await production.open_orders("7403")
         await ship(*before[3:], *during, *after)
         await complete(*before, *during, *after)
@@ -352,22 +357,21 @@ async def test_a_compatible_candidate_ramps_while_orders_are_in_flight(productio
         assert [await patches_of(order) for order in (*before, *during)] == [[]] * 8
         assert await patches_of(after[0]) == [NEW_PATCH]
         assert (await production.recorded()).end is PromotionEnd.PROMOTED
-        await interrupted(production)
 
 
-async def interrupted(production: Production) -> None:
-    """Ctrl-C in mid-ramp: the next call explains, and goes on or back."""
+async def test_an_interrupted_promotion_is_explained_and_goes_back_or_on(production: Production) -> None:
+    before, _ = await production.current()
     async with production.serving("6", CompatibleOrder):
-        for flag, status, serving in (("--roll-back", Status.ROLLED_BACK, "5"), ("--continue", Status.DONE, "6")):
+        for flag, status, serving in (("--roll-back", Status.ROLLED_BACK, before), ("--continue", Status.DONE, "6")):
             promotion = production.promotion(
                 "6", CompatibleOrder, "--role", "orders", "--steps", "20,100", "--watch", "3"
             )
             running = asyncio.create_task(promotion.run())
-            await eventually("20 % of orders", lambda: says(production, "orders: 20 %"))
+            await eventually("20 % of orders", lambda: says(production, "orders 20 %"))
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
-            assert await production.current() == ("5", "6")
+            assert await production.current() == (before, "6")
             assert await production.promotion("6", CompatibleOrder).run() is Status.BUSY
             assert "a promotion was interrupted" in production.said[-1]
             assert "20 % build 6" in production.said[-1]

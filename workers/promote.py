@@ -47,7 +47,7 @@ from workers.connect import connect
 from workers.environments import load_environment
 from workers.plugin import integration_plugin
 from workers.promotion_checks import Previewed, Replayed, preview, replay
-from workers.roles import WORKFLOWS
+from workers.roles import STICKY_TIMEOUT, WORKFLOWS
 from workers.settings import Settings, SettingsError, load_pair_files
 from workers.versions import (
     READ_EVERY_SECONDS,
@@ -466,6 +466,7 @@ class Promotion:
             task_queue=queues.PROMOTION,
             workflows=[PromotionWorkflow],
             activities=[steps.set_patches, steps.set_ramp, steps.set_current, steps.find_failures, steps.watch_ramp],
+            sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         )
         async with worker:
             telling = asyncio.create_task(self.tell(handle))

@@ -9,15 +9,18 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from google.protobuf.duration_pb2 import Duration
 from temporalio import activity
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
@@ -46,6 +49,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DEPLOYMENT = "shop"
 ORDERS_DEPLOYMENT = f"{DEPLOYMENT}-orders"
+ON = (("--continue", Status.DONE, "6"),) if os.environ.get("HYPOTHESIS_PROFILE") == "large" else ()
+"""The way on is tried in `make test-all` only: it takes as long as all the rest."""
 
 
 class Production:
@@ -149,7 +154,7 @@ class Production:
         """Orders that are in Sage and wait for the warehouse."""
         handles = [await self.begin(order_id) for order_id in order_ids]
         for handle in handles:
-            await eventually(f"{handle.id} is open", lambda handle=handle: is_open(handle))
+            await eventually(f"{handle.id} is open", partial(is_open, handle))
         return handles
 
     async def recorded(self) -> PromotionOutcome:
@@ -231,7 +236,7 @@ async def production(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
     address = environment.client.service_client.config.target_host
     for name in ("qa", "prod"):
         await environment.client.workflow_service.register_namespace(
-            RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=timedelta(days=1))
+            RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86_400))
         )
     wanted = {key.name: IndexedValueType.ValueType(int(key.indexed_value_type)) for key in attributes.ALL}
 
@@ -362,7 +367,7 @@ async def test_a_compatible_candidate_ramps_while_orders_are_in_flight(productio
 async def test_an_interrupted_promotion_is_explained_and_goes_back_or_on(production: Production) -> None:
     before, _ = await production.current()
     async with production.serving("6", CompatibleOrder):
-        for flag, status, serving in (("--roll-back", Status.ROLLED_BACK, before), ("--continue", Status.DONE, "6")):
+        for flag, status, serving in (("--roll-back", Status.ROLLED_BACK, before), *ON):
             promotion = production.promotion(
                 "6", CompatibleOrder, "--role", "orders", "--steps", "20,100", "--watch", "3"
             )

@@ -9,10 +9,10 @@ import inspect
 import json
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 from temporalio import workflow
 
 import activities
@@ -52,7 +52,11 @@ def _workflows() -> Iterator[tuple[str, type]]:
 
 def _workflow(kind: type, models: dict[str, Any]) -> dict[str, Any]:
     definition = workflow._Definition.must_from_class(kind)
-    handlers = {"signals": definition.signals, "queries": definition.queries, "updates": definition.updates}
+    handlers: dict[str, Mapping[str | None, Any]] = {
+        "signals": definition.signals,
+        "queries": definition.queries,
+        "updates": definition.updates,
+    }
     return {
         "run": _call(definition.run_fn, models),
         **{
@@ -75,14 +79,17 @@ def _call(function: Any, models: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema(hint: Any, models: dict[str, Any]) -> dict[str, Any]:
-    """Types only: a description is no contract. Models stand once, by their name."""
+    """Types only: a description is no contract. Models stand once, by their name; a second one by whose part it is."""
     schema: dict[str, Any] = _bare(TypeAdapter(hint).json_schema(ref_template="{model}"))
-    of_models = schema.pop("$defs", {})
-    if inspect.isclass(hint) and issubclass(hint, BaseModel):
-        of_models[hint.__name__], schema = schema, {"$ref": hint.__name__}
-    for name, model in of_models.items():
-        if models.setdefault(name, model) != model:
-            raise ValueError(f"two models that travel are called {name}: give one of them another name")
+    outer = getattr(hint, "__name__", "")
+    if "properties" in schema:
+        of_models = schema.pop("$defs", {})
+        schema = {"$defs": {**of_models, outer: schema}, "$ref": outer}
+    for name, model in schema.get("$defs", {}).items():
+        if models.get(name, model) != model:
+            text = json.dumps(schema).replace(f'"{name}"', f'"{name} of {outer}"')
+            schema = json.loads(text)
+    models.update(schema.pop("$defs", {}))
     return schema
 
 

@@ -1,4 +1,4 @@
-"""Order workers and Sage workers are deployed apart: names and arguments of activities are a contract, additive only."""
+"""Order workers and Sage workers are deployed apart: their activities and messages are a contract, additive only."""
 
 import copy
 import json

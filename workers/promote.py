@@ -5,7 +5,7 @@ it was; what was found and done, on standard output and in the history of the wo
 anything moves: pair files, differences, replay of the target's own histories, preview of its last orders, a question.
 Ctrl-C leaves the promotion where it is: the next call says so, and goes on (`--continue`) or back (`--roll-back`).
 
-Exit status: 0 promoted (or, with --check, nothing against it) · 1 rolled back · 2 a setting, a flag or a pair file is
+Exit status: 0 promoted (or nothing to do; with --check: nothing against it) · 1 rolled back · 2 a setting, a flag or a pair file is
 wrong · 3 stopped by a check or declined, nothing was ramped · 4 another promotion is under way · 130 interrupted.
 """
 
@@ -170,7 +170,7 @@ class Promotion:
             self.ask()
             await self.wait_for_workers()
         except Stop as stop:
-            self.say(f"Stopped: {stop}")
+            self.say(f"Nothing to do: {stop}" if stop.status is Status.DONE else f"Stopped: {stop}")
             self.content |= {"result": (stop.end or PromotionEnd.STOPPED).value, "why": str(stop)}
             if stop.end is not None and not self.options.check:
                 await self.record(stop.end, str(stop))
@@ -248,6 +248,8 @@ class Promotion:
         """Show what differs; raises Stop at what must not go on."""
         self.say(f"Candidate: build {self.build_id} (code {self.checked.code}, mapping {self.checked.mapping})")
         await self.compare_versions()
+        if set(self.checked.current.values()) == {self.build_id}:
+            raise Stop(Status.DONE, f"{self.options.target} runs this build already")
         self.compare_pairs()
         replayed = await replay(self.client, self.workflows, integration_plugin(), self.options.closed)
         self.show_replay(replayed)

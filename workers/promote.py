@@ -5,8 +5,9 @@ it was; what was found and done, on standard output and in the history of the wo
 anything moves: pair files, differences, replay of the target's own histories, preview of its last orders, a question.
 Ctrl-C leaves the promotion where it is: the next call says so, and goes on (`--continue`) or back (`--roll-back`).
 
-Exit status: 0 promoted (or nothing to do; with --check: nothing against it) · 1 rolled back · 2 a setting, a flag or a pair file is
-wrong · 3 stopped by a check or declined, nothing was ramped · 4 another promotion is under way · 130 interrupted.
+Exit status: 0 promoted (or nothing to do; with --check: nothing against it) · 1 rolled back · 2 a setting, a flag or a
+pair file is wrong · 3 stopped by a check or declined, nothing was ramped · 4 another promotion is under way, or was
+interrupted, or somebody ramps by hand · 130 interrupted.
 """
 
 import argparse

@@ -41,10 +41,13 @@ ELSEWHERE: Final = "RoutingChangedElsewhere"
 
 
 async def routing(client: Client, deployment: str) -> RoutingConfig | None:
-    """Which versions serve a deployment; None when no worker of it was ever seen."""
+    """Which versions serve a deployment; None when no worker of it was ever seen.
+
+    Temporal answers some questions a second about one deployment, and then refuses: hence the retries here.
+    """
     request = DescribeWorkerDeploymentRequest(namespace=client.namespace, deployment_name=deployment)
     try:
-        answer = await client.workflow_service.describe_worker_deployment(request)
+        answer = await client.workflow_service.describe_worker_deployment(request, retry=True)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return None
@@ -62,7 +65,7 @@ async def polled_by(client: Client, queue: str) -> set[str]:
         request = DescribeTaskQueueRequest(
             namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind, report_pollers=True
         )
-        answer = await client.workflow_service.describe_task_queue(request)
+        answer = await client.workflow_service.describe_task_queue(request, retry=True)
         for poller in answer.pollers:
             if datetime.now(UTC) - poller.last_access_time.ToDatetime(UTC) < ALIVE:
                 found.add(poller.deployment_options.build_id)
@@ -90,7 +93,8 @@ class PromotionActivities:
                     )
                 },
                 identity=self._client.identity,
-            )
+            ),
+            retry=True,
         )
 
     @activity.defn
@@ -115,7 +119,8 @@ class PromotionActivities:
                 identity=self._client.identity,
                 # A new queue of the candidate, and one that it dropped, are no mistakes: pollers are watched.
                 ignore_missing_task_queues=True,
-            )
+            ),
+            retry=True,
         )
 
     @activity.defn
@@ -128,7 +133,8 @@ class PromotionActivities:
                 build_id=request.build_id,
                 identity=self._client.identity,
                 ignore_missing_task_queues=True,
-            )
+            ),
+            retry=True,
         )
 
     @activity.defn

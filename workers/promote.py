@@ -593,6 +593,10 @@ async def run_promote(options: argparse.Namespace, settings: Settings) -> int:
     promotion = Promotion(options, settings, say)
     try:
         status = await promotion.run()
+    except RPCError as error:
+        raise SettingsError(
+            f"promote: Temporal answered {error.status.name}: {error.message}. A ramp stays where it is; call again."
+        ) from None
     except asyncio.CancelledError:
         flags = f"--from {options.source} --to {options.target}"
         say(f"Interrupted; a ramp stays where it is. Go on: … promote {flags} --continue; back: … {flags} --roll-back")

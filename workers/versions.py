@@ -148,7 +148,7 @@ async def read_patch_state(client: Client, version: WorkerDeploymentVersion) -> 
         deployment_version=VersionMessage(deployment_name=version.deployment_name, build_id=version.build_id),
     )
     try:
-        answer = await client.workflow_service.describe_worker_deployment_version(request)
+        answer = await client.workflow_service.describe_worker_deployment_version(request, retry=True)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return PatchState()

@@ -124,7 +124,7 @@ class Production:
         options = parser.parse_args(
             ["--from", "qa", "--to", "prod", "--by", "the test", "--yes", "--watch", "1", "--soak", "0.5", *flags]
         )
-        options.settle, options.look_every = 0.6, 0.2
+        options.settle, options.look_every = 0.6, 0.5
         settings = self.settings.model_copy(update={"worker_build_id": build})
         kinds = [order_workflow, *(one for one in WORKFLOWS if one.__name__ != "OrderFulfillmentWorkflow")]
         self.said = []
@@ -362,6 +362,20 @@ async def test_a_compatible_candidate_ramps_while_orders_are_in_flight(productio
         assert [await patches_of(order) for order in (*before, *during)] == [[]] * 8
         assert await patches_of(after[0]) == [NEW_PATCH]
         assert (await production.recorded()).end is PromotionEnd.PROMOTED
+
+
+@pytest.mark.skipif(not ON, reason="in make test-all only")
+async def test_a_running_promotion_is_taken_back_from_a_second_terminal(production: Production) -> None:
+    before, _ = await production.current()
+    flags = ("--role", "orders", "--steps", "20,100", "--watch", "60")
+    async with production.serving("7", CompatibleOrder):
+        running = asyncio.create_task(production.promotion("7", CompatibleOrder, *flags).run())
+        await eventually("20 % of orders", lambda: says(production, "orders 20 %"))
+        assert await production.promotion("7", CompatibleOrder, "--roll-back").run() is Status.ROLLED_BACK
+        assert await asyncio.wait_for(running, 30) is Status.ROLLED_BACK
+        assert await production.current() == (before, "")
+        for flag in ("--roll-back", "--continue"):
+            assert await production.promotion("7", CompatibleOrder, flag).run() is Status.STOPPED
 
 
 async def test_an_interrupted_promotion_is_explained_and_goes_back_or_on(production: Production) -> None:

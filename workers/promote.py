@@ -13,6 +13,7 @@ interrupted, or somebody ramps by hand · 130 interrupted.
 import argparse
 import asyncio
 import getpass
+import io
 import json
 import logging
 import sys
@@ -402,9 +403,12 @@ class Promotion:
                 self.client, WorkerDeploymentVersion(version.deployment_name, version.build_id)
             )
         in_code = patches_in_code()
-        first = not self.checked.current.get(ROLES[0]) and "" not in await polled_by(self.client, queues.ORDERS)
+        versioned = version is not None and version.build_id != ""
+        first = not versioned and "" not in await polled_by(self.client, queues.ORDERS)
         if first and ended is None:
             self.say(f"The first version in {self.options.target}: there is none to ramp from")
+        elif not known.in_code and ended is None:
+            self.say("note: nothing says which patches the current workers have: all are held back while ramping")
         return PromotionStart(
             by=self.by,
             source=self.options.source,
@@ -590,6 +594,10 @@ async def run_promote(options: argparse.Namespace, settings: Settings) -> int:
     def say(text: str) -> None:
         print(text, file=sys.stderr if options.json else sys.stdout, flush=True)
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Arrows and ellipses, where the output's encoding has none (cp1252).
+            stream.reconfigure(errors="backslashreplace")
     promotion = Promotion(options, settings, say)
     try:
         status = await promotion.run()

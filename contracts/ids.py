@@ -160,3 +160,7 @@ def receipts_workflow_id(pair: str, since: str, until: str, *, dry_run: bool = F
 def reconcile_workflow_id(pair: str, since: str, until: str) -> str:
     """Id of a reconciliation by hand: both days of its range."""
     return f"reconcile-{pair}-{since}_{until}"
+
+
+PROMOTION: Final = "promotion"
+"""Id of the `PromotionWorkflow`: one at a time in a namespace."""

@@ -19,6 +19,7 @@ from workers.namespace import add_namespace_options, make_namespace
 from workers.plugin import integration_plugin
 from workers.production import refuse_unsafe
 from workers.products import add_products_options, run_products
+from workers.promote import add_promote_options, run_promote
 from workers.receipts import add_receipts_options, run_receipts
 from workers.reconcile import add_reconcile_options, run_reconcile
 from workers.roles import Fleet, Role, check_settings
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_receipts_options(commands.add_parser("receipts", help="money into Sage by its cash routes; --dry-run"))
     add_alert_commands(commands.add_parser("alerts", help="targets of alerts: test sends each of them a message"))
     add_encryption_commands(commands.add_parser("encryption", help="keys of the payloads: new-key, usage"))
+    add_promote_options(commands.add_parser("promote", help="this code into an environment, step by step"))
     add_demo_options(commands.add_parser("demo", help="everything on this machine: make run"))
     return parser
 
@@ -113,6 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(run_reconcile(options, settings))
         if options.command == "receipts":
             return asyncio.run(run_receipts(options, settings))
+        if options.command == "promote":
+            return asyncio.run(run_promote(options, settings))
         if options.command == "alerts":
             return test_alerts(options, settings)
         if options.command == "encryption":

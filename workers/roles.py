@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
@@ -48,6 +49,7 @@ from contracts.outages import OutsideSystem
 from mappings.pair import AuthScheme, GatewayAuth, Pair
 from workers.gate import GatedQueue
 from workers.settings import Settings, load_pair_settings, require
+from workers.versions import Versioning
 from workflows.alerts import AlertWorkflow
 from workflows.cash_receipts import CashReceiptsWorkflow
 from workflows.credit_memo import CreditMemoWorkflow
@@ -138,10 +140,14 @@ class Fleet:
         self.closers: list[Close] = []
         self.companies: dict[tuple[str, str], CompanyWrites] = {}
         """By gateway and company code."""
+        self.versions: dict[Role, Versioning] = {}
+        """Of the roles that were added, where workers have versions."""
         self.graceful = timedelta(seconds=settings.graceful_shutdown_seconds)
 
     def add(self, role: Role) -> None:
         """The workers of a role; its settings have been checked."""
+        if self.settings.worker_deployment:
+            self.versions[role] = Versioning(self.client, self.settings, role.value, self.pairs)
         if role is Role.ORDERS:
             self._add_orders()
             return
@@ -150,6 +156,10 @@ class Fleet:
                 self._add_sage(pair)
             else:
                 self._add_clarity(pair)
+
+    def _version(self, role: Role) -> dict[str, Any]:
+        """Options of a worker of activities: its version, if there are versions."""
+        return self.versions[role].options() if role in self.versions else {}
 
     def _add_orders(self) -> None:
         secrets = {name: load_pair_settings(name).match_key_secret.get_secret_value().encode() for name in self.pairs}
@@ -171,6 +181,7 @@ class Fleet:
                 # One more slot for each pair's watch, which runs for a whole shift.
                 max_concurrent_activities=DELIVERIES_AT_ONCE + len(self.pairs),
                 graceful_shutdown_timeout=self.graceful,
+                **self._version(Role.ORDERS),
             )
         )
         self.workers.append(
@@ -195,6 +206,7 @@ class Fleet:
                 disable_eager_activity_execution=True,
                 sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
                 graceful_shutdown_timeout=self.graceful,
+                **(self.versions[Role.ORDERS].workflow_options() if Role.ORDERS in self.versions else {}),
             )
         )
 
@@ -261,6 +273,7 @@ class Fleet:
                 max_heartbeat_throttle_interval=HEARTBEAT_AT_MOST,
                 max_task_queue_activities_per_second=pair.sage.reads_per_second,
                 graceful_shutdown_timeout=self.graceful,
+                **self._version(Role.SAGE),
             )
 
         def write_worker(interceptors: Sequence[Interceptor]) -> Worker:
@@ -285,6 +298,7 @@ class Fleet:
                 max_concurrent_activities=pair.sage.writers + 1,
                 max_task_queue_activities_per_second=pair.sage.writes_per_second,
                 graceful_shutdown_timeout=self.graceful,
+                **self._version(Role.SAGE),
             )
 
         async def odbc_answers() -> None:
@@ -352,6 +366,7 @@ class Fleet:
                 max_concurrent_activities=CLARITY_CALLS_AT_ONCE,
                 max_task_queue_activities_per_second=pair.clarity.steps_per_second,
                 graceful_shutdown_timeout=self.graceful,
+                **self._version(Role.CLARITY),
             )
 
         async def answers() -> None:
@@ -362,6 +377,13 @@ class Fleet:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`, or until a worker fails for good; then shut down gracefully."""
+        for version in self.versions.values():
+            log.info("Worker deployment %s", version.name)
+        reading: list[asyncio.Task[None]] = []
+        if Role.ORDERS in self.versions:
+            # Before the first order comes: it would take the old path though the patches are on.
+            await self.versions[Role.ORDERS].read()
+            reading.append(asyncio.create_task(self.versions[Role.ORDERS].run()))
         running = [asyncio.create_task(worker.run()) for worker in self.workers]
         ending = asyncio.Event()
         running += [asyncio.create_task(queue.run(ending)) for queue in self.gated]
@@ -375,5 +397,7 @@ class Fleet:
             await asyncio.gather(*running)
         finally:
             stopping.cancel()
+            for task in reading:
+                task.cancel()
             for close in self.closers:
                 await close()

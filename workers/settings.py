@@ -131,6 +131,12 @@ class Settings(PairsFolder, SecretFolders, EncryptionSettings):
     """Seconds that a stopping worker gives its running activities."""
     reports_dir: Annotated[Path, ReadBy(Reader.ORDERS)] = Path("var/reports")
     """Where reconciliations write their files; one shared folder when several processes have the role `orders`."""
+    environments_dir: Path = Path("environments")
+    """Where `python -m workers promote` finds a file of settings for each environment (docs/promotion.md)."""
+    worker_deployment: Annotated[str, ReadBy(Reader.WORKERS)] = ""
+    """Begins the names of the worker deployments; empty: workers have no version, and the newest takes everything."""
+    worker_build_id: Annotated[str, ReadBy(Reader.WORKERS)] = ""
+    """This code's and these pair files' version; empty: a hash of both."""
 
     @field_validator("api_keys_file", mode="before")
     @classmethod
@@ -153,6 +159,13 @@ class Settings(PairsFolder, SecretFolders, EncryptionSettings):
     def _host_and_port(cls, value: str) -> str:
         if value:
             host_and_port(value)
+        return value
+
+    @field_validator("worker_deployment", "worker_build_id")
+    @classmethod
+    def _names_a_version(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", value):
+            raise ValueError("use letters, digits, - and _, at most 100")
         return value
 
     @field_validator("log_level")

@@ -48,6 +48,8 @@ ELSEWHERE: Final = """
 such as `OTEL_EXPORTER_OTLP_HEADERS`. |
 | `PROMETHEUS_MULTIPROC_DIR` | `python -m api` and workers of one machine | A folder into which all of them count, so \
 that the API's `/metrics` shows everything ([telemetry.md](telemetry.md)); `make run` sets it. |
+| `PROD_…` | `python -m workers promote` | A setting of the environment `prod` alone, where a process reads two \
+([promotion.md](promotion.md)). |
 | `SANDBOX_…` | `python -m sandbox` | Each of its flags in capitals: `SANDBOX_SAGE_PORT` for `--sage-port`, \
 `SANDBOX_CLARITY_DIALECT` for `--clarity-dialect` ([sandbox.md](sandbox.md)). |
 | `USER` | `make setup` | Who fetches the ODBC packages. |

@@ -15,6 +15,7 @@ from workers.settings_page import main, page
 PAGE = (ROOT / "docs/settings.md").read_text("utf-8")
 CODE = ("mappings", "contracts", "connectors", "activities", "workflows", "workers", "api", "sandbox")
 PASSED_ON = {
+    ("workers/environments.py", 1),
     ("workers/supervise.py", 1),
     ("workers/demo.py", 1),
     ("workers/check.py", 1),

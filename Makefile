@@ -40,10 +40,8 @@ chaos: $(READY) ## N=100 generated orders while everything breaks, then the audi
 chaos-kills: $(READY) ## kill one process at a random moment while the sample orders run, 20 rounds; CHAOS_SEED, CHAOS_ROUNDS
 	@$(BIN)/python -m pytest tests/chaos/kill_rounds.py -s $(ARGS)
 
-bench: $(READY) ## measure what a poll of Sage costs, a store's stock (50,000 items, 3 warehouses), a customer's view (1,000,000 rows)
-	@$(BIN)/python -m tests.bench.poll_cost $(ARGS)
-	@$(BIN)/python -m tests.bench.inventory_cost
-	@$(BIN)/python -m tests.bench.customer_view
+bench: $(READY) ## measure everything that docs/performance.md tells, in less than 15 minutes; SIZE=full takes the large sizes
+	@$(BIN)/python -m tests.bench $(if $(filter full,$(SIZE)),--full) $(ARGS)
 
 lint: $(READY) ## check style, types and layers
 	@$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """What an order costs: throughput, latency at rest, history, use of Sage's seat, many waiting orders. With floors.
 
-`python -m tests.bench.orders [--orders 300] [--waiting 1000]`. One running house (`make run` without sample orders, the
+`python -m tests.bench.orders [--orders 250] [--waiting 1000]`. One running house (`make run` without sample orders, the
 sandbox without pauses) and, beside it on the same server, the floor (`tests.bench.floor`). Floor and ours are measured
 in turns, in one run, and compared as ratios. Prints `BENCH` lines.
 """
@@ -12,13 +12,12 @@ import hashlib
 import hmac
 import json
 import statistics
-import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,13 +42,20 @@ SECRET = b"sandbox-webhook-signing-secret-001"
 AT_ONCE = 16
 """Deliveries under way."""
 ROUNDS = 2
-RESTING = 60
-"""Orders one after the other."""
 SEAT_SECONDS = 0.25
-SEAT_ORDERS = 200
 GOODS = (("CHAIR-TASK-BLK", 1, "229.00"), ("LAMP-LED-01", 2, "49.99"), ("CAB-FILE-2", 1, "179.00"))
 STARTED, DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 PACE = {"poll_interval": 5, "quiet_interval": 5, "watch_interval": 60, "backfill_interval": 3600}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Orders: of a round of throughput, one after the other, in the backlog before Sage's seat, that wait."""
+
+    orders: int = 250
+    resting: int = 40
+    seat: int = 200
+    waiting: int = 1_000
 
 
 @dataclass
@@ -308,38 +314,30 @@ def floor(house: House, folder: Path) -> Iterator[None]:
         yield
 
 
-async def measure(house: House, options: argparse.Namespace, figures: Figures) -> None:
+async def measure(house: House, sizes: Sizes, figures: Figures) -> None:
     """All figures of orders."""
     client = await Client.connect(house.temporal_address, plugins=[integration_plugin()])
     async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=AT_ONCE)) as http:
         bench = Bench(house, client, http, figures)
         await bench.cost()
-        await bench.latency(options.resting)
-        await bench.throughput(options.orders)
-        await bench.seat(options.seat)
-        await bench.waiting(options.waiting)
+        await bench.latency(sizes.resting)
+        await bench.throughput(sizes.orders)
+        await bench.seat(sizes.seat)
+        await bench.waiting(sizes.waiting)
 
 
-def run(options: argparse.Namespace, figures: Figures) -> None:
+def run(sizes: Sizes, figures: Figures) -> None:
     """A house of its own for the figures."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pairs = pairs_with_pace(folder / "pairs", **PACE)
         flags = ("--no-orders", "--ship-after", "off", "--post-after", "off")
         with running_house(folder, *flags, environment={"PAIRS_DIR": str(pairs)}) as house, floor(house, folder):
-            asyncio.run(measure(house, options, figures))
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Sizes."""
-    parser.add_argument("--orders", type=int, default=300, help="orders of a round of throughput")
-    parser.add_argument("--resting", type=int, default=RESTING, help="orders one after the other")
-    parser.add_argument("--seat", type=int, default=SEAT_ORDERS, help="orders of the backlog")
-    parser.add_argument("--waiting", type=int, default=1000, help="orders that wait")
+            asyncio.run(measure(house, sizes, figures))
 
 
 if __name__ == "__main__":
-    arguments = argparse.ArgumentParser(description=__doc__)
-    add_options(arguments)
-    run(arguments.parse_args(), Figures())
-    sys.exit(0)
+    parser = argparse.ArgumentParser(description=__doc__)
+    for field in fields(Sizes):
+        parser.add_argument(f"--{field.name}", type=int, default=field.default)
+    run(Sizes(**vars(parser.parse_args())), Figures())

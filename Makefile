@@ -43,10 +43,8 @@ chaos-kills: $(READY) ## kill one process at a random moment while the sample or
 test-telemetry: $(READY) ## ask a real Prometheus (Debian: apt install prometheus; or PROMETHEUS=path) every query of the dashboard
 	@$(BIN)/python -m pytest tests/e2e/real_prometheus.py $(ARGS)
 
-bench: $(READY) ## measure what a poll of Sage costs, a store's stock (50,000 items, 3 warehouses), a customer's view (1,000,000 rows)
-	@$(BIN)/python -m tests.bench.poll_cost $(ARGS)
-	@$(BIN)/python -m tests.bench.inventory_cost
-	@$(BIN)/python -m tests.bench.customer_view
+bench: $(READY) ## measure everything that docs/performance.md tells, in less than 15 minutes; SIZE=full takes the large sizes
+	@$(BIN)/python -m tests.bench $(if $(filter full,$(SIZE)),--full) $(ARGS)
 
 lint: $(READY) ## check style, types and layers
 	@$(BIN)/ruff check .

@@ -10,6 +10,7 @@ long the index of customers takes to fill; and milliseconds of CPU of workers, A
 import argparse
 import asyncio
 import random
+import re
 import resource
 import sqlite3
 import statistics
@@ -41,6 +42,7 @@ from contracts import queues
 from contracts import search_attributes as attributes
 from mappings.pair import Pair, load_pair
 from mappings.sales_order import CustomerKey
+from tests.bench.figures import Figures
 from tests.bench.poll_cost import add_many
 from tests.support.api_server import serving
 from tests.support.processes import ROOT
@@ -159,7 +161,8 @@ async def workers(client: Client, pair: Pair, sandbox: Sandbox, index: MatchInde
 class Bench:
     """Figures, and whether they are within bounds."""
 
-    def __init__(self) -> None:
+    def __init__(self, measured: Figures) -> None:
+        self.measured = measured
         self.status = 0
         self.cpu = time.process_time()
 
@@ -173,6 +176,9 @@ class Bench:
             f"longest {ordered[-1]:7.1f} ms   {cpu:6.1f} ms CPU each   of {len(ordered)}",
             flush=True,
         )
+        if limit is not None:
+            key = re.sub(r"[^a-z]+", "_", what.lower()).strip("_")
+            self.measured.add(f"customer_{key}_ms_p95", p95, f"customer: {what}, p95, ms", limit, at_most=True)
         if limit is not None and ordered[-1] >= limit:
             print(f"  out of bounds: {what} took {ordered[-1]:.0f} ms, the limit is {limit:.0f}")
             self.status = 1
@@ -185,9 +191,10 @@ async def timed(work: Callable[[], Awaitable[Any]]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-async def measure(client: Client, pair: Pair, sandbox: Sandbox, options: argparse.Namespace) -> int:
+async def measure(client: Client, pair: Pair, sandbox: Sandbox, sizes: tuple[int, int, int], measured: Figures) -> int:
     """Views, searches, an export; returns the exit status."""
-    bench, chance = Bench(), random.Random(9)  # noqa: S311 - repeatable, nothing secret
+    customers, history, views = sizes
+    bench, chance = Bench(measured), random.Random(9)  # noqa: S311 - repeatable, nothing secret
     accounts = SageAccounts(SecretStr(sandbox.odbc), pair.sage)
     sweeper = SageReader(SecretStr(sandbox.odbc), pair.sage)
     index = MatchIndex(sweeper, pair.customers.divisions)
@@ -196,7 +203,7 @@ async def measure(client: Client, pair: Pair, sandbox: Sandbox, options: argpars
         if not statement.sweep and any(step.startswith("SCAN") for step in plan):
             print(f"  out of bounds: {name} uses no key: {plan}")
             bench.status = 1
-    chosen = [f"02-B{int(options.customers * chance.random() ** 2):06d}" for _ in range(options.views)]
+    chosen = [f"02-B{int(customers * chance.random() ** 2):06d}" for _ in range(views)]
     edges = {pair.name: PairEdge(pair, (b"secret",))}
     async with workers(client, pair, sandbox, index, accounts):
         with serving(edges, client.service_client.config.target_host) as address:
@@ -204,6 +211,9 @@ async def measure(client: Client, pair: Pair, sandbox: Sandbox, options: argpars
 
                 async def get(path: str) -> None:
                     answer = await http.get(path)
+                    while answer.status_code == 503:
+                        # A machine that is too busy for the API's own limits: asked again, and the time counts.
+                        answer = await http.get(path)
                     answer.raise_for_status()
                     sources = answer.json().get("sources", {}) if "export" not in path else {}
                     assert not sources or sources["sage"]["state"] == "told", sources
@@ -216,7 +226,7 @@ async def measure(client: Client, pair: Pair, sandbox: Sandbox, options: argpars
                            [await timed(partial(get, f"/{busiest}")) for _ in range(20)], limit=LIMIT_MS)  # fmt: skip
                 together = [
                     milliseconds
-                    for begin in range(0, min(options.views, 80), 8)
+                    for begin in range(0, min(views, 80), 8)
                     for milliseconds in await asyncio.gather(
                         *(timed(partial(get, f"/{one}")) for one in chosen[begin : begin + 8])
                     )
@@ -237,11 +247,11 @@ async def measure(client: Client, pair: Pair, sandbox: Sandbox, options: argpars
                     answer.raise_for_status()
                     assert answer.json()["customers"], wanted
 
-                numbers = [chance.randrange(options.customers) for _ in range(50)]
+                numbers = [chance.randrange(customers) for _ in range(50)]
                 searches = {
                     "search by e-mail": [{"email": f"buyer{n}@example.com"} for n in numbers],
                     "search by name": [{"name": f"{GIVEN[n % 8]} {FAMILY[n // 8 % 8]} {n}"} for n in numbers],
-                    "search by sales order": [{"sales_order": f"H{n % (options.history // 4):06d}"} for n in numbers],
+                    "search by sales order": [{"sales_order": f"H{n % (history // 4):06d}"} for n in numbers],
                 }
                 for what, wanted in searches.items():
                     bench.show(what, [await timed(partial(search, **one)) for one in wanted], limit=LIMIT_MS)
@@ -251,15 +261,15 @@ async def measure(client: Client, pair: Pair, sandbox: Sandbox, options: argpars
     return bench.status
 
 
-async def main(options: argparse.Namespace) -> int:
+async def measure_company(customers: int, history: int, views: int, measured: Figures) -> int:
     """A company, a store, a server."""
     pair = load_pair(ROOT / "mappings/pairs/demo.yaml")
     with tempfile.TemporaryDirectory() as folder, running_sandbox(Path(folder)) as sandbox:
         began = time.perf_counter()
-        fill(sandbox.database, options.customers, options.history)
+        fill(sandbox.database, customers, history)
         size = sandbox.database.stat().st_size / 1024 / 1024
         print(
-            f"{options.customers:,} customers, {options.history:,} rows of history: {size:,.0f} MB, "
+            f"{customers:,} customers, {history:,} rows of history: {size:,.0f} MB, "
             f"filled in {time.perf_counter() - began:.0f} s",
             flush=True,
         )
@@ -270,7 +280,7 @@ async def main(options: argparse.Namespace) -> int:
             search_attributes=attributes.ALL,
         )
         try:
-            return await measure(environment.client, pair, sandbox, options)
+            return await measure(environment.client, pair, sandbox, (customers, history, views), measured)
         finally:
             await environment.shutdown()
 
@@ -280,4 +290,5 @@ if __name__ == "__main__":
     parser.add_argument("--customers", type=int, default=100_000)
     parser.add_argument("--history", type=int, default=1_000_000, help="rows of orders, invoices, tracking, receipts")
     parser.add_argument("--views", type=int, default=200)
-    sys.exit(asyncio.run(main(parser.parse_args())))
+    options = parser.parse_args()
+    sys.exit(asyncio.run(measure_company(options.customers, options.history, options.views, Figures())))

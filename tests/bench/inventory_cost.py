@@ -9,6 +9,7 @@ pushing), rows, calls, events and bytes of history of each. Exit status 1 when a
 import argparse
 import asyncio
 import random
+import re
 import resource
 import sqlite3
 import sys
@@ -35,6 +36,7 @@ from contracts import search_attributes as attributes
 from contracts.inventory import InventoryAction, InventoryMemory, InventoryProgress, InventoryStart
 from contracts.messages import Alert
 from mappings.pair import Inventory, Pace, Pair, load_pair
+from tests.bench.figures import Figures
 from tests.bench.poll_cost import add_many
 from tests.support.processes import ROOT
 from tests.support.sandbox import Sandbox, running_sandbox
@@ -87,8 +89,8 @@ def change(database: Path, share: float) -> int:
 class Bench:
     """One shift and its figures."""
 
-    def __init__(self, sandbox: Sandbox, handle: WorkflowHandle[Any, InventoryMemory]) -> None:
-        self.sandbox, self.handle = sandbox, handle
+    def __init__(self, sandbox: Sandbox, handle: WorkflowHandle[Any, InventoryMemory], measured: Figures) -> None:
+        self.sandbox, self.handle, self.measured = sandbox, handle, measured
         self.status = 0
         self.before = (0, 0, 0, 0)
         self.cpu = time.process_time()
@@ -103,7 +105,7 @@ class Bench:
         return info.history_length, info.history_size_bytes, writes, reads
 
     async def show(self, name: str, seconds: float, rows: int) -> None:
-        """One line."""
+        """One line, and the figures."""
         cpu, self.cpu = time.process_time() - self.cpu, time.process_time()
         now = await self.figures()
         events, size, writes, reads = (new - old for new, old in zip(now, self.before, strict=True))
@@ -113,6 +115,9 @@ class Bench:
             f"{events:5} events  {size / 1024:9,.1f} KB of history",
             flush=True,
         )
+        key = re.sub(r"[^a-z]+", "_", name.lower()).strip("_")
+        self.measured.add(f"stock_{key}_seconds", seconds, f"stock, {name}, seconds")
+        self.measured.add(f"stock_{key}_history_kib", size / 1024, f"stock, {name}, history, KiB")
 
     async def ask(self, name: str, action: InventoryAction) -> InventoryProgress:
         """Ask for something, and show what it cost."""
@@ -171,7 +176,7 @@ async def workers(client: Client, pair: Pair, sandbox: Sandbox) -> Any:
         await reader.close()
 
 
-async def measure(client: Client, pair: Pair, sandbox: Sandbox) -> int:
+async def measure(client: Client, pair: Pair, sandbox: Sandbox, measured: Figures) -> int:
     """The steps of one shift; returns the exit status."""
     pace = Pace(shift_length=86_400, inventory_sweep=86_400, inventory_look=1, agree_time=1, poll_heartbeat_timeout=5)
     async with workers(client, pair, sandbox):
@@ -182,7 +187,7 @@ async def measure(client: Client, pair: Pair, sandbox: Sandbox) -> int:
             id="inventory-demo-bench",
             task_queue=queues.ORDERS,
         )
-        bench = Bench(sandbox, handle)
+        bench = Bench(sandbox, handle, measured)
         progress = InventoryProgress()
         while not progress.pushed or progress.doing != "watches Sage":
             await asyncio.sleep(0.2)
@@ -212,13 +217,13 @@ async def measure(client: Client, pair: Pair, sandbox: Sandbox) -> int:
     return bench.status
 
 
-async def main(options: argparse.Namespace) -> int:
+async def measure_store(items: int, measured: Figures) -> int:
     """A company, a store, a server, and one shift."""
     pair = load_pair(ROOT / "mappings/pairs/demo.yaml")
     pair = pair.model_copy(update={"inventory": Inventory(warehouses=dict(WAREHOUSES)), "items": {}})
     with tempfile.TemporaryDirectory() as folder, running_sandbox(Path(folder)) as sandbox:
-        fill(sandbox.database, options.items)
-        print(f"{options.items:,} items in {len(WAREHOUSES)} warehouses, {pair.clarity.inventory_batch} rows a batch")
+        fill(sandbox.database, items)
+        print(f"{items:,} items in {len(WAREHOUSES)} warehouses, {pair.clarity.inventory_batch} rows a batch")
         environment = await WorkflowEnvironment.start_local(
             plugins=[integration_plugin()],
             dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
@@ -226,7 +231,7 @@ async def main(options: argparse.Namespace) -> int:
             search_attributes=attributes.ALL,
         )
         try:
-            return await measure(environment.client, pair, sandbox)
+            return await measure(environment.client, pair, sandbox, measured)
         finally:
             await environment.shutdown()
 
@@ -234,4 +239,4 @@ async def main(options: argparse.Namespace) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=50_000)
-    sys.exit(asyncio.run(main(parser.parse_args())))
+    sys.exit(asyncio.run(measure_store(parser.parse_args().items, Figures())))

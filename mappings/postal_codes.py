@@ -74,7 +74,7 @@ def postal_code(text: str, country: str, region_text: str, rules: PostalRules, f
         return ""
     plain = clean(_DASHES.sub("-", unicodedata.normalize("NFKC", typed)).upper().replace("〒", "").strip(" -.'’`"))
     written = _written(plain, country, region_text, rules)
-    found.note("postalCode", typed, written)
+    found.note("postalCode", typed, written or typed)
     if not is_postal_code(written, rules):
         example = ", such as " + rules.examples[0] if rules.examples else ""
         suggestion = f"Correct it in Clarity{example}."

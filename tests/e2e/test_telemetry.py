@@ -22,6 +22,7 @@ from tests.support.http import HTTP
 from tests.support.otlp import Sent, TraceReceiver
 from tests.support.panels import alert_rules, dashboard_queries, metric_names
 from tests.support.processes import wait_until
+from workers.encryption_keys import parse_keys
 from workers.plugin import integration_plugin
 from workers.roles import WORKFLOWS
 
@@ -83,7 +84,9 @@ async def test_replay_sends_no_span_a_second_time(settled: House, monkeypatch: p
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
-    replayer = Replayer(workflows=WORKFLOWS, plugins=[integration_plugin(tracing=True)])
+    replayer = Replayer(
+        workflows=WORKFLOWS, plugins=[integration_plugin(tracing=True, keys=parse_keys(settled.encryption_keys))]
+    )
     await replayer.replay_workflow(history)
     assert exporter.get_finished_spans() == ()
 
@@ -101,10 +104,28 @@ def test_spans_name_routes_never_what_was_asked_for(traces: TraceReceiver, order
         assert not {"url.path", "url.query"} & set(span.attributes)
 
 
-def test_metrics_tell_where_orders_stand(settled: House, metrics: dict[str, Metric]) -> None:
-    held = Counter(entry["hold_reason"] for entry in EXPECTED.values() if entry["result"] == "held")
+def held_orders(house: House) -> Counter[str]:
+    """Holds of the sample orders as the orders themselves tell them: other tests of this house release some."""
+    views = [
+        HTTP.get(f"{house.api_url}/orders/demo/{entry['order_id']}", timeout=10).json()["order"]
+        for entry in EXPECTED.values()
+        if entry["result"] == "held"
+    ]
+    return Counter(view["hold"]["reason"] for view in views if view["hold"])
+
+
+def test_metrics_tell_where_orders_stand(settled: House) -> None:
+    held = held_orders(settled)
+    assert len(held) > 3
+
+    def told() -> dict[str, Metric]:
+        """Once the last look at Temporal is not older than the releases."""
+        found = {one.name: one for one in text_string_to_metric_families(HTTP.get(f"{settled.api_url}/metrics").text)}
+        by_reason = {one.labels["reason"]: one.value for one in found["clarity_sage_held_orders"].samples}
+        return found if all(by_reason[reason] >= number for reason, number in held.items()) else {}
+
+    metrics = wait_until("the metrics count every hold", told, LOOK_SECONDS + 15)
     by_reason = {one.labels["reason"]: one.value for one in metrics["clarity_sage_held_orders"].samples}
-    assert {reason: by_reason[reason] for reason in held} == held
     ages = {one.labels["reason"]: one.value for one in metrics["clarity_sage_oldest_hold_seconds"].samples}
     assert all(ages[reason] > 0 for reason in held)
     assert all(ages[reason] == 0 for reason, number in by_reason.items() if number == 0)

@@ -4,6 +4,7 @@ Real servers where it matters: a sandbox, the Temporal server that these tests s
 something is missing.
 """
 
+import argparse
 import asyncio
 import json
 import os
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import yaml
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
@@ -39,6 +41,7 @@ from tests.support.sandbox import Sandbox, running_sandbox
 from workers.check import as_json, check, show
 from workers.checks.results import Group, Outcome, Result, Trouble, clock_result, run_group
 from workers.checks.temporal import check_schedules, clock_bounds
+from workers.namespace import make_namespace
 from workers.roles import Role
 from workers.schedules import schedules_of
 from workers.settings import PairSettings, Settings, SettingsError
@@ -58,9 +61,25 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield one
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def namespace(env: WorkflowEnvironment) -> str:
+    """A namespace of these tests alone: the server of the session knows workers of others."""
+    settings = Settings(temporal_address=env.client.service_client.config.target_host, temporal_namespace="checked")
+    options = argparse.Namespace(retention_days=30)
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await make_namespace(options, settings)
+            except SettingsError:
+                # Parts of the server do not know the new namespace yet.
+                await asyncio.sleep(0.2)
+            else:
+                return "checked"
+
+
 @pytest.fixture
 def site(
-    sandbox: Sandbox, env: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    sandbox: Sandbox, env: WorkflowEnvironment, namespace: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Mapping[str, str]:
     """The settings of a healthy site, in the environment, in a folder without `.env`."""
     for model, prefix in ((Settings, ""), (PairSettings, "DEMO_")):
@@ -68,6 +87,7 @@ def site(
             monkeypatch.delenv(prefix + name.upper(), raising=False)
     settings = {
         "TEMPORAL_ADDRESS": env.client.service_client.config.target_host,
+        "TEMPORAL_NAMESPACE": namespace,
         "PAIRS_DIR": str(ROOT / "mappings/pairs"),
         "REPORTS_DIR": str(tmp_path / "reports"),
         "DEMO_SAGE_GATEWAY_URL": sandbox.sage_url,

@@ -43,7 +43,7 @@ chaos-kills: $(READY) ## kill one process at a random moment while the sample or
 test-telemetry: $(READY) ## ask a real Prometheus (Debian: apt install prometheus; or PROMETHEUS=path) every query of the dashboard
 	@$(BIN)/python -m pytest tests/e2e/real_prometheus.py $(ARGS)
 
-bench: $(READY) ## measure everything that docs/performance.md tells, in less than 15 minutes; SIZE=full takes the large sizes
+bench: $(READY) ## measure orders against a floor, polls, stock, a customer's view; SIZE=full takes the large sizes
 	@$(BIN)/python -m tests.bench $(if $(filter full,$(SIZE)),--full) $(ARGS)
 
 lint: $(READY) ## check style, types and layers

@@ -16,10 +16,12 @@ from temporalio.worker import Worker
 
 from contracts import search_attributes as attributes
 from contracts.search_attributes import OrderState
-from workers.connect import connect
-from workers.plugin import integration_plugin
-from workers.roles import CLARITY_CALLS_AT_ONCE, READS_AT_ONCE, STICKY_TIMEOUT, TRANSFORMS_AT_ONCE
-from workers.settings import load_settings
+
+with workflow.unsafe.imports_passed_through():
+    from workers.connect import connect
+    from workers.plugin import integration_plugin
+    from workers.roles import CLARITY_CALLS_AT_ONCE, READS_AT_ONCE, STICKY_TIMEOUT, TRANSFORMS_AT_ONCE
+    from workers.settings import load_settings
 
 ORDERS, SAGE_READ, SAGE_WRITE, CLARITY = "floor-orders", "floor-sage-read", "floor-sage-write", "floor-clarity"
 WRITES_AT_ONCE = 2

@@ -43,6 +43,7 @@ AT_ONCE = 16
 """Deliveries under way."""
 ROUNDS = 2
 SEAT_SECONDS = 0.25
+STEP_SECONDS = 60
 GOODS = (("CHAIR-TASK-BLK", 1, "229.00"), ("LAMP-LED-01", 2, "49.99"), ("CAB-FILE-2", 1, "179.00"))
 STARTED, DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 PACE = {"poll_interval": 5, "quiet_interval": 5, "watch_interval": 60, "backfill_interval": 3600}
@@ -50,12 +51,13 @@ PACE = {"poll_interval": 5, "quiet_interval": 5, "watch_interval": 60, "backfill
 
 @dataclass(frozen=True)
 class Sizes:
-    """Orders: of a round of throughput, one after the other, in the backlog before Sage's seat, that wait."""
+    """Orders: of a round of throughput, one after the other, before Sage's seat, that wait, that ship."""
 
     orders: int = 250
     resting: int = 40
     seat: int = 200
     waiting: int = 1_000
+    shipments: int = 7
 
 
 @dataclass
@@ -168,15 +170,18 @@ class Bench:
     async def step_done(self, id_: str, number: int) -> float:
         """When the activity of this number was done, by the server's clock."""
         handle = self.client.get_workflow_handle(id_)
+        end = time.monotonic() + STEP_SECONDS
         while True:
+            if time.monotonic() > end:
+                raise RuntimeError(f"{id_} did not come to its activity {number} in {STEP_SECONDS} s")
             done = [event async for event in handle.fetch_history_events() if event.event_type == DONE]
             if len(done) >= number:
                 return done[number - 1].event_time.ToDatetime().timestamp() + utc_offset()
             await asyncio.sleep(0.02)
 
-    async def cost(self) -> None:
-        """Events, bytes and billable actions of a plain order with one shipment, in the quietest of five."""
-        orders = [an_order(self.house) for _ in range(5)]
+    async def cost(self, count: int) -> None:
+        """Events, bytes and billable actions of a plain order with one shipment, in the quietest of some."""
+        orders = [an_order(self.house) for _ in range(count)]
         await self.known_at_clarity(orders)
         seen = []
         for order in orders:
@@ -219,10 +224,10 @@ class Bench:
         self.figures.add("seat_writes_per_second", rate, "creates per second at a gateway of 250 ms, one writer")
         self.figures.add("seat_use", rate * SEAT_SECONDS, "use of Sage's one seat by a backlog", 0.97)
 
-    async def waiting(self, count: int) -> None:
+    async def waiting(self, count: int, shipments: int) -> None:
         """Memory and time from shipment to Clarity while so many orders wait, against none waiting."""
         self.memory("few")
-        first = await self.shipment_seconds()
+        first = await self.shipment_seconds(shipments)
         missing = count - await self.count("demo", OrderState.OPEN)
         if missing > 0:
             orders = [an_order(self.house) for _ in range(missing)]
@@ -230,7 +235,7 @@ class Bench:
             await in_turns(orders, self.deliver)
             await self.opened("demo", count, 3600)
         self.memory("many")
-        then = await self.shipment_seconds()
+        then = await self.shipment_seconds(shipments)
         self.figures.add("waiting_orders", await self.count("demo", OrderState.OPEN), "orders that wait")
         self.figures.add("waiting_shipment_ratio", then / first, "shipment to Clarity, many waiting against few")
 
@@ -241,10 +246,10 @@ class Bench:
             kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
             self.figures.add(f"memory_{name}_{when}_mib", kib / 1024, f"memory of {name} workers, {when} waiting, MiB")
 
-    async def shipment_seconds(self) -> float:
-        """From the shipment in Sage until the store has the package, median of seven."""
+    async def shipment_seconds(self, count: int) -> float:
+        """From the shipment in Sage until the store has the package, the median of so many."""
         found = []
-        for _ in range(7):
+        for _ in range(count):
             order = an_order(self.house)
             await self.known_at_clarity([order])
             await self.deliver(order)
@@ -319,11 +324,11 @@ async def measure(house: House, sizes: Sizes, figures: Figures) -> None:
     client = await Client.connect(house.temporal_address, plugins=[integration_plugin()])
     async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=AT_ONCE)) as http:
         bench = Bench(house, client, http, figures)
-        await bench.cost()
+        await bench.cost(sizes.shipments)
         await bench.latency(sizes.resting)
         await bench.throughput(sizes.orders)
         await bench.seat(sizes.seat)
-        await bench.waiting(sizes.waiting)
+        await bench.waiting(sizes.waiting, sizes.shipments)
 
 
 def run(sizes: Sizes, figures: Figures) -> None:

@@ -364,8 +364,7 @@ async def test_a_compatible_candidate_ramps_while_orders_are_in_flight(productio
         assert (await production.recorded()).end is PromotionEnd.PROMOTED
 
 
-@pytest.mark.skipif(not ON, reason="in make test-all only")
-async def test_a_running_promotion_is_taken_back_from_a_second_terminal(production: Production) -> None:
+async def a_running_promotion_is_taken_back_from_a_second_terminal(production: Production) -> None:
     before, _ = await production.current()
     flags = ("--role", "orders", "--steps", "20,100", "--watch", "60")
     async with production.serving("7", CompatibleOrder):
@@ -396,3 +395,9 @@ async def test_an_interrupted_promotion_is_explained_and_goes_back_or_on(product
             assert "20 % build 6" in production.said[-1]
             assert await production.promotion("6", CompatibleOrder, flag).run() is status
             assert await production.current() == (serving, "")
+
+
+if ON:
+    test_a_running_promotion_is_taken_back_from_a_second_terminal = (
+        a_running_promotion_is_taken_back_from_a_second_terminal
+    )

@@ -265,6 +265,9 @@ class OrderShipments(OrderChanges):
             self.note(f"Line {line.LineKey} ({line.ItemCode}) was added to the order in Sage")
         for invoice in read.invoices:
             self.take(invoice)
+        if self.news != before:
+            # What a signal told meanwhile may be newer than what was read, or older: Sage is asked once more.
+            self.read_due = True
         return read
 
     def take(self, invoice: ShipmentInvoice) -> bool:

@@ -108,6 +108,24 @@ async def test_an_order_deleted_without_a_reason_is_held_and_retry_looks_again(
     assert world.calls[-2:] == ["record_cancelled_items", "cancel_at_clarity"]
 
 
+async def test_a_deletion_that_is_told_while_sage_is_read_is_not_lost_to_the_older_reading(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    """The poller saw it after the order's own read began."""
+    handle = await opened(env)
+    world.read = read(gone(""))
+    world.reads = [read(live("1")), read(live("1"))]
+
+    async def deleted() -> None:
+        await handle.signal("sales_order_changed", gone(""))
+
+    world.when["read_shipments"] = deleted
+    await handle.signal("sales_order_changed", live("1"))
+    view = await until(handle, "held")
+    assert view.hold is not None
+    assert view.hold.reason is HoldReason.DELETED_IN_SAGE
+
+
 async def test_an_order_cancelled_with_a_reason_ends_by_itself(env: WorkflowEnvironment, world: World) -> None:
     handle = await opened(env)
     world.read = read(live(live_lines={}), reason="CUST")

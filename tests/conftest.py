@@ -16,7 +16,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 SHARED = {
     "settled": ("bad_days", "personal_data", "sample_orders", "support", "telemetry", "webhooks"),
-    "warehouse": ("dangers_of_creating", "faults", "order_changes", "reconciliation", "restarts", "warehouse"),
+    "warehouse": ("dangers_of_creating", "faults", "order_changes", "restarts", "warehouse"),
 }
 """Houses of the session (tests/e2e/conftest.py), and the files that use them. A process that has one pays for its start
 and for its idle time."""

@@ -5,20 +5,32 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import House
+import pytest
+
+from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.e2e.temporal import temporal
 from tests.support.histories import keep_history
 from tests.support.orders import PlacedOrder
 from tests.support.processes import ROOT
 
 LAMP = ("LAMP-LED-01", 3, "49.99")
-PAID = "2026-11-17"
-"""A day of this test's own: other orders of the house are paid on another."""
+PAID = "2026-11-20"
+"""The day of the payment of placed orders."""
 WORKFLOW = f"reconcile-demo-{PAID}_{PAID}"
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[House]:
+    """A house of its own: the screen shows the first twenty unexplained orders, and other tests leave more."""
+    pairs = pairs_with_pace(tmp_path / "pairs", **QUICK)
+    flags = ("--no-orders", "--ship-after", "off", "--post-after", "off")
+    with running_house(tmp_path, *flags, environment={"PAIRS_DIR": str(pairs)}) as one:
+        yield one
 
 
 def reconciled(house: House) -> subprocess.CompletedProcess[str]:
@@ -34,27 +46,21 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def paid(house: House, *items: tuple[str, int, str]) -> PlacedOrder:
-    order = PlacedOrder(house.sandbox, house.api_url, *items)
-    order.event["data"]["payments"][0]["date"] = f"{PAID}T15:04:05Z"
-    return order.check_out()
-
-
-def test_a_changed_deposit_is_found_and_everything_else_is_explained(warehouse: House) -> None:
-    waits, wrong, done = (paid(warehouse, LAMP) for _ in range(3))
-    held = paid(warehouse, ("NO-SUCH-SKU", 1, "12.00"))
+def test_a_changed_deposit_is_found_and_everything_else_is_explained(office: House) -> None:
+    waits, wrong, done = (PlacedOrder(office.sandbox, office.api_url, LAMP).check_out() for _ in range(3))
+    held = PlacedOrder(office.sandbox, office.api_url, ("NO-SUCH-SKU", 1, "12.00")).check_out()
     numbers = {order.id: order.sales_order_no for order in (waits, wrong, done)}
     invoice = done.ship()
     done.post(invoice)
     held.until_state("held")
     body = {"SalesOrderNo": numbers[wrong.id], "DepositAmt": "149.96"}
-    warehouse.sandbox.control("sage", "deposit", body)
-    warehouse.sandbox.control("clarity", "payouts", {"gateway": "paypal", "date": PAID})
+    office.sandbox.control("sage", "deposit", body)
+    office.sandbox.control("clarity", "payouts", {"gateway": "paypal", "date": PAID})
 
-    shown = reconciled(warehouse)
+    shown = reconciled(office)
     assert shown.returncode == 1, (shown.stdout, shown.stderr)
-    assert "unexplained" in shown.stdout, "the files name all of them, the screen the first twenty"
-    folder = warehouse.sandbox.var / "reports" / f"demo/{PAID}_{PAID}"
+    assert f"{wrong.id}: off_by -0.01 USD (deposit)" in shown.stdout
+    folder = office.sandbox.var / "reports" / f"demo/{PAID}_{PAID}"
     found = {row["order_id"]: (row["status"], row["reasons"], row["difference"]) for row in rows(folder, "orders.csv")}
     assert found[waits.id] == ("explained", "not_yet_invoiced", "0.00")
     assert found[wrong.id] == ("unexplained", "off_by not_yet_invoiced", "-0.01")
@@ -67,12 +73,12 @@ def test_a_changed_deposit_is_found_and_everything_else_is_explained(warehouse: 
     assert Decimal(payout["gross"]) >= 3 * Decimal("149.97") + 12
     assert Decimal(payout["gross"]) - Decimal(payout["fee"]) == Decimal(payout["net"])
 
-    answer = temporal(warehouse, "workflow", "query", "-w", WORKFLOW, "--type", "result", "-o", "json")
+    answer = temporal(office, "workflow", "query", "-w", WORKFLOW, "--type", "result", "-o", "json")
     (result,) = json.loads(answer)["queryResult"]
     assert wrong.id in result["carried"]
-    keep_history(warehouse.temporal_address, WORKFLOW, "reconciliation")
+    keep_history(office.temporal_address, WORKFLOW, "reconciliation")
 
-    warehouse.sandbox.control("sage", "deposit", {**body, "DepositAmt": "149.97"})
-    reconciled(warehouse)
+    office.sandbox.control("sage", "deposit", {**body, "DepositAmt": "149.97"})
+    reconciled(office)
     again = {row["order_id"]: row["status"] for row in rows(folder, "orders.csv")}
     assert again[wrong.id] == "explained"

@@ -8,10 +8,10 @@ import dataclasses
 from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
+from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, StorageDriverStoreContext
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import Interceptor as WorkerInterceptor
-from temporalio.worker import WorkflowRunner
+from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.errors import ErrorTranslation
@@ -28,6 +28,9 @@ worker's CPU). Workflows use of them only what is pure; a test and the layers co
 
 LIBRARIES = ("pydantic", "pydantic_core", "annotated_types", "yaml", "httpx", "opentelemetry", "prometheus_client")
 """Imported below our packages; they must not be imported again inside the sandbox either."""
+
+NOT_STORED = StorageDriverStoreContext(target=None)
+"""The context of payloads that stay in the history."""
 
 
 def integration_plugin(*, tracing: bool = False, keys: EncryptionKeys | None = None) -> SimplePlugin:
@@ -71,6 +74,22 @@ def _from_environment() -> EncryptionKeys:
 
 
 def _runner(_: WorkflowRunner | None) -> WorkflowRunner:
-    return SandboxedWorkflowRunner(
+    return ContextFreeRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules(*OUR_PACKAGES, *LIBRARIES)
     )
+
+
+class ContextFreeRunner(SandboxedWorkflowRunner):
+    """The sandbox, which is not asked for contexts of serialization and of storage: no converter, codec or driver of
+    ours uses one.
+
+    The SDK asks several times for each payload, each time by entering the sandbox (measured: a third of the Python
+    time of a worker of workflows).
+    """
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        """As the sandbox's, with the answers at hand."""
+        instance = super().create_instance(det)
+        instance.get_serialization_context = lambda command_info: None  # type: ignore[method-assign]
+        instance.get_external_store_context = lambda command_info: NOT_STORED  # type: ignore[method-assign]
+        return instance

@@ -364,13 +364,14 @@ class Demo:
         return new
 
     async def refresh(self, client: Client) -> None:
-        """One listing for all orders; listings only show, they decide nothing."""
-        by_id = {order_workflow_id(sample.pair, sample.order_id): sample for sample in self.samples}
-        query = "WorkflowType='OrderFulfillmentWorkflow'"
+        """One listing of the samples that still move, whatever else is there; it only shows, it decides nothing."""
+        moving = [sample for sample in self.samples if sample.state != "complete"]
+        if not moving:
+            return
+        by_id = {order_workflow_id(sample.pair, sample.order_id): sample for sample in moving}
+        query = "WorkflowId IN ({})".format(", ".join(f"'{id_}'" for id_ in by_id))
         async for execution in client.list_workflows(query):
-            sample = by_id.get(execution.id)
-            if sample is None:
-                continue
+            sample = by_id[execution.id]
             found = execution.typed_search_attributes
             sample.status = execution.status
             sample.state = found.get(attributes.ORDER_STATE) or "received"

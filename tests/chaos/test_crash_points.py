@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,8 +15,9 @@ from tests.chaos.auditor import audit, open_sage, read_clarity, read_standings
 from tests.chaos.orders import Sent, generate
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
 from tests.support.processes import wait_until
+from tests.support.sizes import LARGE
 
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "large" else 14
+EVERY = 1 if LARGE else 14
 MOST = 80
 """No plain order has as many boundaries."""
 

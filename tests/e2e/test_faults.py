@@ -5,7 +5,6 @@ test-all` takes all pairs.
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from temporalio.client import Client
 from tests.e2e.conftest import House
 from tests.support.orders import PlacedOrder
 from tests.support.processes import wait_until
+from tests.support.sizes import LARGE
 from workers.gate import NOT_CALLED
 
 DESK = ("DESK-OAK-120", 1, "349.00")
@@ -77,7 +77,7 @@ def new_order(house: House) -> PlacedOrder:
 
 def cases(house: House) -> list[Case]:
     found = []
-    every = os.environ.get("HYPOTHESIS_PROFILE") == "large"
+    every = LARGE
     for row, fault in enumerate(FAULTS):
         for column, (side, call, route, contains) in enumerate(
             (

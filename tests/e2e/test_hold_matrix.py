@@ -26,6 +26,7 @@ from tests.e2e.test_holds import shown_commands
 from tests.support.histories import TEMPORAL, keep_history
 from tests.support.orders import PlacedOrder
 from tests.support.processes import wait_until
+from tests.support.sizes import LARGE
 
 ACTIONS = {
     "invalid_data": ("retry", "cancel", "correct"),
@@ -45,7 +46,7 @@ WAYS = ("update", "signal")
 EVERY_CASE = [(reason, action, way) for reason, actions in ACTIONS.items() for action in actions for way in WAYS]
 BY_TURNS = [case for turn, case in enumerate(EVERY_CASE) if turn % 4 in (0, 3)]
 """Each reason with each of its actions, now by an update, now by a signal."""
-CASES = EVERY_CASE if os.environ.get("HYPOTHESIS_PROFILE") == "large" or "SAVE_HISTORIES" in os.environ else BY_TURNS
+CASES = EVERY_CASE if LARGE or "SAVE_HISTORIES" in os.environ else BY_TURNS
 AT_THE_SAME_TIME = 12
 
 

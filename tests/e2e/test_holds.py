@@ -19,9 +19,13 @@ from tests.support.histories import TEMPORAL, keep_history
 from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import running, wait_until
+from tests.support.sizes import LARGE
 
 DESK = ("DESK-OAK-120", 1, "349.00")
 LAMP = ("LAMP-LED-01", 2, "49.99")
+FIRST_ORDERS = 40 if LARGE else 12
+PIECES = 10 if LARGE else 4
+BULK = 25 if LARGE else 8
 
 
 @pytest.fixture(scope="module")
@@ -343,18 +347,18 @@ def test_rejected_by_clarity(support: House) -> None:
 # ---- in bulk --------------------------------------------------------------------------------------------------------
 
 
-def test_one_command_releases_twenty_five_orders_and_touches_no_closed_one(support: House) -> None:
+def test_one_command_releases_many_orders_and_touches_no_closed_one(support: House) -> None:
     item(support, "BULK-1", 0, StandardUnitPrice="5.00")
     closed = order_of(support, ("BULK-1", 1, "5.00"))
     held(closed, "out_of_stock")
     update(support, closed, action="cancel")
     cancelled(closed)
-    orders = [order_of(support, ("BULK-1", 1, "5.00")) for _ in range(25)]
+    orders = [order_of(support, ("BULK-1", 1, "5.00")) for _ in range(BULK)]
     for order in orders:
         held(order, "out_of_stock")
     query = "HoldReason='out_of_stock' AND HeldItems='BULK-1' AND ExecutionStatus='Running'"
     wait_until(
-        "all are listed", lambda: '"25"' in temporal(support, "workflow", "count", "--query", query, "-o", "json")
+        "all are listed", lambda: f'"{BULK}"' in temporal(support, "workflow", "count", "--query", query, "-o", "json")
     )
     temporal(
         support,
@@ -365,7 +369,7 @@ def test_one_command_releases_twenty_five_orders_and_touches_no_closed_one(suppo
         assert order.sales_order_no
         order.until_state("open")
     assert closed.view()["state"] == "cancelled"
-    item(support, "BULK-1", 25)
+    item(support, "BULK-1", BULK)
     for order in orders:
         order.until_state("complete", deadline=90)
 
@@ -388,13 +392,13 @@ def test_a_hundred_and_twenty_long_codes_out_of_stock(support: House) -> None:
     assert len(order.told()) == 120
 
 
-def test_thirty_orders_for_the_last_ten_pieces(support: House) -> None:
+def test_three_times_as_many_orders_as_there_are_pieces(support: House) -> None:
     """Whatever the order of releases, nobody gets what is not there."""
     item(support, "LAST-10", 0, StandardUnitPrice="5.00")
-    orders = [order_of(support, ("LAST-10", 1, "5.00")) for _ in range(30)]
+    orders = [order_of(support, ("LAST-10", 1, "5.00")) for _ in range(3 * PIECES)]
     for order in orders:
         held(order, "out_of_stock")
-    item(support, "LAST-10", 10)
+    item(support, "LAST-10", PIECES)
     actions = ("retry", "ship_available", "backorder")
     seed = random.randrange(10**6)  # noqa: S311 - no secret
     print(f"order of releases by seed {seed}")
@@ -417,13 +421,13 @@ def test_thirty_orders_for_the_last_ten_pieces(support: House) -> None:
         assert all(Decimal(str(row["QuantityOnHand"])) >= 0 for row in support.sandbox.rows(query))
         return sum(order.view()["state"] == "complete" for order in orders)
 
-    wait_until("ten are complete", lambda: shipped() == 10, 90)
+    wait_until("all pieces are sold", lambda: shipped() == PIECES, 90)
     packed = support.sandbox.rows(
         "SELECT SUM(QuantityShipped) AS shipped FROM AR_InvoiceHistoryDetail WHERE ItemCode = 'LAST-10'"
     )
-    assert Decimal(str(packed[0]["shipped"])) == 10
+    assert Decimal(str(packed[0]["shipped"])) == PIECES
     waiting = [order for order in orders if order.view()["state"] in ("held", "open")]
-    assert len(waiting) == 20
+    assert len(waiting) == 2 * PIECES
 
 
 # ---- customers ------------------------------------------------------------------------------------------------------
@@ -441,7 +445,7 @@ def settings_of_a_worker(house: House) -> dict[str, str]:
     raise AssertionError("no process of this house is running")
 
 
-def test_forty_first_orders_of_one_person_make_one_account(support: House, tmp_path: Path) -> None:
+def test_many_first_orders_of_one_person_make_one_account(support: House, tmp_path: Path) -> None:
     """At the same moment, some with an e-mail, some with a phone, some with both; two more worker processes help."""
     settings = settings_of_a_worker(support)
     with (
@@ -474,9 +478,9 @@ def first_orders_of_one_person(support: House) -> None:
             billingAddress=address,
             shippingAddress=address,
         )
-        for number in range(40)
+        for number in range(FIRST_ORDERS)
     ]
-    with ThreadPoolExecutor(max_workers=40) as threads:
+    with ThreadPoolExecutor(max_workers=FIRST_ORDERS) as threads:
         list(threads.map(lambda order: order.check_out(), orders))
     for order in orders:
         order.until_state("complete", deadline=120)

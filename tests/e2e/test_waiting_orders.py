@@ -25,13 +25,13 @@ from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import free_ports, pid_of, wait_until
 from tests.support.sandbox import Sandbox, running_sandbox
+from tests.support.sizes import LARGE
 from workers.gate import NOT_CALLED
 
-LARGE = os.environ.get("HYPOTHESIS_PROFILE") == "large"
 PEN = ("PEN-GEL-BLU", 1, "1.25")
 NEXT_DAY: dict[str, Any] = {"shipping": {"method": "Next Day Air", "carrier": "UPS", "amount": 0, "tax": 0}}
 
-ORDERS = 1_000 if LARGE else 60
+ORDERS = 1_000 if LARGE else 40
 AT_THE_GATEWAY = ORDERS // 10
 """So many have looked Sage up when ODBC goes away, too; the others wait for their look."""
 EXPEDITED = ORDERS // 20
@@ -192,7 +192,7 @@ def test_orders_wait_out_half_an_hour_without_sage_and_expedited_ones_go_first(h
     keep_history(house.temporal_address, "outage-demo-sage", "outage_watch")
 
 
-OF_A, OF_B = 100, 10
+OF_A, OF_B = (100 if LARGE else 40), 10
 WEBHOOK_SECRET = f"whsec_{base64.b64encode(b'sandbox-webhook-signing-secret-001').decode()}"
 
 
@@ -230,11 +230,11 @@ def two_stores(tmp_path: Path) -> Iterator[TwoStores]:
             yield TwoStores(house, beta_sandbox)
 
 
-def test_a_store_with_a_hundred_waiting_orders_does_not_stop_another(two_stores: TwoStores) -> None:
-    """The worker of orders stands still while a hundred orders of one store come, and then ten of another.
+def test_a_store_with_many_waiting_orders_does_not_stop_another(two_stores: TwoStores) -> None:
+    """The worker of orders stands still while many orders of one store come, and then ten of another.
 
     All of them wait in the one queue that the stores share. When the worker goes on, at least five of the ten stand in
-    Sage before twenty of the hundred do.
+    Sage before twenty of the many do.
     """
     house, beta = two_stores.house, two_stores.beta
     worker = pid_of(house.temporal_address, "workers", "orders")

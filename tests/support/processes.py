@@ -52,15 +52,20 @@ PORTS = _ports()
 
 
 def wait_until(what: str, condition: Callable[[], T | None], deadline: float = 60.0) -> T:
-    """The first truthy answer of `condition`; fails with `what` at the deadline."""
+    """The first truthy answer of `condition`; fails with `what` at the deadline.
+
+    Asked less and less often: what the whole house must answer ten times a second is what a long wait costs.
+    """
     end = time.monotonic() + deadline
+    pause = 0.1
     while True:
         answer = condition()
         if answer:
             return answer
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline:g} s: {what} (last answer: {answer!r})")
-        time.sleep(0.1)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.5)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ Without a key, with one, and on this machine without any keys; larger with HYPOT
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -35,10 +34,11 @@ from contracts.customers import (
 )
 from mappings.customer_account import Account, AccountRecord
 from tests.support.api_server import serving
+from tests.support.sizes import LARGE
 from tests.workflows.conftest import PAIR
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-EXAMPLES = 300 if os.environ.get("HYPOTHESIS_PROFILE") == "large" else 12
+EXAMPLES = 300 if LARGE else 12
 
 
 def try_everything(address: str, reader: str, headers: dict[str, str]) -> set[int]:

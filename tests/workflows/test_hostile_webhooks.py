@@ -26,6 +26,7 @@ from temporalio.testing import WorkflowEnvironment
 from api.edge import PairEdge
 from tests.support.api_server import serving
 from tests.support.processes import free_ports
+from tests.support.sizes import LARGE
 from tests.workflows.conftest import PAIR, payload_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -36,7 +37,7 @@ EDGES = {
     "other": PairEdge(PAIR.model_copy(update={"name": "other"}), (OTHERS,)),
     "quiet": PairEdge(PAIR.model_copy(update={"name": "quiet"}), (NEW, OLD)),
 }
-UNSIGNED, SIGNED = (900, 300) if os.environ.get("HYPOTHESIS_PROFILE") == "large" else (250, 200)
+UNSIGNED, SIGNED = (900, 300) if LARGE else (250, 200)
 Headers = list[tuple[bytes, bytes]]
 
 

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -38,6 +37,7 @@ from contracts.promotion import PromotionEnd, PromotionOutcome
 from contracts.search_attributes import OrderState
 from mappings.pair import Pace
 from tests.support.candidates import NEW_PATCH, NEW_TRACKING, CompatibleOrder, FailingOrder, IncompatibleOrder
+from tests.support.sizes import LARGE
 from tests.workflows.conftest import BIN, NUMBER, ROOT, World, payload_of, shipment
 from workers import versions
 from workers.plugin import integration_plugin
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DEPLOYMENT = "shop"
 ORDERS_DEPLOYMENT = f"{DEPLOYMENT}-orders"
-ON = (("--continue", Status.DONE, "6"),) if os.environ.get("HYPOTHESIS_PROFILE") == "large" else ()
+ON = (("--continue", Status.DONE, "6"),) if LARGE else ()
 """The way on is tried in `make test-all` only: it takes as long as all the rest."""
 
 

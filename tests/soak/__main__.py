@@ -8,13 +8,14 @@ something of ours grew over its limit, died, or an order was lost, doubled, wron
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +24,12 @@ from typing import Any
 from temporalio.client import Client
 
 from tests.bench.figures import machine
-from tests.chaos.auditor import Report, audit, open_sage, read_clarity, read_standings
+from tests.chaos.auditor import Report
 from tests.e2e.conftest import House, pairs_with_pace, running_house
 from tests.soak import census
 from tests.soak.census import OTHERS, OURS, Sample
 from tests.soak.growth import Growth, growth, table
-from tests.soak.load import Load, fill_the_shelves, known_again
+from tests.soak.load import Load, fill_the_shelves, judge
 
 PACE = {
     "poll_interval": 5,
@@ -46,11 +47,21 @@ PACE = {
     "retry_maximum": 15,
     "watch_interval": 30,
     "stock_sweep": 60,
+    "stock_second_look": 60,
+    "inventory_look": 15,
+    "inventory_sweep": 600,
+    "inventory_compare": 3600,
+    "products_interval": 900,
+    "hold_reminder": 3600,
+    "alert_group": 60,
+    "probe_interval": 15,
+    "outage_alert": 600,
     "backfill_interval": 600,
     "backfill_overlap": 60,
     "webhook_grace": 60,
 }
-"""Production's, but for what is a matter of hours there."""
+"""Production's, but for what is a matter of hours there; and a poll every 5 s instead of 15, so that an order is
+complete within the minute."""
 SHIP_AFTER, POST_AFTER = "1", "1"
 DRAIN_SECONDS = 900.0
 FINDINGS_SHOWN = 50
@@ -71,6 +82,10 @@ class Soak:
     drained: bool = False
     samples: list[tuple[float, Mapping[str, Sample]]] = field(default_factory=list)
     """Under load: seconds since it began, and the processes."""
+    complete: list[int] = field(default_factory=list)
+    """Orders that were complete at each of `samples`."""
+    database: list[float] = field(default_factory=list)
+    """Temporal's file with its log at each of `samples`, MiB."""
     sizes: dict[str, float] = field(default_factory=dict)
     """Of files at the end, MiB."""
     before: Mapping[str, Sample] = field(default_factory=dict)
@@ -93,6 +108,19 @@ class Soak:
             for name, sample in self.after.items()
             if name in self.before and self.before[name].pid == sample.pid
         }
+
+    def cpu_by_quarter(self) -> dict[str, list[float]]:
+        """Processor seconds an order in each quarter of the time under load, by process."""
+        marks = [round(quarter * (len(self.samples) - 1) / 4) for quarter in range(5)]
+        found: dict[str, list[float]] = {}
+        for name in self.before:
+            seen = [(self.samples[mark][1].get(name), self.complete[mark]) for mark in marks]
+            found[name] = [
+                (then.cpu - first.cpu) / max(after - before, 1)
+                for (first, before), (then, after) in itertools.pairwise(seen)
+                if first is not None and then is not None and first.pid == then.pid
+            ]
+        return found
 
     def growths(self) -> list[Growth]:
         """Ours judged, the others for information."""
@@ -130,9 +158,15 @@ def run(folder: Path, seed: int, options: argparse.Namespace) -> Soak:
     with running_house(folder, *flags, environment={"PAIRS_DIR": str(pairs)}, module="tests.soak.house") as house:
         fill_the_shelves(house)
         asyncio.run(under_load(house, soak, options))
-        soak.sizes = {file.name: file.stat().st_size / 2**20 for file in sorted(house.sandbox.var.glob("*.sqlite*"))}
-        soak.report = judge(house, soak)
+        soak.sizes = {file.name: mebibytes([file]) for file in sorted(house.sandbox.var.glob("*.sqlite*"))}
+        say("the auditor reads")
+        soak.report = judge(house, seed, soak.sent)
     return soak
+
+
+def mebibytes(files: Iterable[Path]) -> float:
+    """Size of all of them."""
+    return sum(file.stat().st_size for file in files) / 2**20
 
 
 async def under_load(house: House, soak: Soak, options: argparse.Namespace) -> None:
@@ -144,6 +178,8 @@ async def under_load(house: House, soak: Soak, options: argparse.Namespace) -> N
     sending = asyncio.create_task(load.send(options.minutes * 60))
     while not sending.done():
         soak.samples.append((time.monotonic() - began, await asyncio.to_thread(census.take, house.temporal_address)))
+        soak.complete.append(load.sent - load.running)
+        soak.database.append(mebibytes(house.sandbox.var.glob("temporal.sqlite*")))
         told = ", ".join(f"{name} {one.memory:.0f} MiB" for name, one in soak.samples[-1][1].items() if name in OURS)
         say(f"{time.monotonic() - began:6.0f} s: {load.sent} sent, {load.running} under way; {told}")
         await asyncio.wait([sending], timeout=options.sample)
@@ -153,16 +189,14 @@ async def under_load(house: House, soak: Soak, options: argparse.Namespace) -> N
     soak.after = census.take(house.temporal_address)
 
 
-def judge(house: House, soak: Soak) -> Report:
-    """Every order, on both sides and in Temporal."""
-    say("the auditor reads")
-    sent = known_again(soak.seed, soak.sent)
-    standings = asyncio.run(read_standings(house.temporal_address, [order.order_id for order in sent]))
-    sage = open_sage(house.sandbox.database)
-    try:
-        return audit(sent, sage, read_clarity(house.sandbox.clarity_url), standings)
-    finally:
-        sage.close()
+def cost_table(soak: Soak) -> str:
+    """Markdown: processor milliseconds an order, by process and quarter of the time under load."""
+    lines = ["| process | ms an order | 1st quarter | 2nd | 3rd | 4th |", "|---|---|---|---|---|---|"]
+    quarters = soak.cpu_by_quarter()
+    for name, seconds in sorted(soak.cpu_per_order().items(), key=lambda one: -one[1]):
+        cells = " | ".join(f"{one * 1000:.1f}" for one in quarters.get(name, []))
+        lines.append(f"| {name} | {seconds * 1000:.1f} | {cells} |")
+    return "\n".join(lines) + "\n"
 
 
 def conclude(soak: Soak, out: Path) -> bool:
@@ -180,7 +214,9 @@ def conclude(soak: Soak, out: Path) -> bool:
     lines += [
         f"SOAK name=cpu_per_order_{name} value={one:.4g} limit=- met=-" for name, one in soak.cpu_per_order().items()
     ]
+    costs = cost_table(soak)
     print(table(growths))
+    print(costs)
     print("\n".join(lines), flush=True)
     out.mkdir(parents=True, exist_ok=True)
     document: dict[str, Any] = {
@@ -194,12 +230,16 @@ def conclude(soak: Soak, out: Path) -> bool:
         "restarts": soak.restarts,
         "findings": [str(finding) for finding in soak.report.findings],
         "cpu_seconds_per_order": soak.cpu_per_order(),
+        "cpu_seconds_per_order_by_quarter": soak.cpu_by_quarter(),
         "files_mib": soak.sizes,
         "growth": [{**asdict(one), "value": one.value, "limit": one.limit, "met": one.met} for one in growths],
-        "samples": [{"second": at, **{name: asdict(one) for name, one in seen.items()}} for at, seen in soak.samples],
+        "samples": [
+            {"second": at, "complete": done, "temporal_mib": size, **{name: asdict(one) for name, one in seen.items()}}
+            for (at, seen), done, size in zip(soak.samples, soak.complete, soak.database, strict=True)
+        ],
     }
     (out / "soak.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (out / "soak.md").write_text(table(growths), encoding="utf-8")
+    (out / "soak.md").write_text(f"{table(growths)}\n{costs}", encoding="utf-8")
     return soak.drained and soak.report.clean and not soak.restarts and all(one.met != "no" for one in growths)
 
 

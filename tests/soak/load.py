@@ -18,6 +18,7 @@ import httpx
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from tests.chaos.auditor import Report, audit, open_sage, read_clarity, read_standings
 from tests.chaos.orders import GOODS, Sent, one_order
 from tests.e2e.conftest import House
 
@@ -129,3 +130,14 @@ class Load:
                     return False
                 say(f"{self.running} orders are still under way")
                 await asyncio.sleep(5)
+
+
+def judge(house: House, seed: int, count: int) -> Report:
+    """The auditor's verdict on the first orders of a seed: both sides, and Temporal."""
+    sent = known_again(seed, count)
+    standings = asyncio.run(read_standings(house.temporal_address, [order.order_id for order in sent]))
+    sage = open_sage(house.sandbox.database)
+    try:
+        return audit(sent, sage, read_clarity(house.sandbox.clarity_url), standings)
+    finally:
+        sage.close()

@@ -6,9 +6,11 @@ READY := .venv/.ready
 ARGS ?=
 N ?= 100
 SEED ?=
+MINUTES ?=
+RATE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-telemetry chaos chaos-kills bench lint lock lock-runtime image clean
+.PHONY: help setup run test test-all test-telemetry chaos chaos-kills chaos-workers soak bench lint lock lock-runtime image clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1	/' | expand -t 13
@@ -36,6 +38,12 @@ test-all: $(READY) ## run the tests with larger sizes of the randomised ones, an
 
 chaos: $(READY) ## N=100 generated orders while everything breaks, then the audit; SEED=1 repeats a run
 	@$(BIN)/python -m tests.chaos --orders $(N) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+chaos-workers: $(READY) ## two workers of each role, one killed every few seconds under load, MINUTES=3; SEED=1 repeats a run
+	@$(BIN)/python -m tests.chaos.kill_workers --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+soak: $(READY) ## MINUTES=60 of orders as fast as they go (RATE= a second at most); nothing may grow or be lost; SEED=1
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) --rate $(or $(RATE),0) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 chaos-kills: $(READY) ## kill one process at a random moment while the sample orders run, 20 rounds; CHAOS_SEED, CHAOS_ROUNDS
 	@$(BIN)/python -m pytest tests/chaos/kill_rounds.py -s $(ARGS)

@@ -81,14 +81,12 @@ def error_body(code: str, message: str, details: list[Document]) -> Document:
 def page_of(documents: list[Document], page_index: int, page_size: int) -> JSONResponse:
     """The list envelope; pages count from 0."""
     start = page_index * page_size
-    return JSONResponse(
-        {
-            "items": documents[start : start + page_size],
-            "pageIndex": page_index,
-            "pageSize": page_size,
-            "totalCount": len(documents),
-        }
-    )
+    return envelope(documents[start : start + page_size], page_index, page_size, len(documents))
+
+
+def envelope(items: list[Document], page_index: int, page_size: int, total: int) -> JSONResponse:
+    """One page of so many."""
+    return JSONResponse({"items": items, "pageIndex": page_index, "pageSize": page_size, "totalCount": total})
 
 
 def create_app(settings: ClaritySettings) -> Faults:
@@ -159,8 +157,9 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         if pageIndex < 0 or not 1 <= pageSize <= 200:
             raise invalid("pageSize", "pageIndex starts at 0, pageSize is 1 to 200")
         earliest, latest = instant("updatedDateMin", updatedDateMin), instant("updatedDateMax", updatedDateMax)
-        orders = await run_in_threadpool(clarity.orders_updated, earliest, latest)
-        return page_of(orders, pageIndex, pageSize)
+        start = pageIndex * pageSize
+        orders, total = await run_in_threadpool(clarity.orders_updated, earliest, latest, start, pageSize)
+        return envelope(orders, pageIndex, pageSize, total)
 
     @app.get("/api/v1/orders/{id_}")
     async def get_order(request: Request, id_: str) -> JSONResponse:
@@ -187,6 +186,9 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
         clarity.authorize(request)
         if pageIndex < 0 or not 1 <= pageSize <= 200:
             raise invalid("pageSize", "pageIndex starts at 0, pageSize is 1 to 200")
+        if not orderId and not externalReference:
+            items, total = await run_in_threadpool(store.page, "shipment", pageIndex * pageSize, pageSize)
+            return envelope(items, pageIndex, pageSize, total)
         return page_of(await run_in_threadpool(store.shipments, orderId, externalReference), pageIndex, pageSize)
 
     @app.patch("/api/v1/shipments/{id_}")
@@ -365,11 +367,11 @@ def add_controls(app: FastAPI, clarity: Clarity) -> None:
     @app.post("/_control/webhooks")
     async def send_again(wanted: SendWebhooks) -> JSONResponse:
         order = await run_in_threadpool(store.order, wanted.orderId)
-        original = next((entry for entry in store.all("delivery") if entry["orderId"] == wanted.orderId), None)
+        sent = await run_in_threadpool(store.where, "delivery", "$.orderId", wanted.orderId) if wanted.sameId else []
         event = {"type": wanted.type, "timestamp": datetime.now().astimezone().isoformat(), "data": order}
-        if wanted.sameId and original is not None:
-            event = original["event"]
-        known = original["id"] if wanted.sameId and original is not None else None
+        known = None
+        if sent:
+            event, known = sent[0]["event"], sent[0]["id"]
         return JSONResponse({"webhookIds": [sender.queue(event, known) for _ in range(wanted.times)]}, 201)
 
     @app.post("/_control/payouts")
@@ -390,9 +392,9 @@ def add_controls(app: FastAPI, clarity: Clarity) -> None:
         return JSONResponse(
             {
                 "ready": True,
-                "orders": len(store.all("order")),
-                "shipments": len(store.all("shipment")),
+                "orders": store.count("order"),
+                "shipments": store.count("shipment"),
                 "quantities": store.inventory(0, 1)[1],
-                "undelivered": sum(not entry["done"] for entry in store.all("delivery")),
+                "undelivered": len(sender.waiting),
             }
         )

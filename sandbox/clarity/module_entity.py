@@ -11,6 +11,7 @@ import hmac
 import json
 import re
 import secrets
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -345,7 +346,8 @@ def add_routes(app: FastAPI, clarity: Clarity) -> None:
     async def list_orders(request: Request, modifiedSince: str = "", page: int = 0, size: int = 50) -> JSONResponse:
         authorize(request)
         check_paging(page, size)
-        orders = await run_in_threadpool(clarity.orders_updated, instant("modifiedSince", modifiedSince))
+        since = instant("modifiedSince", modifiedSince)
+        orders, _ = await run_in_threadpool(clarity.orders_updated, since, None, 0, sys.maxsize)
         return page_of([order_out(order) for order in orders], page, size)
 
     @app.get("/Ordering/SalesOrder/{id_}")

@@ -70,6 +70,8 @@ class Sender:
         self.schedule = schedule
         self.write = write
         self.in_flight: set[str] = set()
+        self.waiting = {one["key"]: one for one in store.all("delivery") if not one["done"]}
+        """Deliveries that are not done, by key."""
         self.drop_share = 0.0
         """Of the deliveries that are queued, those that are lost: never sent."""
         self.drop_random = random.Random(0)  # noqa: S311 - a repeatable share, nothing secret
@@ -82,13 +84,10 @@ class Sender:
     def queue(self, event: dict[str, Any], webhook_id: str | None = None) -> str:
         """Queue one delivery of an event."""
         id_ = webhook_id or f"msg_{uuid.uuid4().hex}"
-        key = uuid.uuid4().hex
         dropped = self.drop_random.random() < self.drop_share
-        self.store.put(
-            "delivery",
-            key,
+        self._keep(
             {
-                "key": key,
+                "key": uuid.uuid4().hex,
                 "id": id_,
                 "orderId": id_of(event) if is_of_order(event) else "",
                 "productId": "" if is_of_order(event) else id_of(event),
@@ -98,9 +97,16 @@ class Sender:
                 "next": time.time(),
                 "done": dropped,
                 "dropped": dropped,
-            },
+            }
         )
         return id_
+
+    def _keep(self, delivery: dict[str, Any]) -> None:
+        self.store.put("delivery", delivery["key"], delivery)
+        if delivery["done"]:
+            self.waiting.pop(delivery["key"], None)
+        else:
+            self.waiting[delivery["key"]] = delivery
 
     async def run(self) -> None:
         """Deliver as long as the process lives."""
@@ -109,8 +115,8 @@ class Sender:
         ) as client:
             tasks: set[asyncio.Task[None]] = set()
             while True:
-                for delivery in self.store.all("delivery"):
-                    due = not delivery["done"] and delivery["next"] <= time.time()
+                for delivery in list(self.waiting.values()):
+                    due = delivery["next"] <= time.time()
                     if due and delivery["key"] not in self.in_flight and len(self.in_flight) < CONCURRENT:
                         self.in_flight.add(delivery["key"])
                         task = asyncio.create_task(self._attempt(client, delivery))
@@ -121,22 +127,17 @@ class Sender:
     async def _attempt(self, client: httpx.AsyncClient, delivery: dict[str, Any]) -> None:
         status, wait = 0, None
         try:
-            response = await self.send(client, delivery["id"], delivery["event"])
-            status = response.status_code
-            with contextlib.suppress(ValueError):
-                wait = float(response.headers.get("Retry-After", ""))
-        except httpx.HTTPError:
-            status = 0
+            with contextlib.suppress(httpx.HTTPError):
+                response = await self.send(client, delivery["id"], delivery["event"])
+                status = response.status_code
+                with contextlib.suppress(ValueError):
+                    wait = float(response.headers.get("Retry-After", ""))
+            attempts = [*delivery["attempts"], {"at": datetime.now(UTC).isoformat(), "status": status}]
+            done = 200 <= status < 300 or len(attempts) > len(self.schedule)
+            pause = self.schedule[min(len(attempts), len(self.schedule)) - 1] if self.schedule else 0.0
+            self._keep({**delivery, "attempts": attempts, "done": done, "next": time.time() + max(pause, wait or 0.0)})
         finally:
             self.in_flight.discard(delivery["key"])
-        attempts = [*delivery["attempts"], {"at": datetime.now(UTC).isoformat(), "status": status}]
-        done = 200 <= status < 300 or len(attempts) > len(self.schedule)
-        pause = self.schedule[min(len(attempts), len(self.schedule)) - 1] if self.schedule else 0.0
-        self.store.put(
-            "delivery",
-            delivery["key"],
-            {**delivery, "attempts": attempts, "done": done, "next": time.time() + max(pause, wait or 0.0)},
-        )
 
     async def send(
         self, client: httpx.AsyncClient, webhook_id: str, event: dict[str, Any], *, timestamp: int | None = None

@@ -6,6 +6,7 @@ import secrets
 import time
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 from fastapi import Request
@@ -114,14 +115,16 @@ class Clarity:
         changed = [pair for pair in stamped if earliest is None or updated(pair[0]) >= earliest]
         return [one for _, one in sorted(changed, key=lambda pair: (updated(pair[0]), str(pair[1]["id"])))]
 
-    def orders_updated(self, earliest: datetime | None, latest: datetime | None = None) -> list[Document]:
-        """Orders by their last change, oldest first."""
-        orders = [
-            order
-            for order in self.store.all("order")
-            if (earliest is None or updated(order) >= earliest) and (latest is None or updated(order) <= latest)
-        ]
-        return sorted(orders, key=lambda order: (updated(order), str(order["id"])))
+    def orders_updated(
+        self, earliest: datetime | None, latest: datetime | None, start: int, size: int
+    ) -> tuple[list[Document], int]:
+        """Of the orders by their last change, oldest first: so many from `start`; and how many there are."""
+        with self.store.lock:
+            stamps = [(instant_of(text), id_) for id_, text in self.store.order_stamps.items()]
+        found = sorted(
+            (at, id_) for at, id_ in stamps if (earliest is None or at >= earliest) and (latest is None or at <= latest)
+        )
+        return [self.store.order(id_) for _, id_ in found[start : start + size]], len(found)
 
 
 async def body_of(request: Request) -> Document:
@@ -148,5 +151,10 @@ def instant(name: str, text: str) -> datetime | None:
 
 def updated(order: Document) -> datetime:
     """When an order changed last."""
-    text = str(order.get("updatedDate") or order.get("createdDate"))
+    return instant_of(str(order.get("updatedDate") or order.get("createdDate")))
+
+
+@lru_cache(maxsize=100_000)
+def instant_of(text: str) -> datetime:
+    """An ISO 8601 stamp; without offset it is of this machine's zone."""
     return datetime.fromisoformat(text).astimezone()

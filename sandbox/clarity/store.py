@@ -20,6 +20,13 @@ FINAL = ("Shipped", "Completed", "Cancelled")
 VOID = "Void"
 SHIPMENT_STATUSES = ("Shipped", VOID)
 PATCHABLE = frozenset({"status", "externalReference", "invoiceReferences", "cancelledItems", "refundsDue"})
+LAST_PLACE = 2**62
+"""SQLite counts no further."""
+INDEXES = (
+    ("shipment_of", "shipment", "$.orderId"),
+    ("delivery_of", "delivery", "$.orderId"),
+)
+"""Name, kind of document, path: what is looked for with `where`."""
 SHIPMENT_FIELDS = frozenset(
     {
         "orderId",
@@ -75,6 +82,7 @@ class Store:
         """Held while a document is read and written back."""
         self._connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS document (kind TEXT, id TEXT, updated TEXT, body TEXT, PRIMARY KEY (kind, id))"
         )
@@ -82,8 +90,19 @@ class Store:
             "CREATE TABLE IF NOT EXISTS inventory (sku TEXT, warehouse TEXT, quantity INTEGER, updated TEXT, "
             "PRIMARY KEY (sku, warehouse))"
         )
+        for name, kind, path in INDEXES:
+            self._connection.execute(
+                f"CREATE INDEX IF NOT EXISTS {name} ON document (json_extract(body, '{path}')) WHERE kind = '{kind}'"
+            )
         self.unknown_skus: set[str] = set()
         """SKUs that this store does not sell."""
+        self.order_stamps: dict[str, str] = dict(
+            self._connection.execute(
+                "SELECT id, coalesce(nullif(json_extract(body, '$.updatedDate'), ''), "
+                "json_extract(body, '$.createdDate')) FROM document WHERE kind = 'order'"
+            )
+        )
+        """When each order changed last, as it says."""
 
     def close(self) -> None:
         """Close the file."""
@@ -102,6 +121,8 @@ class Store:
         text = json.dumps(document, ensure_ascii=False)
         with self.lock:
             self._connection.execute("REPLACE INTO document VALUES (?, ?, ?, ?)", (kind, id_, now_text(), text))
+            if kind == "order":
+                self.order_stamps[id_] = str(document.get("updatedDate") or document.get("createdDate"))
 
     def put_all(self, kind: str, documents: dict[str, Document]) -> None:
         """Keep many documents of a kind at once."""
@@ -118,6 +139,32 @@ class Store:
                 "SELECT body FROM document WHERE kind = ? ORDER BY updated, id", (kind,)
             ).fetchall()
         return [json.loads(row[0]) for row in rows]
+
+    def where(self, kind: str, path: str, value: str) -> list[Document]:
+        """Documents of a kind with this text at a path of `INDEXES`, oldest change first."""
+        sql = (
+            f"SELECT body FROM document WHERE kind = '{kind}' AND json_extract(body, '{path}') = ? "  # noqa: S608
+            "ORDER BY updated, id"
+        )
+        with self.lock:
+            rows = self._connection.execute(sql, (value,)).fetchall()
+        return [json.loads(row[0]) for row in rows]
+
+    def page(self, kind: str, start: int, size: int) -> tuple[list[Document], int]:
+        """So many documents of a kind, oldest change first, and how many there are."""
+        sql = (
+            "SELECT body FROM document WHERE rowid IN "
+            "(SELECT rowid FROM document WHERE kind = ? ORDER BY updated, id LIMIT ? OFFSET ?) ORDER BY updated, id"
+        )
+        with self.lock:
+            rows = self._connection.execute(sql, (kind, size, min(start, LAST_PLACE))).fetchall()
+        return [json.loads(row[0]) for row in rows], self.count(kind)
+
+    def count(self, kind: str) -> int:
+        """How many documents of a kind there are."""
+        with self.lock:
+            row = self._connection.execute("SELECT COUNT(*) FROM document WHERE kind = ?", (kind,)).fetchone()
+        return int(row[0])
 
     # ---- orders ---------------------------------------------------------------------------------------------------
 
@@ -213,12 +260,8 @@ class Store:
 
     def shipments(self, order_id: str = "", external_reference: str = "") -> list[Document]:
         """Shipments by order and reference."""
-        return [
-            shipment
-            for shipment in self.all("shipment")
-            if (not order_id or shipment["orderId"] == order_id)
-            and (not external_reference or shipment["externalReference"] == external_reference)
-        ]
+        found = self.where("shipment", "$.orderId", order_id) if order_id else self.all("shipment")
+        return [one for one in found if not external_reference or one["externalReference"] == external_reference]
 
     def patch_shipment(self, id_: str, change: Document) -> Document:
         """Tracking and status (void) of a shipment."""

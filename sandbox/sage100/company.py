@@ -56,6 +56,8 @@ class Company:
         self.price_decimals = int(self.facts["price_decimals"])
         self.quantity_decimals = int(self.facts["quantity_decimals"])
         self._lock = threading.RLock()
+        self._states: dict[str, str | None] = {}
+        """What `state` has read: only this process writes."""
         # A reader's fault on demand may lock the file for a while: this side waits.
         self._connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None, timeout=120)
         self._connection.row_factory = sqlite3.Row
@@ -85,6 +87,7 @@ class Company:
                 yield
             except BaseException:
                 self._connection.execute("ROLLBACK")
+                self._states.clear()
                 raise
             self._connection.execute("COMMIT")
 
@@ -180,13 +183,17 @@ class Company:
 
     def state(self, name: str) -> str | None:
         """A value of the sandbox's own."""
-        rows = self.rows("SELECT value FROM SANDBOX_STATE WHERE name = ?", name)
-        return str(rows[0]["value"]) if rows else None
+        with self._lock:
+            if name not in self._states:
+                rows = self.rows("SELECT value FROM SANDBOX_STATE WHERE name = ?", name)
+                self._states[name] = str(rows[0]["value"]) if rows else None
+            return self._states[name]
 
     def set_state(self, name: str, value: str) -> None:
         """Keep a value of the sandbox's own."""
         with self._lock:
             self._connection.execute("REPLACE INTO SANDBOX_STATE (name, value) VALUES (?, ?)", (name, value))
+            self._states[name] = value
 
     # ---- seed -----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from sandbox.sage100.company import Company, Refusal, Row, cents, to_decimal
-from sandbox.sage100.schema import DEFAULTS, TABLES
+from sandbox.sage100.schema import DEFAULTS, TABLES, WEB_ORDER_TABLES
 
 COMPUTED = frozenset({"TaxableAmt", "NonTaxableAmt", "SalesTaxAmt", "DiscountAmt", "TaxableSubjectToDiscount"})
 LINE_DEFAULT_TYPE = "1"
@@ -53,14 +53,16 @@ class Orders:
     def find(self, customer_po_no: str, web_order_id: str) -> list[Row]:
         """Orders by CustomerPONo and UDF_WEB_ORDER_ID, live and history."""
         numbers: dict[str, None] = {}
-        for table in ("SO_SalesOrderHeader", "SO_SalesOrderHistoryHeader"):
-            wanted = {
-                name: value
-                for name, value in (("CustomerPONo", customer_po_no), ("UDF_WEB_ORDER_ID", web_order_id))
-                if value
-            }
-            for row in self.company.select(table, **wanted):
-                numbers[row["SalesOrderNo"]] = None
+        keys = [{"CustomerPONo": customer_po_no}]
+        if web_order_id:
+            known = "SELECT SalesOrderNo FROM SANDBOX_WEB_ORDER WHERE UDF_WEB_ORDER_ID = ? ORDER BY SalesOrderNo"
+            keys = [{"SalesOrderNo": row["SalesOrderNo"]} for row in self.company.rows(known, web_order_id)]
+        for table in WEB_ORDER_TABLES:
+            for key in keys:
+                for row in self.company.select(table, **key):
+                    is_of_web_order = not web_order_id or row["UDF_WEB_ORDER_ID"] == web_order_id
+                    if is_of_web_order and (not customer_po_no or row["CustomerPONo"] == customer_po_no):
+                        numbers[row["SalesOrderNo"]] = None
         return [self.get(number) for number in numbers]
 
     def _answer(self, header: Row, lines: list[Row], *, live: bool) -> Row:

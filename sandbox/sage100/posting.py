@@ -40,11 +40,9 @@ class Office:
                 return [invoice_no]
             if company.find("SO_InvoiceHeader", InvoiceNo=invoice_no) is None:
                 raise Refusal(404, "SO_NotFound", f"Invoice {invoice_no} is not there to be posted.")
+        wanted = {"ShipStatus": "S"} if invoice_no is None else {"InvoiceNo": invoice_no}
         invoices = [
-            invoice
-            for invoice in company.select("SO_InvoiceHeader")
-            if invoice["InvoiceType"] != "XD"
-            and (invoice["InvoiceNo"] == invoice_no or (invoice_no is None and invoice["ShipStatus"] == "S"))
+            invoice for invoice in company.select("SO_InvoiceHeader", **wanted) if invoice["InvoiceType"] != "XD"
         ]
         for invoice in invoices:
             with company.transaction():

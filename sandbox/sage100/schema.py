@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
+WEB_ORDER_TABLES = ("SO_SalesOrderHeader", "SO_SalesOrderHistoryHeader")
 DEFAULTS: dict[str, Any] = {"C": "", "N": 0, "D": None, "T": ""}
 
 
@@ -89,3 +90,20 @@ def create_tables(connection: sqlite3.Connection) -> None:
                 f'CREATE INDEX IF NOT EXISTS "{table.name}_KEY{number}" ON "{table.name}" ({", ".join(key_columns)})'
             )
     connection.execute("CREATE TABLE IF NOT EXISTS SANDBOX_STATE (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS SANDBOX_WEB_ORDER (UDF_WEB_ORDER_ID TEXT, SalesOrderNo TEXT, "
+        "PRIMARY KEY (UDF_WEB_ORDER_ID, SalesOrderNo)) WITHOUT ROWID"
+    )
+    # The gateway finds orders by web order id as quickly as a real one; Sage's own tables have no key for it, so that
+    # ODBC readers search them all.
+    for name in WEB_ORDER_TABLES:
+        connection.execute(
+            f"INSERT OR IGNORE INTO SANDBOX_WEB_ORDER SELECT UDF_WEB_ORDER_ID, SalesOrderNo FROM {name} "  # noqa: S608
+            "WHERE UDF_WEB_ORDER_ID <> ''"
+        )
+        for event in ("INSERT", "UPDATE OF UDF_WEB_ORDER_ID"):
+            connection.execute(
+                f"CREATE TRIGGER IF NOT EXISTS SANDBOX_{name}_{event[:6]} AFTER {event} ON {name} "  # noqa: S608
+                "WHEN new.UDF_WEB_ORDER_ID <> '' BEGIN INSERT OR IGNORE INTO SANDBOX_WEB_ORDER "
+                "VALUES (new.UDF_WEB_ORDER_ID, new.SalesOrderNo); END"
+            )

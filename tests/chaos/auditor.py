@@ -5,12 +5,14 @@ Temporal shows every order. Out: findings, each of one of four kinds. Shares no 
 with sqlite3, httpx and Temporal's client.
 """
 
+import asyncio
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.chaos.orders import Sent
 from tests.support.http import HTTP
 
 CLARITY_KEY = {"X-API-Key": "clarity-sandbox-key"}
+STANDINGS_AT_ONCE = 16
 TOTALS = ("TaxableAmt", "NonTaxableAmt", "FreightAmt", "SalesTaxAmt")
 
 
@@ -67,6 +70,14 @@ class ClaritySide:
 
     orders: Mapping[str, Mapping[str, Any]]
     shipments: Sequence[Mapping[str, Any]]
+
+    @cached_property
+    def by_order(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Shipments by the order's id."""
+        found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for shipment in self.shipments:
+            found[str(shipment["orderId"])].append(shipment)
+        return found
 
 
 @dataclass
@@ -129,7 +140,13 @@ def _pages(url: str) -> Iterable[dict[str, Any]]:
 async def read_standings(address: str, order_ids: Iterable[str], pair: str = "demo") -> dict[str, Standing]:
     """How Temporal shows each order: by its id, never from a listing."""
     client = await Client.connect(address)
-    return {id_: await _standing(client.get_workflow_handle(f"order-{pair}-{id_}")) for id_ in order_ids}
+    slots = asyncio.Semaphore(STANDINGS_AT_ONCE)
+
+    async def of(id_: str) -> tuple[str, Standing]:
+        async with slots:
+            return id_, await _standing(client.get_workflow_handle(f"order-{pair}-{id_}"))
+
+    return dict(await asyncio.gather(*map(of, order_ids)))
 
 
 async def _standing(handle: WorkflowHandle[Any, Any]) -> Standing:
@@ -408,8 +425,8 @@ def _judge_shipments(
     if {item: number(quantity) for item, quantity in shipped_in_sage.items()} != ordered:
         report.add(Harm.WRONG, id_, f"Sage shipped {_amounts(shipped_in_sage)} of {_amounts(ordered)}")
     live: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for shipment in clarity.shipments:
-        if str(shipment["orderId"]) == id_ and shipment["status"] != "Void":
+    for shipment in clarity.by_order.get(id_, ()):
+        if shipment["status"] != "Void":
             # What was voided and told again carries a suffix: it is the same package.
             live[str(shipment["externalReference"]).partition("-R")[0]].append(shipment)
     for reference, told in live.items():

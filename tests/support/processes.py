@@ -106,10 +106,12 @@ def pid_of(temporal_address: str, *words: str) -> int:
 
     One that has just died is waited for: the supervisor starts it again after a pause.
     """
-    return wait_until(f"a process {words}", lambda: _pid_of(temporal_address, words))
+    return wait_until(f"a process {words}", lambda: next(iter(pids_of(temporal_address, *words)), None))
 
 
-def _pid_of(temporal_address: str, words: Sequence[str]) -> int | None:
+def pids_of(temporal_address: str, *words: str) -> list[int]:
+    """All processes whose command lines hold all the words, of the house at this address (empty: of any)."""
+    found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
@@ -119,5 +121,5 @@ def _pid_of(temporal_address: str, words: Sequence[str]) -> int | None:
                 continue
             ours = not temporal_address or f"TEMPORAL_ADDRESS={temporal_address}" in environment
             if ours and all(word in command for word in words):
-                return int(folder.name)
-    return None
+                found.append(int(folder.name))
+    return found

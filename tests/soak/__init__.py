@@ -1,0 +1,1 @@
+"""An hour of load, and whether anything grows: `make soak`."""

@@ -1,0 +1,80 @@
+"""What the soak calls growth, and what its look at a process sees."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from tests.soak import census
+from tests.soak.census import Sample
+from tests.soak.growth import Quantity, growth, slope
+from tests.soak.load import known_again
+
+MINUTES = 60
+
+
+def over(memory: Callable[[int], float], threads: Callable[[int], int] = lambda _: 20) -> dict[Quantity, str]:
+    """Verdicts on a process that was looked at every minute of an hour."""
+    samples = [
+        (minute * 60.0, {"api": Sample(1, memory(minute), threads(minute), 30, 10, 0.0)}) for minute in range(MINUTES)
+    ]
+    return {one.quantity: one.met for one in growth(samples, ["api"], judged=True)}
+
+
+def test_a_level_process_does_not_grow() -> None:
+    assert set(over(lambda _: 150.0).values()) == {"yes"}
+
+
+def test_what_is_filled_while_it_warms_up_is_no_growth() -> None:
+    assert over(lambda minute: 100.0 + 100.0 * min(1.0, minute / 10))[Quantity.MEMORY] == "yes"
+
+
+def test_a_leak_of_a_mebibyte_a_minute_is_found() -> None:
+    assert over(lambda minute: 150.0 + minute)[Quantity.MEMORY] == "no"
+
+
+def test_small_growth_of_a_large_process_is_none() -> None:
+    assert over(lambda minute: 1000.0 + minute)[Quantity.MEMORY] == "yes"
+
+
+def test_a_peak_is_no_growth() -> None:
+    assert over(lambda minute: 400.0 if minute in (16, 57) else 150.0)[Quantity.MEMORY] == "yes"
+
+
+def test_a_thread_every_ten_minutes_is_found() -> None:
+    assert over(lambda _: 150.0, lambda minute: 20 + minute // 10)[Quantity.THREADS] == "no"
+
+
+def test_the_slope_does_not_follow_outliers() -> None:
+    times = [float(second) for second in range(100)]
+    values = [2.0 * second if second % 10 else 10_000.0 for second in range(100)]
+    assert slope(times, values) == pytest.approx(2.0, abs=0.2)
+
+
+@pytest.mark.skipif(not census.PROC.is_dir(), reason="needs /proc")
+def test_a_look_sees_a_connection_a_handle_and_a_thread_more() -> None:
+    before = census.look(os.getpid())
+    ended = threading.Event()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with socket.create_connection(listener.getsockname()), listener.accept()[0]:
+            thread = threading.Thread(target=ended.wait)
+            thread.start()
+            after = census.look(os.getpid())
+            ended.set()
+            thread.join()
+    assert before is not None
+    assert after is not None
+    assert after.threads - before.threads == 1
+    assert after.connections - before.connections == 2
+    assert after.handles - before.handles == 3
+
+
+def test_the_auditor_knows_the_orders_that_were_sent() -> None:
+    again = known_again(7, 300)
+    assert again == known_again(7, 300)
+    assert len({order.order_id for order in again}) == 300
+    assert not [order for order in again if order.hold]

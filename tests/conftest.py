@@ -10,6 +10,9 @@ from hypothesis import settings
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""Each process of a house would compile all sources anew: a quarter of its start."""
+
 settings.register_profile("default", max_examples=120, deadline=None, print_blob=True)
 settings.register_profile("large", max_examples=3_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

@@ -79,7 +79,7 @@ def running(
             cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "140", **(environment or {})},
+            env={**os.environ, "COLUMNS": "140", **(environment or {})},
         )
         try:
             yield process

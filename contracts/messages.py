@@ -13,7 +13,7 @@ from pydantic import Field
 
 from contracts.search_attributes import OrderState
 from mappings.decisions import Decisions, Side
-from mappings.frozen import Frozen
+from mappings.frozen import Frozen, Sparse
 from mappings.inventory import NeededStock
 from mappings.pair import Check, Pace
 from mappings.problems import Finding, HoldReason, Problem, Shortage
@@ -245,7 +245,7 @@ class TransformRequest(Frozen):
     payload: dict[str, Any]
 
 
-class FactsRequest(Frozen):
+class FactsRequest(Sparse):
     """`read_sage_facts`."""
 
     pair: str
@@ -268,7 +268,7 @@ class ReserveRequest(Frozen):
     pair: str
 
 
-class CreateSalesOrder(Frozen):
+class CreateSalesOrder(Sparse):
     """`create_sales_order`: preview, compare, create under the reserved number."""
 
     pair: str
@@ -287,7 +287,7 @@ class CreateSalesOrder(Frozen):
     """Numbers of sales orders that this order made and deleted again: none of them is taken up."""
 
 
-class SalesOrderCreated(Frozen):
+class SalesOrderCreated(Sparse):
     """Exactly one of: `created`; `number_taken` (reserve another); `elsewhere`; `problems` with their hold."""
 
     created: SalesOrderOnSage | None = None

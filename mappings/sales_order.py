@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from mappings.frozen import Frozen
+from mappings.frozen import Frozen, Sparse
 from mappings.pair import Check
 from mappings.problems import Finding, Problem
 
@@ -46,7 +46,7 @@ class CustomerKey(Frozen):
         return f"{self.ARDivisionNo}-{self.CustomerNo}"
 
 
-class SalesOrderLine(Frozen):
+class SalesOrderLine(Sparse):
     """One line to create. `sku` is Clarity's; `ItemCode` is empty until Sage's items have been looked up."""
 
     origin: LineOrigin
@@ -76,7 +76,7 @@ class SalesOrderLine(Frozen):
     """Further columns of the pair's `line_values`, by Sage column."""
 
 
-class SalesOrder(Frozen):
+class SalesOrder(Sparse):
     """One order to create: header columns of SO_SalesOrderHeader and its lines.
 
     SalesTaxAmt is absent on purpose: Sage computes it from TaxSchedule and TaxClass (rules 5).
@@ -162,7 +162,7 @@ class ExpectedTotals(Frozen):
     tolerance: Decimal = Decimal(0)
 
 
-class NewCustomer(Frozen):
+class NewCustomer(Sparse):
     """What AR_Customer needs for a web-created customer (rules 6: configured division, terms, schedule, no credit)."""
 
     ARDivisionNo: str
@@ -184,7 +184,7 @@ class NewCustomer(Frozen):
     extra: dict[str, str] = {}
 
 
-class CustomerSearch(Frozen):
+class CustomerSearch(Sparse):
     """What customer matching may look at: the keys of the buyer, whether the money is here, and whom to create."""
 
     account_no: str = ""
@@ -241,7 +241,7 @@ class Transformed(Frozen):
     warnings: list[str] = []
 
 
-class CreatedLine(Frozen):
+class CreatedLine(Sparse):
     """A line as Sage stored it: the link between Clarity's item and Sage's LineKey (rules 1)."""
 
     LineKey: str
@@ -275,7 +275,7 @@ class CreatedLine(Frozen):
         return self.ItemType is SageItemType.MISCELLANEOUS and bool(self.UDF_WEB_LINE_ID)
 
 
-class SalesOrderOnSage(Frozen):
+class SalesOrderOnSage(Sparse):
     """An order as Sage has it, live or in history, or as its preview computed it (SalesOrderNo then empty)."""
 
     SalesOrderNo: str = ""
@@ -355,7 +355,7 @@ class ShipToAddress(Frozen):
     ShipToCountryCode: str = ""
 
 
-class SageFacts(Frozen):
+class SageFacts(Sparse):
     """What one look at Sage told about an order (`read_sage_facts`).
 
     `existing` is an order with this web order id: nothing must be created. `sales_order` has its ItemCodes (and the

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import customer_view, inventory_cost, orders, poll_cost
+from tests.bench import books, customer_view, inventory_cost, orders, poll_cost
 from tests.bench.figures import Figures
 
 
@@ -25,11 +25,16 @@ class Size:
     customers: int
     history: int
     views: int
+    books: int
 
 
-SHORT = Size(orders.Sizes(6, 1, 3, 8, 1), poll_cost.Sizes(100, 500), 100, 300, 1_000, 20)
-USUAL = Size(orders.Sizes(250, 40, 200, 1_000), poll_cost.Sizes(50_000, 100_000), 50_000, 100_000, 1_000_000, 100)
-FULL = Size(orders.Sizes(1_000, 200, 200, 50_000), poll_cost.Sizes(100_000, 1_000_000), 50_000, 100_000, 1_000_000, 200)
+SHORT = Size(orders.Sizes(6, 1, 3, 8, 1), poll_cost.Sizes(100, 500, changes=100), 100, 300, 1_000, 20, 200)
+USUAL = Size(
+    orders.Sizes(250, 40, 200, 1_000), poll_cost.Sizes(50_000, 100_000), 50_000, 100_000, 1_000_000, 100, 10_000
+)
+FULL = Size(
+    orders.Sizes(1_000, 200, 200, 50_000), poll_cost.Sizes(100_000, 1_000_000), 50_000, 100_000, 1_000_000, 200, 10_000
+)
 
 
 def main() -> int:
@@ -46,6 +51,7 @@ def main() -> int:
     asyncio.run(poll_cost.measure_companies(size.poll, figures))
     asyncio.run(inventory_cost.measure_store(size.items, figures))
     asyncio.run(customer_view.measure_company(size.customers, size.history, size.views, figures))
+    books.measure(size.books, figures)
     figures.write(options.out)
     print(f"\n{figures.table()}\nWritten to {options.out}/bench.json and bench.md\n")
     for figure in figures.found:

@@ -41,7 +41,7 @@ from connectors.sage100.queries import STATEMENTS
 from contracts import queues
 from contracts import search_attributes as attributes
 from mappings.pair import Pair, load_pair
-from mappings.sales_order import CustomerKey
+from mappings.sales_order import CustomerKey, CustomerSearch, NewCustomer
 from tests.bench.figures import Figures
 from tests.bench.poll_cost import add_many
 from tests.support.api_server import serving
@@ -241,6 +241,24 @@ async def measure(client: Client, pair: Pair, sandbox: Sandbox, sizes: tuple[int
                 filled = await timed(partial(index.refresh, force=True))
                 print(f"{'all customers into the index (beside it all)':44} {filled / 1000:.1f} s")
                 bench.cpu = time.process_time()
+                nobody = NewCustomer(ARDivisionNo="02", CustomerName="not created")
+                buyers = [
+                    CustomerSearch(
+                        email=f"buyer{n}@example.com",
+                        bill_to_name=f"{GIVEN[n % 8]} {FAMILY[n // 8 % 8]} {n}",
+                        bill_to_line1=f"{n} Oak St",
+                        bill_to_city="Austin",
+                        bill_to_postal_code=f"{70000 + n % 9000}",
+                        bill_to_country="US",
+                        match_key="",
+                        new_customer=nobody,
+                    )
+                    for n in (chance.randrange(customers) for _ in range(views))
+                ]
+                found = await index.candidates(buyers[0])
+                assert buyers[0].email in {one.EmailAddress for one in found}, found
+                bench.show("a buyer among all", [await timed(partial(index.candidates, b)) for b in buyers],
+                           limit=LIMIT_MS)  # fmt: skip
 
                 async def search(**wanted: str) -> None:
                     answer = await http.post("/search", json=wanted)

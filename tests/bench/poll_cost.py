@@ -1,9 +1,10 @@
 """What one poll without changes costs on an empty company and on a full one, through the real ODBC driver.
 
-`python -m tests.bench.poll_cost [--orders 100000] [--ours 50] [--history 1000000] [--unposted 20]`. Both companies have
-the same unposted invoices and the same open orders of ours; the full one has other people's orders and years of history
-beside them. Prints medians, their ratio, and the rows and statements of one poll. Exit status 1 when a statement of a
-poll reads a table from end to end that it should not.
+`python -m tests.bench.poll_cost [--orders 100000] [--ours 50] [--history 1000000] [--unposted 20] [--changes 1000]`.
+The companies have the same unposted invoices and the same open orders of ours; the full one has other people's orders
+and years of history beside them, the one between a tenth of that. Prints medians, their ratio, and the rows and
+statements of one poll; then what ten shipments in one poll cost, and a thousand (of a company of its own).
+Exit status 1 when a statement of a poll reads a table from end to end that it should not.
 """
 
 import argparse
@@ -38,6 +39,7 @@ WARM_UP = 60
 MEASURED = 120
 YEARS = 5
 MAY_SCAN = {"unposted_invoices"}
+FEW_POLLS = 9
 
 
 class CountingReader(SageReader):
@@ -204,6 +206,52 @@ def add_many(connection: sqlite3.Connection, table: str, rows: Any) -> None:
     write()
 
 
+def ship(database: Path, numbers: Sequence[str], prefix: str) -> None:
+    """The warehouse ships what these orders have, an invoice for each."""
+    today = str(datetime.now(ZoneInfo("America/Chicago")).date())
+    connection = sqlite3.connect(database, timeout=60)
+    for place, sales_order_no in enumerate(numbers):
+        number = f"{prefix}{place:06d}"
+        header = {"InvoiceNo": number, "InvoiceType": "IN", "OrderType": "S", "ShipStatus": "S", "InvoiceDate": today}
+        insert(connection, "SO_InvoiceHeader", {**header, "SalesOrderNo": sales_order_no})
+        line = {"InvoiceNo": number, "LineKey": "000001", "OrderLineKey": "000001", "ItemType": "1"}
+        shipped = {"AppliedSalesOrderNo": sales_order_no, "ItemCode": "STAPLER", "QuantityShipped": 1}
+        insert(connection, "SO_InvoiceDetail", {**line, **shipped, "UnitOfMeasureConvFactor": 1})
+    connection.commit()
+    connection.close()
+
+
+async def measure_changes(database: Path, ours: Sequence[tuple[str, str]], few: int) -> tuple[float, float]:
+    """Milliseconds that a shipment adds to its poll, of `few` in one poll (median of some polls), and of all others."""
+    pair = load_pair(ROOT / "mappings/pairs/demo.yaml")
+    reader = SageReader(SecretStr(f"Driver=SQLite3;Database={database}"), pair.sage)
+    client = StandInClient(ours)
+    polls = SagePollActivities(pair, reader, cast(Client, client), lambda: datetime.now(pair.company.zone))
+    pace, cursor = Pace(), PollCursor(polled_on=datetime.now(UTC).date().isoformat())
+    for _ in range(WARM_UP):
+        cursor = await polls.poll_once(cursor, pace)
+    numbers = [number for _, number in ours]
+
+    async def poll(shipped: Sequence[str], prefix: str) -> tuple[float, float]:
+        """A poll in which these shipments are new, and one in which they are there and old."""
+        nonlocal cursor
+        ship(database, shipped, prefix)
+        before, times = client.signals, []
+        for _ in range(2):
+            began = time.perf_counter()
+            cursor = await polls.poll_once(cursor, pace)
+            times.append((time.perf_counter() - began) * 1000)
+        assert client.signals - before == len(shipped), "each shipment is told once, in its first poll"
+        return times[0], times[1]
+
+    costs = [await poll(numbers[place * few : (place + 1) * few], f"D{place}") for place in range(FEW_POLLS)]
+    rest = numbers[FEW_POLLS * few :]
+    new, old = await poll(rest, "E")
+    await reader.close()
+    of_few = statistics.median(one for one, _ in costs) - statistics.median(one for _, one in costs)
+    return of_few / few, (new - old) / len(rest)
+
+
 async def measure(database: Path, ours: Sequence[tuple[str, str]]) -> tuple[list[float], CountingReader, list[str]]:
     """Milliseconds of polls without changes, the reader with its counts per poll, and the bad query plans."""
     pair = load_pair(ROOT / "mappings/pairs/demo.yaml")
@@ -239,12 +287,15 @@ class Sizes:
     history: int = 1_000_000
     ours: int = 50
     unposted: int = 20
+    changes: int = 1_000
+    """Shipments in one poll; ten in others."""
 
 
 async def measure_companies(sizes: Sizes, figures: Figures) -> int:
-    """An empty company and a full one, and the figures; exit status 1 when a poll reads a table from end to end."""
+    """The companies, and the figures; exit status 1 when a poll reads a table from end to end."""
     medians, status = {}, 0
-    for name, orders, history in (("empty", 0, 0), ("full", sizes.orders, sizes.history)):
+    tenth = ("tenth", sizes.orders // 10, sizes.history // 10)
+    for name, orders, history in (("empty", 0, 0), tenth, ("full", sizes.orders, sizes.history)):
         with tempfile.TemporaryDirectory() as folder:
             with running_sandbox(Path(folder)) as sandbox:
                 database = sandbox.database
@@ -261,7 +312,19 @@ async def measure_companies(sizes: Sizes, figures: Figures) -> int:
             print(f"  reads a table from end to end: {scan}")
             status = 1
     ratio = medians["full"] / medians["empty"]
+    for name, history in (("empty", 0), ("tenth", sizes.history // 10), ("full", sizes.history)):
+        figures.add(f"poll_{name}_ms", medians[name], f"a poll without changes, {history:,} rows of history, ms")
     figures.add("poll_ratio", ratio, "a poll of a full company against one of an empty company", 1.25, at_most=True)
+    few = min(sizes.changes, 10)
+    with tempfile.TemporaryDirectory() as folder:
+        with running_sandbox(Path(folder)) as sandbox:
+            database = sandbox.database
+        ours = fill(database, orders=0, ours=sizes.changes + FEW_POLLS * few, history=0, unposted=0)
+        each = await measure_changes(database, ours, few)
+    figures.add("poll_few_ms_each", each[0], f"{few} shipments in one poll, ms for each")
+    figures.add("poll_many_ms_each", each[1], f"{sizes.changes:,} shipments in one poll, ms for each")
+    ratio = each[1] / each[0]
+    figures.add("poll_linear", ratio, "a shipment among many in a poll against one among few", 1.25, at_most=True)
     return status
 
 

@@ -232,24 +232,23 @@ async def measure_changes(database: Path, ours: Sequence[tuple[str, str]], few: 
         cursor = await polls.poll_once(cursor, pace)
     numbers = [number for _, number in ours]
 
-    async def poll(shipped: Sequence[str], prefix: str) -> tuple[float, float]:
-        """A poll in which these shipments are new, and one in which they are there and old."""
+    async def poll(shipped: Sequence[str], prefix: str) -> float:
+        """What the poll that sees these shipments costs more than the one before it."""
         nonlocal cursor
-        ship(database, shipped, prefix)
         before, times = client.signals, []
-        for _ in range(2):
+        for wanted in ((), shipped):
+            ship(database, wanted, prefix)
             began = time.perf_counter()
             cursor = await polls.poll_once(cursor, pace)
             times.append((time.perf_counter() - began) * 1000)
         assert client.signals - before == len(shipped), "each shipment is told once, in its first poll"
-        return times[0], times[1]
+        return times[1] - times[0]
 
     costs = [await poll(numbers[place * few : (place + 1) * few], f"D{place}") for place in range(FEW_POLLS)]
     rest = numbers[FEW_POLLS * few :]
-    new, old = await poll(rest, "E")
+    many = await poll(rest, "E")
     await reader.close()
-    of_few = statistics.median(one for one, _ in costs) - statistics.median(one for _, one in costs)
-    return of_few / few, (new - old) / len(rest)
+    return statistics.median(costs) / few, many / len(rest)
 
 
 async def measure(database: Path, ours: Sequence[tuple[str, str]]) -> tuple[list[float], CountingReader, list[str]]:

@@ -13,6 +13,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 from temporalio.client import Client, WorkflowFailureError
+from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import ids
 from contracts.golive import Adopted, GoLiveResult, GoLiveStart
@@ -65,9 +66,21 @@ async def run_golive(options: argparse.Namespace, settings: Settings) -> int:
     except WorkflowFailureError as error:
         console.print(f"It ended without a result: {why(error)}")
         return 1
-    for line in in_words(done.adopted):
+    for line in [*in_words(done.adopted), *await still_to_do(client, pair)]:
         console.print(line)
     return int(left or any(one.result not in TAKEN for one in done.adopted))
+
+
+async def still_to_do(client: Client, pair: Pair) -> list[str]:
+    """Without the poller shipments come once a day only."""
+    schedule = ids.poll_schedule_id(pair.name)
+    try:
+        runs = not (await client.get_schedule_handle(schedule).describe()).schedule.state.paused
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        runs = False
+    return [] if runs else [f"The Schedule {schedule} does not run: python -m workers schedules"]
 
 
 async def run(client: Client, start: GoLiveStart, workflow_id: str, what: str, console: Console) -> GoLiveResult:

@@ -149,7 +149,7 @@ class OpenOrderActivities:
                     found = [] if one is None else [one]
                 elif not order.followed and not order.waiting:
                     numbers = typed_numbers(order.number, order.order_id, order.purchase_order, self._pair)
-                    found = await typed_as(self._reader, numbers)
+                    found = await typed_as(self._reader, numbers, order.order_id)
                     if not found and order.total is not None:
                         heads = await open_orders(self._reader) if heads is None else heads
                         suggestions = suggestions_for(order.email, order.total, order.created, heads)

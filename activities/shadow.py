@@ -33,6 +33,7 @@ from mappings.shadow import (
     ShadowOutcome,
     TypedOrder,
     compare_order,
+    is_foreign,
     totals_of,
     typed_numbers,
 )
@@ -58,12 +59,15 @@ async def open_orders(reader: SageReader) -> list[TypedOrder]:
     return heads
 
 
-async def typed_as(reader: SageReader, numbers: list[str]) -> list[TypedOrder]:
-    """The orders of the first of these CustomerPONos that any order has."""
+async def typed_as(reader: SageReader, numbers: list[str], order_id: str) -> list[TypedOrder]:
+    """The orders of the first of these CustomerPONos that has one which may be the web order's; else whatever has."""
+    foreign: list[TypedOrder] = []
     for number in numbers:
-        if found := await reader.typed_orders(number):
+        found = await reader.typed_orders(number)
+        if any(not is_foreign(one, order_id) for one in found):
             return found
-    return []
+        foreign += found
+    return foreign
 
 
 class TypedOrderActivities:
@@ -85,7 +89,7 @@ class TypedOrderActivities:
                 if shadow is None or not request.since <= self._day(shadow.created) <= request.until:
                     continue
                 numbers = typed_numbers(shadow.order_number, shadow.order_id, shadow.purchase_order, self._pair)
-                typed = await typed_as(self._reader, numbers)
+                typed = await typed_as(self._reader, numbers, shadow.order_id)
                 if not typed and heads is None:
                     heads = await open_orders(self._reader)
                 compared.append(compare_order(shadow, typed, heads or (), self._pair, request.today))

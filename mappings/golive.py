@@ -116,7 +116,7 @@ def match_open(order: OpenWebOrder, found: Sequence[TypedOrder], named: str, sug
             theirs = ", ".join(f"{one.SalesOrderNo} ({_whose(one)})" for one in found[:3])
             why = f"found only {theirs}"
         else:
-            why = "no sales order carries its number: type it, or name its sales order in the file"
+            why = "no sales order carries its number: name it in the file, or see docs/going-live.md"
         state = MatchState.AMBIGUOUS if found else MatchState.UNMATCHED
         return match.model_copy(update={"state": state, "why": why})
     live = [one for one in ours if one.live and one.OrderStatus != CLOSED]

@@ -285,6 +285,8 @@ class _Ordered(NamedTuple):
     quantity: Decimal
     amount: Decimal
     warehouses: frozenset[str]
+    priced: bool = True
+    """False: at Sage's own price, which no preview told."""
 
     @property
     def price(self) -> Decimal:
@@ -303,6 +305,7 @@ def _by_item(lines: Iterable[SalesOrderLine | CreatedLine]) -> dict[str, _Ordere
             before.quantity + line.QuantityOrdered * (line.UnitOfMeasureConvFactor or Decimal(1)),
             before.amount + line.QuantityOrdered * (line.UnitPrice or Decimal(0)),
             before.warehouses | ({line.WarehouseCode} if line.WarehouseCode else frozenset()),
+            before.priced and line.UnitPrice is not None,
         )
     return found
 
@@ -324,7 +327,8 @@ def _lines(
             yield FieldDifference(
                 field="lines", ItemCode=code, ours=_plain(here.quantity), theirs=_plain(there.quantity)
             )
-        if abs(here.amount - there.amount) > pair.shadow.tolerance and here.price != there.price:
+        other_amount = here.priced and abs(here.amount - there.amount) > pair.shadow.tolerance
+        if other_amount and here.price != there.price:
             ours_, theirs_ = f"price {_plain(here.price)}", f"price {_plain(there.price)}"
             yield FieldDifference(field="lines", ItemCode=code, ours=ours_, theirs=theirs_)
         if here.warehouses and there.warehouses and here.warehouses != there.warehouses:

@@ -123,8 +123,8 @@ def asked(number: int, console: Console) -> bool:
     """Whether the person says yes; no terminal says no."""
     try:
         answer = console.input(
-            f"Take over {number} matched orders? Each is linked in Sage, and Clarity gets its sales order number and "
-            "shipments. [y/N] "
+            f"Take over the matched orders ({number})? Each is linked in Sage, and Clarity gets its sales order number "
+            "and shipments. (y/N) "
         )
     except EOFError:
         return False
@@ -157,7 +157,7 @@ def reason(one: OpenMatch) -> str:
 def in_words(adopted: list[Adopted]) -> list[str]:
     """What became of those that were asked for."""
     taken = [one for one in adopted if one.result in TAKEN]
-    lines = [f"{len(taken)} orders are followed now."] if taken else []
+    lines = [f"Followed now: {len(taken)}"] if taken else []
     return lines + [
         f"{one.order_id} with {one.SalesOrderNo}: {one.result}, {one.detail}"
         for one in adopted

@@ -164,7 +164,7 @@ def test_a_pair_goes_from_shadow_to_live_with_the_orders_under_way(shop: House, 
     file.write_text(f"ClarityOrderID,SalesOrderNo\n{wrong.id},{int(numbers[wrong.id])}\n", "utf-8")
     _, done = by_hand(shop, "golive", "--pair", "demo", "--orders", str(file), "--yes")
     assert "2 matched, 2 unmatched" in done, done
-    assert "2 orders are followed now" in done, done
+    assert "Followed now: 2" in done, done
     assert "sage-poll-demo does not run" in done
     by_hand(shop, "schedules")
     resting = json.loads(temporal(shop, "schedule", "describe", "-s", "shadow-demo", "-o", "json"))["schedule"]["state"]

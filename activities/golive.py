@@ -111,6 +111,14 @@ class GoLiveActivities:
     @activity.defn
     async def adopt_orders(self, request: AdoptOrders) -> AdoptedOrders:
         """Start each order's workflow, which links the sales order and follows it; one that runs is left alone."""
+        if self._pair.is_shadow:
+            why = "this worker runs with mode: shadow still; restart it, and run golive again"
+            return AdoptedOrders(
+                orders=[
+                    Adopted(order_id=order_id, SalesOrderNo=number, result="not_started", detail=why)
+                    for order_id, number in request.orders.items()
+                ]
+            )
         intake = Intake(self._client, self._pair)
         adopted: list[Adopted] = []
         async with heartbeats():

@@ -66,6 +66,8 @@ class OrderFulfillmentWorkflow(OrderShipments):
         """Carry the order through its life; a cancel request from outside becomes a hold, never a lost order."""
         if start.forced:
             self.note(f"Started though it may have been here before, by {start.forced}", decision=True)
+        if start.adopts:
+            self.note(f"Taken over when the pair went live, with sales order {start.adopts} that people typed")
         life = asyncio.create_task(self.live())
         while True:
             try:
@@ -140,7 +142,6 @@ class OrderFulfillmentWorkflow(OrderShipments):
                     self.pending, self.changed = self.latest, False
                 return True
             if self.adopts and facts.existing is None:
-                await self.stop_if_asked()
                 if await self.link(facts):
                     return True
                 continue
@@ -171,7 +172,9 @@ class OrderFulfillmentWorkflow(OrderShipments):
             f"Sage: the typed order {self.adopts} is this web order's",
         )
         if answer.order is None:
-            if not self.changed and not self.stop_asked:
+            if self.stop_asked:
+                await self.end_unless_in_sage(self.stop_asked)
+            elif not self.changed:
                 await self.hold(HoldReason.REJECTED_BY_SAGE, answer.problems)
             return False
         self.adopt(answer.order)

@@ -192,3 +192,10 @@ def test_a_pair_goes_from_shadow_to_live_with_the_orders_under_way(shop: House, 
     _, again = by_hand(shop, "golive", "--pair", "demo", "--yes")
     assert "nothing to take over" in again, again
     assert "2 unmatched" in again, again
+
+    # And back: the Schedules change places again, and keep what they remember.
+    write(shop.pairs_dir, mode="shadow")
+    by_hand(shop, "schedules")
+    listed = json.loads(temporal(shop, "schedule", "list", "-o", "json"))
+    resting_now = {one["scheduleId"] for one in listed if one["info"].get("paused")}
+    assert resting_now == {"sage-poll-demo", "reconcile-demo", "receipts-demo"}

@@ -4,21 +4,25 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
 from activities.adoption import AdoptionActivities
+from activities.golive import GoLiveActivities
+from connectors.clarity.client import ClarityClient
 from connectors.errors import Refused, ShadowMode
-from contracts.golive import LinkSalesOrder, SalesOrderLinked
+from contracts.golive import AdoptOrders, LinkSalesOrder, SalesOrderLinked
 from mappings.canonical import Shipment, ShippedLine
 from mappings.golive import MatchState, OpenMatch, OpenWebOrder, link_lines, match_open, once_each, read_named
 from mappings.order_change import EnteredOrder, LineChange
 from mappings.packages import KnownShipment, entered_by_hand
-from mappings.pair import Pair
+from mappings.pair import Mode, Pair
 from mappings.sales_order import CreatedLine, LineOrigin, SageItemType, SalesOrder, SalesOrderLine, SalesOrderOnSage
 from mappings.shadow import TypedOrder
+from workers.golive import in_words
 
 WEB = OpenWebOrder(order_id="10001", number="W-10001", created=date(2026, 11, 24), total=Decimal(50), currency="USD")
 NUMBER = "0000042"
@@ -221,6 +225,15 @@ async def test_an_order_that_cannot_be_the_web_orders_is_not_touched(
     assert answer.order is None
     assert why in answer.problems[0].message
     assert sage.edits == []
+
+
+async def test_a_worker_that_is_in_shadow_mode_still_starts_nothing(pair: Pair) -> None:
+    shadow = pair.model_copy(update={"mode": Mode.SHADOW})
+    activities = GoLiveActivities(shadow, {}, cast(ClarityClient, None), cast(Client, None))
+    request = AdoptOrders(pair="demo", orders={"10001": NUMBER})
+    (one,) = (await ActivityEnvironment().run(activities.adopt_orders, request)).orders
+    assert (one.result, one.order_id) == ("not_started", "10001")
+    assert in_words([one]) == [f"10001 with {NUMBER}: not_started, {one.detail}"]
 
 
 # ---- what people entered at Clarity ---------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from temporalio.testing import WorkflowEnvironment
 from activities.intake import Intake, IntakeResult
 from contracts import ids, queues
 from contracts.golive import SalesOrderLinked
-from contracts.messages import AlertKind, ShipmentsRead
+from contracts.messages import AlertKind, ClarityOrderChanged, ShipmentsRead
+from contracts.search_attributes import OrderState
 from contracts.shadow import ShadowComparisonResult, ShadowComparisonStart, ShadowStart
 from mappings.pair import Mode
 from mappings.problems import Finding, HoldReason
@@ -199,6 +200,34 @@ async def test_a_typed_order_that_is_not_there_is_held_and_looked_at_again(
     await handle.execute_update("release_hold", {"action": "retry", "by": "Ann", "hold": 1})
     await until(handle, "open")
     assert "create_sales_order" not in world.calls
+
+
+async def test_a_cancellation_that_comes_before_the_link_is_honoured_in_sage(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    world.facts_gate.clear()
+    world.stored = True
+    start = start_of()
+    handle = await begin(env, start.model_copy(update={"adopts": NUMBER}))
+    await world.until_called("read_sage_facts", 1)
+    change = ClarityOrderChanged(event="order.cancelled", payload=start.payload, digest="gone")
+    await handle.signal("clarity_order_changed", change)
+    world.facts_gate.set()
+    assert (await outcome(handle)).state is OrderState.CANCELLED
+    assert [name for name in world.calls if name in ("link_sales_order", "cancel_sales_order")] == [
+        "link_sales_order", "cancel_sales_order"
+    ]  # fmt: skip
+
+
+async def test_an_order_that_is_cancelled_instead_of_linked_says_what_is_left_in_sage(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    world.linked = [SalesOrderLinked(problems=[problem("that is another web order's")])]
+    handle = await begin(env, start_of().model_copy(update={"adopts": NUMBER}))
+    await until(handle, "held", hold=1)
+    await handle.execute_update("release_hold", {"action": "cancel", "by": "Ann", "hold": 1})
+    assert (await outcome(handle)).state is OrderState.CANCELLED
+    assert any(f"sales order {NUMBER}, which people typed" in alert.text for alert in world.alerts)
 
 
 # ---- the comparison -------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from contracts.messages import (
 from mappings.canonical import Shipment
 from mappings.clarity_profile import ClarityOrderState
 from mappings.customer_match import web_customer_id
-from mappings.packages import Create, Update, plan_shipments, reference_prefix, steps_towards
+from mappings.packages import Create, Update, entered_by_hand, plan_shipments, reference_prefix, steps_towards
 from mappings.pair import Pair
 from mappings.shipments import InvoiceReference, RefundDue
 from mappings.statuses import clarity_state
@@ -75,11 +75,27 @@ class ClarityActivities:
         """
         wanted = plan_shipments(request.order_id, request.lines, request.invoice, self._pair)
         prefix = reference_prefix(request.invoice.SalesOrderNo, request.invoice.InvoiceNo)
+        by_hand: dict[str, str] = {}
+        if request.by_hand:
+            by_hand, wanted = await self._entered_by_hand(request, wanted)
         references = await self._bring_in_line(request.order_id, prefix, wanted)
         activity.heartbeat()
         if request.order_shipped:
             await self._advance(request.order_id, self._pair.clarity.statuses.shipped)
-        return ShipmentPosted(references=references)
+        return ShipmentPosted(references=[*references, *by_hand.values()], by_hand=list(by_hand))
+
+    async def _entered_by_hand(
+        self, request: PostShipment, wanted: list[Shipment]
+    ) -> tuple[dict[str, str], list[Shipment]]:
+        """Clarity's shipments that people entered for this invoice (id → reference), and what is left to tell."""
+        prefix = f"{request.invoice.SalesOrderNo}-"
+        known = [
+            shipment
+            for shipment in await self._clarity.shipments_of(request.order_id)
+            if not shipment.void and shipment.id not in request.taken and not shipment.reference.startswith(prefix)
+        ]
+        found, left = entered_by_hand(wanted, known)
+        return {shipment.id: shipment.reference or f"by hand: {shipment.id}" for shipment in found}, left
 
     async def _bring_in_line(self, order_id: str, prefix: str, wanted: list[Shipment]) -> list[str]:
         """Make Clarity's shipments with this prefix the wanted ones, a heartbeat each; returns their references."""

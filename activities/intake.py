@@ -43,6 +43,7 @@ from contracts.messages import (
 )
 from contracts.priorities import priority_of
 from contracts.search_attributes import OrderState
+from contracts.shadow import ShadowStart
 from mappings.card_numbers import mask_card_numbers
 from mappings.clarity_order import to_decimal
 from mappings.clarity_profile import OF_PRODUCTS
@@ -52,8 +53,10 @@ from mappings.intake import (
     is_cancelled,
     order_id_of,
     payload_digest,
+    reason_by_status,
     reason_not_to_start_anew,
     reason_to_ignore,
+    soon_after_go_live,
 )
 from mappings.pair import Pair
 from mappings.transform import EXPEDITED_MARK, expedites
@@ -61,6 +64,7 @@ from mappings.transform import EXPEDITED_MARK, expedites
 log = logging.getLogger(__name__)
 
 RPC_LIMIT = timedelta(seconds=3)
+SHADOW = "the pair is in shadow mode: nothing is written"
 DIGEST_MEMO = "clarity_digest"
 BACKFILL_MEMO = "backfill_run"
 """Run id of the backfill that started the order."""
@@ -94,6 +98,7 @@ class Intake:
         backfill: str = "",
         forced: str = "",
         bury: bool = True,
+        adopts: str = "",
     ) -> tuple[IntakeResult, str]:
         """The result and a sentence or workflow id that explains it.
 
@@ -101,8 +106,13 @@ class Intake:
         `backfill`: the order is as Clarity lists it, and may be listed again and again: a running order is told only
         what it does not know. It is the backfill's run id: what that run started is `started`, however often it asks.
         `forced` (by whom and why) starts an order that may have been here before. Without
-        `bury` what is not taken in becomes no dead letter: it is one already.
+        `bury` what is not taken in becomes no dead letter: it is one already. `adopts` is the SalesOrderNo that people
+        typed for the order (going live): it is followed, and nothing is created.
+
+        Of a pair in shadow mode an order starts its `ShadowOrderWorkflow`, and nothing else starts anything.
         """
+        if self._pair.is_shadow and payload.get("type") in (*OF_PRODUCTS, CUSTOMER_UPDATED):
+            return IntakeResult.IGNORED, SHADOW
         if payload.get("type") in OF_PRODUCTS and self._pair.products.is_on:
             return await self._take_product(payload, webhook_id, bury=bury)
         masked, masked_fields = mask_card_numbers(payload)
@@ -141,9 +151,12 @@ class Intake:
             pace=self._pair.pace,
             masked_fields=masked_fields,
             forced=forced,
+            adopts=adopts,
         )
+        if self._pair.is_shadow:
+            return await self._shadow(start, cancelled=event == EventType.ORDER_CANCELLED)
         workflow_id = ids.order_workflow_id(self._pair.name, order_id)
-        ignored = reason_to_ignore(masked, self._pair)
+        ignored = reason_by_status(masked, self._pair) if adopts else reason_to_ignore(masked, self._pair)
         if event == EventType.ORDER_CANCELLED or (ignored and not restart):
             # A cancellation starts nothing; it matters only to an order that is known.
             known = await self._describe(workflow_id)
@@ -152,7 +165,7 @@ class Intake:
                 log.info("Order %s starts nothing: %s", workflow_id, reason, extra={"workflow_id": workflow_id})
                 return IntakeResult.IGNORED, reason
             return await self._meet(known, start, event, backfill=backfill, bury=bury)
-        doubt = "" if restart or forced else await self._doubt(masked)
+        doubt = "" if restart or forced or adopts else await self._doubt(masked, order_id)
         if doubt:
             known = await self._describe(workflow_id)
             if known is not None:
@@ -199,11 +212,49 @@ class Intake:
         news, workflow_id = await sync_customer(self._client, self._pair, customer_id, webhook_id)
         return IntakeResult.STARTED if news else IntakeResult.DUPLICATE, workflow_id
 
-    async def _doubt(self, payload: dict[str, Any]) -> str:
+    async def _shadow(self, start: OrderStart, *, cancelled: bool) -> tuple[IntakeResult, str]:
+        """Think about the order, and write nothing. A later version replaces the one that was thought about."""
+        workflow_id = ids.shadow_order_workflow_id(self._pair.name, start.order_id)
+        known = await self._describe(workflow_id)
+        if known is None and (cancelled or (ignored := reason_by_status(start.payload, self._pair))):
+            return IntakeResult.IGNORED, "it is cancelled, and was never started" if cancelled else ignored
+        digest = f"{start.digest}:cancelled" if cancelled else start.digest
+        if known is not None and await known.memo_value(DIGEST_MEMO, default="") == digest:
+            return IntakeResult.DUPLICATE, known.id
+        number = _text(start.payload, "number") or start.order_id
+        await self._client.start_workflow(
+            "ShadowOrderWorkflow",
+            ShadowStart(order=start, cancelled=cancelled),
+            id=workflow_id,
+            task_queue=queues.ORDERS,
+            # It only reads: nothing is lost with the version that was overtaken.
+            id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            memo={DIGEST_MEMO: digest},
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(attributes.PAIR, self._pair.name),
+                    SearchAttributePair(attributes.ORDER_NUMBER, attributes.scalar(number)),
+                ]
+            ),
+            static_summary=summary_of(start.payload, number),
+            static_details=f"Shadow of Clarity order {start.order_id}: nothing is written",
+            priority=priority_of(self._pair.name, expedited=False),
+            rpc_timeout=RPC_LIMIT,
+        )
+        return IntakeResult.CHANGED if known is not None else IntakeResult.STARTED, workflow_id
+
+    async def _doubt(self, payload: dict[str, Any], order_id: str) -> str:
         """Why the order may have been here before; empty when it is certainly new. Asks the server only when old."""
         now = datetime.now(UTC)
         if reason := reason_not_to_start_anew(payload, now, None):
             return reason
+        if soon_after_go_live(payload, self._pair) and await self._describe(
+            ids.shadow_order_workflow_id(self._pair.name, order_id)
+        ):
+            return (
+                "it came while the pair was in shadow mode, and people may have typed it (`python -m workers golive`)"
+            )
         created = created_at(payload)
         if created is None or now - created <= RETENTION_MARGIN:
             return ""

@@ -7,7 +7,7 @@ for a poll of Temporal (design, processes).
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -27,6 +27,7 @@ from contracts.messages import (
     ReserveRequest,
     SalesOrderCreated,
 )
+from contracts.shadow import SalesOrderPreviewed
 from mappings.baskets import RecentBasket
 from mappings.checks import (
     back_ordered,
@@ -169,6 +170,57 @@ class SageWriteActivities:
             async with self._alone:
                 return await self._create(request, wanted, bill_to)
 
+    @activity.defn
+    async def preview_sales_order(self, request: CreateSalesOrder) -> SalesOrderPreviewed:
+        """What `create_sales_order` would send and what would stop it, all of it; nothing is written.
+
+        For shadow mode. A site without preview is not asked: its totals are known only once an order stands there.
+        """
+        wanted = balanced(request.sales_order, self._pair, request.decisions)
+        findings: list[Finding] = []
+        on_sage: SalesOrderOnSage | None = None
+        async with self._seats:
+            if self._pair.sage.preview:
+                on_sage = await self._sales_orders.preview(wanted)
+                if (stop := self._compare(request, on_sage)) is not None:
+                    findings.append(stop.finding)
+                if on_sage.bill_to is not None and not request.authenticated:
+                    problems = [billed_elsewhere(on_sage.bill_to, wanted)]
+                    findings.append(Finding(reason=HoldReason.CUSTOMER_REVIEW, problems=problems))
+                if (too_cheap := await self._below_sages_price(request, wanted)) is not None:
+                    findings.append(too_cheap)
+        items = await self._items_of(wanted)
+        findings += await self._check(request, wanted, items, on_sage.bill_to if on_sage is not None else None)
+        order = back_ordered(wanted, items, self._pair, request.decisions)
+        if any(finding.in_sage for finding in findings):
+            order = order.model_copy(update={"OrderStatus": ON_HOLD})
+        return SalesOrderPreviewed(sales_order=order, on_sage=on_sage, findings=findings)
+
+    async def _items_of(self, order: SalesOrder) -> dict[str, ItemFacts]:
+        return await self._reader.items(list(dict.fromkeys(line.ItemCode for line in order.Lines)))
+
+    async def _check(
+        self,
+        request: CreateSalesOrder,
+        wanted: SalesOrder,
+        items: Mapping[str, ItemFacts],
+        bill_to: CustomerKey | None,
+    ) -> list[Finding]:
+        """The order's checks against Sage as it is now."""
+        customer = CustomerKey(ARDivisionNo=wanted.ARDivisionNo, CustomerNo=wanted.CustomerNo)
+        since = recent_since(self._pair, request.checks, customer)
+        return run_checks(
+            wanted,
+            request.expected,
+            await self._reader.customer(customer),
+            items,
+            self._pair,
+            request.decisions,
+            await self._reader.recent_baskets(customer, since) if since else (),
+            request.checks,
+            await self._reader.customer(bill_to) if bill_to is not None else None,
+        )
+
     @staticmethod
     def _compare(request: CreateSalesOrder, on_sage: SalesOrderOnSage) -> SalesOrderCreated | None:
         """The hold, when Sage's total, tax or freight is not Clarity's."""
@@ -194,20 +246,8 @@ class SageWriteActivities:
         """Look at stock and credit as they are now, then write: nobody else of this pair writes in between."""
         number = request.SalesOrderNo
         customer = CustomerKey(ARDivisionNo=wanted.ARDivisionNo, CustomerNo=wanted.CustomerNo)
-        codes = list(dict.fromkeys(line.ItemCode for line in wanted.Lines))
-        items = await self._reader.items(codes)
-        since = recent_since(self._pair, request.checks, customer)
-        findings = run_checks(
-            wanted,
-            request.expected,
-            await self._reader.customer(customer),
-            items,
-            self._pair,
-            request.decisions,
-            await self._reader.recent_baskets(customer, since) if since else (),
-            request.checks,
-            await self._reader.customer(bill_to) if bill_to is not None else None,
-        )
+        items = await self._items_of(wanted)
+        findings = await self._check(request, wanted, items, bill_to)
         stops = next((finding for finding in findings if not finding.in_sage), None)
         if stops is not None:
             return SalesOrderCreated(
@@ -238,7 +278,7 @@ class SageWriteActivities:
         if result.created is None:
             return result
         # Somebody at the order desk may have taken the same pieces between the look and the create (rules 7).
-        return result.model_copy(update={"short_after": fell_short(created, items, await self._reader.items(codes))})
+        return result.model_copy(update={"short_after": fell_short(created, items, await self._items_of(wanted))})
 
     async def _already_there(self, request: CreateSalesOrder, wanted: SalesOrder) -> SalesOrderCreated | None:
         """What stands under the number, or under another one with this web order id; None when nothing must stop us.

@@ -8,7 +8,8 @@
     ├── SignedOut      credentials are refused, after one refresh of the token
     └── Refused        a final answer (other 4xx); names the column or field
         ├── NotFound       404
-        └── AlreadyExists  409: the key or reference is taken, nothing changed
+        ├── AlreadyExists  409: the key or reference is taken, nothing changed
+        └── ShadowMode     a write of a pair that may only read; it was never sent
 
 `str()` says system, call, what happened. Texts from outside are cut to 200 characters; what looks like a secret in them
 is masked, and so is every secret that the caller knows (a server may echo a request).
@@ -79,6 +80,17 @@ class NotFound(Refused):
 
 class AlreadyExists(Refused):
     """The key is taken; nothing was changed."""
+
+
+class ShadowMode(Refused):
+    """The pair is in shadow mode, and the call writes: nothing was sent."""
+
+    def __init__(self, system: str, call: str) -> None:
+        message = (
+            "the pair is in shadow mode (mode: shadow in its pair file), and writes nothing; this was not sent. "
+            "Write mode: live when it goes live (docs/going-live.md)"
+        )
+        super().__init__(system, call, message, status=0, field="mode")
 
 
 def is_outage(error: BaseException) -> bool:

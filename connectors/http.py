@@ -16,6 +16,8 @@ What an answer means, by rule:
 | 3xx, other 5xx | a read: RetryLater; a write: Ambiguous |
 | 404, 409 | NotFound, AlreadyExists; as an HTML page or other text (a proxy's): RetryLater, as too much hangs on them |
 | other 4xx | Refused |
+
+A client that may only read refuses writes before anything is sent: ShadowMode.
 """
 
 import asyncio
@@ -45,6 +47,7 @@ from connectors.errors import (
     RecordInUse,
     Refused,
     RetryLater,
+    ShadowMode,
     SignedOut,
     TooManyRequests,
     quoted,
@@ -242,9 +245,14 @@ class JsonApi:
         listener: Listener | None = None,
         limits: CallLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
+        only_reads: frozenset[str] | None = None,
     ) -> None:
-        """`clock` counts seconds and never jumps; `listener` hears every answer."""
+        """`clock` counts seconds and never jumps; `listener` hears every answer.
+
+        `only_reads` refuses every call that may write (`ShadowMode`), but for these (`POST /path`); None: no call.
+        """
         self.system = system
+        self._only_reads = only_reads
         self._sign_in = sign_in
         self._explain = explain
         self._limits = limits
@@ -275,6 +283,8 @@ class JsonApi:
         """
         name = f"{method} {path}"
         route = route or path
+        if self._only_reads is not None and method not in READS and name not in self._only_reads:
+            raise ShadowMode(self.system, f"{method} {route}")
         with _tracer.start_as_current_span(
             f"{method} {route}",
             kind=SpanKind.CLIENT,

@@ -43,6 +43,26 @@ def order_id_of(pair: str, workflow_id: str) -> str | None:
     return order_id if workflow_id.startswith(prefix) and is_order_id(order_id) else None
 
 
+def shadow_order_workflow_id(pair: str, order_id: str) -> str:
+    """Id of the order's `ShadowOrderWorkflow`: the order's own id stays free for going live."""
+    return f"shadow-{order_workflow_id(pair, order_id)}"
+
+
+def shadow_schedule_id(pair: str) -> str:
+    """Id of the Schedule that compares shadow orders with typed ones, and the beginning of its runs' ids."""
+    return f"shadow-{pair}"
+
+
+def shadow_comparison_id(pair: str, since: str, until: str) -> str:
+    """Id of a comparison by hand: both days of its range."""
+    return f"shadow-{pair}-{since}_{until}"
+
+
+def go_live_workflow_id(pair: str) -> str:
+    """Id of the `GoLiveWorkflow` of a pair: one at a time."""
+    return f"golive-{pair}"
+
+
 def customer_workflow_id(pair: str, match_key: str, secret: bytes) -> str:
     """Id of the `CustomerResolutionWorkflow` that all orders with this match key share.
 

@@ -59,6 +59,8 @@ class OrderStart(Frozen):
     masked_fields: int = 0
     forced: str = ""
     """Who let the order start though it may have been here before, and why (rules 4)."""
+    adopts: str = ""
+    """The SalesOrderNo that people typed for this order before the pair went live: followed, never created again."""
 
 
 class ClarityOrderChanged(Frozen):
@@ -423,12 +425,18 @@ class PostShipment(Frozen):
     lines: list[CreatedLine]
     invoice: ShipmentInvoice
     order_shipped: bool
+    by_hand: bool = False
+    """People typed the order, and may have entered its shipments at Clarity, too: those are not told again."""
+    taken: list[str] = []
+    """Clarity's ids of such shipments that stand for other invoices."""
 
 
 class ShipmentPosted(Frozen):
     """External references of the invoice that Clarity now knows, voided ones left out."""
 
     references: list[str]
+    by_hand: list[str] = []
+    """Clarity's ids of shipments of the invoice that people entered there."""
 
 
 class VoidShipment(Frozen):
@@ -549,6 +557,8 @@ class AlertKind(StrEnum):
     """A workflow stands still because its code raises: mend the code, it goes on by itself."""
     FLOW_FAILED = "flow_failed"
     """A run of the poller, backfill, stock, reconciliation … failed: until one succeeds that flow stands still."""
+    SHADOW = "shadow"
+    """Of a pair in shadow mode: orders that people typed are not what the integration would have created."""
     RECONCILIATION = "reconciliation"
     """Money that nobody can explain: Clarity's payments and Sage's books differ."""
     CUSTOMER_REVIEW = "customer_review"

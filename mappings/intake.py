@@ -97,13 +97,19 @@ def is_cancelled(payload: Mapping[str, Any], pair: Pair) -> bool:
     return isinstance(status, str) and (clarity_state(status, pair.clarity.statuses) is ClarityOrderState.CANCELLED)
 
 
+def reason_by_status(payload: Mapping[str, Any], pair: Pair) -> str:
+    """Why nothing starts for an order in this status (finished, unpaid, on hold at Clarity); empty when it may."""
+    body = payload.get("data")
+    status = body.get("status") if isinstance(body, Mapping) else None
+    return reason_not_to_start(status, pair.clarity.statuses) if isinstance(status, str) else ""
+
+
 def reason_to_ignore(payload: Mapping[str, Any], pair: Pair) -> str:
     """Why nothing starts for this order (before go-live; finished, unpaid or on hold at Clarity); empty when it may."""
     body = payload.get("data")
     if not isinstance(body, Mapping):
         return ""
-    status = body.get("status")
-    if isinstance(status, str) and (reason := reason_not_to_start(status, pair.clarity.statuses)):
+    if reason := reason_by_status(payload, pair):
         return reason
     created = body.get("createdDate")
     if isinstance(created, str):
@@ -128,6 +134,15 @@ def created_at(payload: Mapping[str, Any]) -> datetime | None:
     return _instant(payload, "createdDate")
 
 
+def soon_after_go_live(payload: Mapping[str, Any], pair: Pair) -> bool:
+    """Whether the order is of the first weeks: it may have come while the pair was in shadow mode still."""
+    created = created_at(payload)
+    if created is None:
+        return True
+    return timedelta(0) <= created.astimezone(pair.company.zone).date() - pair.go_live <= FIRST_WEEKS
+
+
+FIRST_WEEKS = timedelta(days=30)
 RETENTION_MARGIN = timedelta(days=7)
 SHORTEST_RETENTION = 2 * RETENTION_MARGIN
 """Under it (a development server) every order would be too old: then only the external reference tells."""

@@ -221,6 +221,37 @@ def steps_towards(wanted: Sequence[Shipment], known: Sequence[KnownShipment]) ->
     return [*voids, *(Void(one.id) for one in orphans.values()), *others]
 
 
+def entered_by_hand(
+    wanted: Sequence[Shipment], known: Sequence[KnownShipment]
+) -> tuple[list[KnownShipment], list[Shipment]]:
+    """Shipments that people entered at Clarity for what an invoice shipped, and what is left to tell. One for one: by
+    tracking number; else, where one of both has none, by the very same contents."""
+    found: list[KnownShipment] = []
+    left: list[Shipment] = []
+    rest = list(known)
+    for shipment in wanted:
+        tracking = _bare(shipment.tracking_number)
+        match = next((one for one in rest if tracking and _bare(one.tracking_number) == tracking), None) or next(
+            (
+                one
+                for one in rest
+                if not (tracking and _bare(one.tracking_number)) and _content(one.lines) == _content(shipment.lines)
+            ),
+            None,
+        )
+        if match is None:
+            left.append(shipment)
+        else:
+            rest.remove(match)
+            found.append(match)
+    return found, left
+
+
+def _bare(tracking_number: str) -> str:
+    """As people and carriers write it alike."""
+    return re.sub(r"[^0-9A-Za-z]", "", tracking_number).upper()
+
+
 def _revised(shipment: Shipment, told: int) -> Shipment:
     if not told:
         return shipment

@@ -1084,6 +1084,32 @@ class ReconciliationRules(Section):
     """BankCode of the cash receipts of web money; without, none are read, and routes with cash receipts never match."""
 
 
+class Mode(StrEnum):
+    """Whether a pair writes."""
+
+    LIVE = "live"
+    SHADOW = "shadow"
+
+
+class ShadowRules(Section):
+    """Shadow mode's comparison with the orders that people type, and the go-live (docs/going-live.md)."""
+
+    typed_as: list[Annotated[str, Field(pattern=r"^[^{}]*\{(number|id|purchase_order)\}[^{}]*$", max_length=40)]] = (
+        Field(default=["{number}"], min_length=1, max_length=5)
+    )
+    """What people type as CustomerPONo of a web order, in the order in which it is looked for: `{number}` is the web
+    order's number, `{id}` its id at Clarity, `{purchase_order}` the buyer's own; `WEB {number}` has a text before it.
+    What is longer than CustomerPONo is looked for as it was cut."""
+    typed_within_days: int = Field(default=3, ge=0, le=60)
+    """An order that is older and not in Sage counts as not found; a younger one as not typed yet."""
+    days: int = Field(default=14, ge=1, le=90)
+    """How many days of web orders the daily comparison looks back."""
+    at: str = Field(default="05:00", pattern=_HOUR)
+    """When it begins, in the company's time zone; as text, like `reconciliation.at`."""
+    tolerance: Decimal = Field(default=Decimal("0.01"), ge=0, le=1)
+    """Amounts that differ by no more count as the same, in the company's currency."""
+
+
 class CashReceiptRules(Section):
     """Cash receipts of the web's money, each night (docs/flows.md, Payments and invoices)."""
 
@@ -1184,6 +1210,11 @@ class Pair(Section):
     company: Company
     go_live: date
     """Orders created before this day are recorded and never started."""
+    mode: Mode = Mode.LIVE
+    """`shadow`: everything but writes. Web orders are taken in, looked up and previewed, and compared each day with
+    what people type in Sage; nothing is written to Sage or Clarity, and `go_live` does not count yet
+    (docs/going-live.md)."""
+    shadow: ShadowRules = ShadowRules()
     max_lines: int = Field(default=1_000, ge=1, le=10_000)
     """An order with more items is held."""
     clarity: ClarityProfile = ClarityProfile()
@@ -1237,6 +1268,11 @@ class Pair(Section):
             remedy = "Add customer_deposits, the AccountKey of Customer Deposits, such as 000000215."
             refuse([Contradiction(("write",), problem, remedy)])
         return value
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether nothing may be written."""
+        return self.mode is Mode.SHADOW
 
     @field_validator("name")
     @classmethod

@@ -30,6 +30,13 @@ company.price_decimals  company: {price_decimals: 2}
 company.quantity_decimals  company: {quantity_decimals: 0}
 company.other_currencies  company: {other_currencies: {CAD: canada}}
 go_live  go_live: 2026-03-01
+mode  mode: shadow
+shadow  shadow: {typed_as: ["{number}"], days: 14, at: "05:00"}
+shadow.typed_as  shadow: {typed_as: ["{number}", "WEB {number}"]}
+shadow.typed_within_days  shadow: {typed_within_days: 1}
+shadow.days  shadow: {days: 7}
+shadow.at  shadow: {at: "07:30"}
+shadow.tolerance  shadow: {tolerance: 0.05}
 max_lines  max_lines: 500
 
 clarity  clarity: {auth: api_key}

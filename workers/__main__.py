@@ -14,6 +14,7 @@ from workers.connect import connect
 from workers.customers import add_customers_options, run_customers
 from workers.demo import add_demo_options, run_demo
 from workers.encryption import add_encryption_commands, run_encryption
+from workers.golive import add_golive_options, run_golive
 from workers.inventory import add_inventory_options, run_inventory
 from workers.namespace import add_namespace_options, make_namespace
 from workers.plugin import integration_plugin
@@ -25,6 +26,7 @@ from workers.reconcile import add_reconcile_options, run_reconcile
 from workers.roles import Fleet, Role, check_settings
 from workers.schedules import ensure_schedules, left_over
 from workers.settings import DeploymentEnvironment, Settings, SettingsError, load_pair_files, load_settings
+from workers.shadow import add_shadow_options, run_shadow
 from workers.signals import stop_on_signals, unless_stopped
 from workers.telemetry import leave, set_up_logging, set_up_tracing, show_metrics, temporal_runtime
 
@@ -48,6 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_customers_options(commands.add_parser("customers", help="what Sage owns of customers, to Clarity; --dry-run"))
     add_reconcile_options(commands.add_parser("reconcile", help="hold Clarity's payments against Sage's books"))
     add_receipts_options(commands.add_parser("receipts", help="money into Sage by its cash routes; --dry-run"))
+    add_shadow_options(commands.add_parser("shadow", help="shadow mode: what would be created against what was typed"))
+    add_golive_options(commands.add_parser("golive", help="take over open orders that people typed; --dry-run"))
     add_alert_commands(commands.add_parser("alerts", help="targets of alerts: test sends each of them a message"))
     add_encryption_commands(commands.add_parser("encryption", help="keys of the payloads: new-key, usage"))
     add_promote_options(commands.add_parser("promote", help="this code into an environment, step by step"))
@@ -115,6 +119,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(run_reconcile(options, settings))
         if options.command == "receipts":
             return asyncio.run(run_receipts(options, settings))
+        if options.command == "shadow":
+            return asyncio.run(run_shadow(options, settings))
+        if options.command == "golive":
+            return asyncio.run(run_golive(options, settings))
         if options.command == "promote":
             return asyncio.run(run_promote(options, settings))
         if options.command == "alerts":

@@ -33,6 +33,13 @@ def pair_named(command: str, name: str, settings: Settings) -> Pair:
     return pairs[name]
 
 
+def refuse_in_shadow(command: str, pair: Pair, instead: str = "") -> None:
+    """Raise SettingsError for a run by hand that writes, when the pair may not."""
+    if pair.is_shadow:
+        remedy = instead or "It runs once the pair is live (docs/going-live.md)."
+        raise SettingsError(f"{command}: the pair {pair.name} is in shadow mode, in which nothing is written. {remedy}")
+
+
 def days_of(command: str, options: argparse.Namespace, pair: Pair, *, first: date | None = None) -> tuple[date, date]:
     """`--from` (default: `first`) and `--to` (default: today), both included, in the company's time zone."""
     today = datetime.now(pair.company.zone).date()

@@ -29,7 +29,7 @@ from contracts.customers import (
     SyncOutcome,
 )
 from mappings.pair import Pair
-from workers.by_hand import pair_named, why
+from workers.by_hand import pair_named, refuse_in_shadow, why
 from workers.connect import connect
 from workers.plugin import integration_plugin
 from workers.settings import Settings, SettingsError
@@ -51,6 +51,8 @@ def add_customers_options(parser: argparse.ArgumentParser) -> None:
 async def run_customers(options: argparse.Namespace, settings: Settings) -> int:
     """Returns the exit status."""
     pair = pair_named("customers", options.pair, settings)
+    if not options.dry_run:
+        refuse_in_shadow("customers", pair, "Use --dry-run.")
     console = Console(highlight=False)
     if not pair.customers.sync.is_on:
         raise SettingsError(f"customers: {options.pair}.yaml has no customers.sync, so customers are not kept in step.")

@@ -23,7 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import ids
 from contracts.inventory import InventoryAction, InventoryProgress
-from workers.by_hand import pair_named, why
+from workers.by_hand import pair_named, refuse_in_shadow, why
 from workers.connect import connect
 from workers.plugin import integration_plugin
 from workers.settings import Settings, SettingsError
@@ -57,6 +57,7 @@ def action_of(options: argparse.Namespace) -> InventoryAction:
 async def run_inventory(options: argparse.Namespace, settings: Settings) -> int:
     """Ask the running shift; returns the exit status."""
     pair = pair_named("inventory", options.pair, settings)
+    refuse_in_shadow("inventory", pair)
     if not pair.inventory.warehouses:
         raise SettingsError(f"inventory: {options.pair}.yaml names no inventory.warehouses, so no stock is sent.")
     client = await connect(settings, integration_plugin())

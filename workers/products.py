@@ -32,7 +32,7 @@ from contracts.products import (
     ProductState,
     ProductView,
 )
-from workers.by_hand import pair_named, why
+from workers.by_hand import pair_named, refuse_in_shadow, why
 from workers.connect import connect
 from workers.plugin import integration_plugin
 from workers.settings import Settings, SettingsError
@@ -56,6 +56,8 @@ def add_products_options(parser: argparse.ArgumentParser) -> None:
 async def run_products(options: argparse.Namespace, settings: Settings) -> int:
     """Compare, show, and follow the runs; returns the exit status."""
     pair = pair_named("products", options.pair, settings)
+    if not options.dry_run:
+        refuse_in_shadow("products", pair, "Use --dry-run.")
     if not pair.products.is_on:
         raise SettingsError(f"products: {options.pair}.yaml names no products.fields, so nothing is kept in step.")
     client = await connect(settings, integration_plugin())

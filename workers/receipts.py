@@ -14,7 +14,7 @@ from temporalio.client import WorkflowFailureError
 from contracts import ids
 from contracts.cash_receipts import CashReceiptsResult, CashReceiptsStart
 from mappings.pair import Pair
-from workers.by_hand import days_of, pair_named, start_or_join, why
+from workers.by_hand import days_of, pair_named, refuse_in_shadow, start_or_join, why
 from workers.connect import connect
 from workers.plugin import integration_plugin
 from workers.settings import Settings
@@ -50,6 +50,8 @@ def start_of(options: argparse.Namespace, pair: Pair) -> CashReceiptsStart:
 async def run_receipts(options: argparse.Namespace, settings: Settings) -> int:
     """Start it, or join the one that runs for this range; returns the exit status."""
     pair = pair_named("receipts", options.pair, settings)
+    if not options.dry_run:
+        refuse_in_shadow("receipts", pair, "Use --dry-run.")
     start = start_of(options, pair)
     client = await connect(settings, integration_plugin())
     console = Console(highlight=False)

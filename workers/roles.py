@@ -15,6 +15,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
+from activities.adoption import AdoptionActivities
 from activities.alert_delivery import AlertDelivery
 from activities.backfill import BackfillActivities
 from activities.cash_receipts import CashReceiptActivities, ReceiptPlanActivities
@@ -22,6 +23,7 @@ from activities.clarity import ClarityActivities
 from activities.customer_catch_up import CustomerCatchUp
 from activities.customer_sync import CustomerSyncReads, CustomerSyncWrites, WebCustomerWrites
 from activities.customer_view import CustomerReadActivities, WebCustomerReadActivities
+from activities.golive import GoLiveActivities, OpenOrderActivities
 from activities.money import ClarityMoneyActivities, SageMoneyActivities
 from activities.orders import OrderActivities
 from activities.outages import OutageActivities
@@ -33,6 +35,7 @@ from activities.sage_change import SageChangeActivities
 from activities.sage_poll import SagePollActivities
 from activities.sage_read import SageReadActivities
 from activities.sage_write import CompanyWrites, SageWriteActivities
+from activities.shadow import ShadowReportActivities, TypedOrderActivities
 from activities.stock_sweep import StockSweepActivities
 from activities.store_stock import StoreStockActivities
 from activities.watch import WatchActivities
@@ -57,6 +60,7 @@ from workflows.customer_resolution import CustomerResolutionWorkflow
 from workflows.customer_sweep import CustomerSweepWorkflow
 from workflows.customer_sync import CustomerSyncWorkflow
 from workflows.dead_letter import DeadLetterWorkflow
+from workflows.go_live import GoLiveWorkflow
 from workflows.inventory_sync import InventorySyncWorkflow
 from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.order_fulfillment import OrderFulfillmentWorkflow
@@ -65,6 +69,8 @@ from workflows.payment_reconciliation import PaymentReconciliationWorkflow
 from workflows.product_catch_up import ProductCatchUpWorkflow
 from workflows.product_sync import ProductSyncWorkflow
 from workflows.sage_poll import SagePollWorkflow
+from workflows.shadow_comparison import ShadowComparisonWorkflow
+from workflows.shadow_order import ShadowOrderWorkflow
 from workflows.watch import WatchWorkflow
 
 log = logging.getLogger(__name__)
@@ -86,6 +92,9 @@ WORKFLOWS = (
     CustomerSyncWorkflow,
     CustomerSweepWorkflow,
     CashReceiptsWorkflow,
+    ShadowOrderWorkflow,
+    ShadowComparisonWorkflow,
+    GoLiveWorkflow,
 )
 STICKY_TIMEOUT = timedelta(seconds=2)
 """After a worker is killed, its sticky workflows stall this long (the SDK's default of 10 s was measured to hurt)."""
@@ -164,6 +173,7 @@ class Fleet:
     def _add_orders(self) -> None:
         secrets = {name: load_pair_settings(name).match_key_secret.get_secret_value().encode() for name in self.pairs}
         orders = OrderActivities(self.pairs, secrets, self.client)
+        shadow = ShadowReportActivities(self.pairs, self.client, self.settings.reports_dir)
         replays = ReplayActivities(self.pairs, self.client)
         watches = WatchActivities(self.client)
         delivery = AlertDelivery(
@@ -198,6 +208,8 @@ class Fleet:
                     ProductRunActivities(self.client).start_products,
                     ReconciliationActivities(self.pairs, self.client, self.settings.reports_dir).compare_books,
                     ReceiptPlanActivities(self.pairs, self.client, self.settings.reports_dir).plan_receipts,
+                    shadow.list_shadow_orders,
+                    shadow.write_comparison,
                 ],
                 activity_executor=ThreadPoolExecutor(max_workers=TRANSFORMS_AT_ONCE),
                 max_concurrent_activities=TRANSFORMS_AT_ONCE,
@@ -218,7 +230,8 @@ class Fleet:
                 url=own.sage_gateway_url,
                 company=pair.company.code,
                 **({"api_key": own.sage_api_key} if by_key else {"user": own.sage_user, "password": own.sage_password}),
-            )
+            ),
+            shadow=pair.is_shadow,
         )
         # One connection and thread per source: a long poll never waits for an order's look-up.
         reader, poll_reader, stock_reader, item_reader = (SageReader(own.sage_odbc, pair.sage) for _ in range(4))
@@ -242,6 +255,9 @@ class Fleet:
         changes = SageChangeActivities(pair, gateway, reader, company)
         products = SageProductActivities(pair, item_reader, gateway, company.seats)
         customer_writes = CustomerSyncWrites(pair, gateway, company.seats)
+        typed = TypedOrderActivities(pair, reader, self.client)
+        open_orders = OpenOrderActivities(pair, reader)
+        adoption = AdoptionActivities(pair, gateway, reader, company.seats)
         receipts = CashReceiptActivities(pair, gateway, ledger, company.seats)
 
         def read_worker(interceptors: Sequence[Interceptor]) -> Worker:
@@ -266,6 +282,8 @@ class Fleet:
                     customers.find_accounts,
                     customer_changes.plan_customer_sync,
                     customer_changes.find_account_changes,
+                    typed.compare_typed_orders,
+                    open_orders.match_open_orders,
                 ],
                 interceptors=interceptors,
                 max_concurrent_activities=READS_AT_ONCE,
@@ -283,6 +301,8 @@ class Fleet:
                 activities=[
                     writes.reserve_sales_order_number,
                     writes.create_sales_order,
+                    writes.preview_sales_order,
+                    adoption.link_sales_order,
                     changes.change_sales_order,
                     changes.cancel_sales_order,
                     writes.reserve_customer_number,
@@ -325,11 +345,13 @@ class Fleet:
                 client_secret=own.clarity_client_secret,
                 api_key=own.clarity_api_key,
             ),
+            shadow=pair.is_shadow,
         )
         self.closers.append(client.close)
         clarity = ClarityActivities(pair, client)
         money = ClarityMoneyActivities(pair, client)
         backfill = BackfillActivities(pair, self.pairs, client, self.client)
+        going_live = GoLiveActivities(pair, self.pairs, client, self.client)
         stock = StoreStockActivities(pair, client)
         products = StoreProductActivities(pair, client)
         customers = WebCustomerReadActivities(pair, client)
@@ -360,6 +382,8 @@ class Fleet:
                     customers.read_web_customers,
                     customer_writes.tell_web_customer,
                     customer_writes.tell_attributes,
+                    going_live.list_open_orders,
+                    going_live.adopt_orders,
                     CustomerCatchUp(pair, client, self.client).catch_up_customers,
                 ],
                 interceptors=interceptors,

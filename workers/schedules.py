@@ -24,6 +24,7 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import ids, queues
 from contracts import search_attributes as attributes
@@ -33,7 +34,8 @@ from contracts.inventory import InventoryStart
 from contracts.messages import BackfillStart
 from contracts.products import ProductCatchUpStart
 from contracts.reconciliation import ReconciliationStart
-from mappings.pair import Pair
+from contracts.shadow import ShadowComparisonStart
+from mappings.pair import Mode, Pair
 from workflows.cash_receipts import CashReceiptsWorkflow
 from workflows.customer_sweep import CustomerSweepWorkflow
 from workflows.inventory_sync import InventorySyncWorkflow
@@ -41,12 +43,13 @@ from workflows.order_backfill import OrderBackfillWorkflow
 from workflows.payment_reconciliation import PaymentReconciliationWorkflow
 from workflows.product_catch_up import ProductCatchUpWorkflow
 from workflows.sage_poll import PollStart, SagePollWorkflow
+from workflows.shadow_comparison import ShadowComparisonWorkflow
 from workflows.watch import WatchStart, WatchWorkflow
 
 log = logging.getLogger(__name__)
 
 CATCH_UP = timedelta(minutes=1)
-FLOWS = "sage-poll|backfill|watch|inventory|reconcile|products|customers|receipts"
+FLOWS = "sage-poll|backfill|watch|inventory|reconcile|products|customers|receipts|shadow"
 OURS = re.compile(rf"({FLOWS})-[a-z][a-z0-9]{{1,15}}")
 """Ids of Schedules that this project makes, whatever the pair."""
 CATCH_UP_A_NIGHT = timedelta(hours=12)
@@ -151,6 +154,17 @@ def receipts_schedule(pair: Pair) -> Schedule:
     return _each_night(pair, rules.at, action)
 
 
+def shadow_schedule(pair: Pair) -> Schedule:
+    """Each day at the pair's hour, of a pair in shadow mode."""
+    rules = pair.shadow
+    action = ScheduleActionStartWorkflow(
+        ShadowComparisonWorkflow.run,
+        ShadowComparisonStart(pair=pair.name, pace=pair.pace, time_zone=pair.company.time_zone, days=rules.days),
+        **_of(pair, ids.shadow_schedule_id(pair.name), "Shadow mode", "web orders against what people typed"),
+    )
+    return _each_night(pair, rules.at, action)
+
+
 class _Start(TypedDict):
     id: str
     task_queue: str
@@ -187,7 +201,16 @@ def _every(seconds: float, overlap: ScheduleOverlapPolicy, action: ScheduleActio
 
 
 def schedules_of(pair: Pair) -> dict[str, Schedule]:
-    """Every Schedule of a pair by its id; of stock, products and customers only where the pair asks for it."""
+    """Every Schedule of a pair by its id; of stock, products and customers only where the pair asks for it.
+
+    Of a pair in shadow mode only those that write nothing.
+    """
+    if pair.is_shadow:
+        return {
+            ids.backfill_schedule_id(pair.name): backfill_schedule(pair),
+            ids.watch_schedule_id(pair.name): watch_schedule(pair),
+            ids.shadow_schedule_id(pair.name): shadow_schedule(pair),
+        }
     schedules = {
         ids.poll_schedule_id(pair.name): poll_schedule(pair),
         ids.backfill_schedule_id(pair.name): backfill_schedule(pair),
@@ -209,7 +232,7 @@ async def left_over(client: Client, pairs: Iterable[Pair]) -> list[str]:
 
     They may be another deployment's, so nothing is done about them.
     """
-    known = {id_ for pair in pairs for id_ in schedules_of(pair)}
+    known = {id_ for pair in pairs for id_ in (*schedules_of(pair), *not_in_this_mode(pair))}
     found = [one.id async for one in await client.list_schedules() if OURS.fullmatch(one.id)]
     return sorted(set(found) - known)
 
@@ -219,6 +242,30 @@ async def ensure_schedules(client: Client, pairs: Iterable[Pair]) -> None:
     for pair in pairs:
         for id_, wanted in schedules_of(pair).items():
             await _ensure(client, id_, wanted)
+        for id_ in not_in_this_mode(pair):
+            await _rest(client, id_, pair)
+
+
+def not_in_this_mode(pair: Pair) -> list[str]:
+    """Ids of Schedules that the pair has in its other mode, live or shadow, and not in this one."""
+    other = pair.model_copy(update={"mode": Mode.LIVE if pair.is_shadow else Mode.SHADOW})
+    return [id_ for id_ in schedules_of(other) if id_ not in schedules_of(pair)]
+
+
+RESTS = "rests: the pair's mode is "
+"""How the note of a Schedule begins that a change of mode paused; the next change lets it go on."""
+
+
+async def _rest(client: Client, id_: str, pair: Pair) -> None:
+    """Pause a Schedule of the other mode, if there is one; its cursor stays."""
+    handle = client.get_schedule_handle(id_)
+    try:
+        if not (await handle.describe()).schedule.state.paused:
+            await handle.pause(note=f"{RESTS}{pair.mode.value}")
+            log.info("Schedule %s rests: the pair's mode is %s", id_, pair.mode.value)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
 
 
 async def _ensure(client: Client, id_: str, wanted: Schedule) -> None:
@@ -228,6 +275,9 @@ async def _ensure(client: Client, id_: str, wanted: Schedule) -> None:
     except ScheduleAlreadyRunningError:
         handle = client.get_schedule_handle(id_)
         await handle.update(lambda found: keep_pause(found, wanted))
+        state = (await handle.describe()).schedule.state
+        if state.paused and (state.note or "").startswith(RESTS):
+            await handle.unpause(note="the pair's mode was changed")
         # After an outage of the server the shift that was running may be over, and the next one minutes away.
         # One that somebody paused stays still.
         if wanted.spec.intervals and not (await handle.describe()).schedule.state.paused:

@@ -42,6 +42,7 @@ HEADINGS = {
     AlertKind.OUTAGE: ("outage", "outages"),
     AlertKind.OUTAGE_REMINDER: ("outage that lasts", "outages that last"),
     AlertKind.ALL_CLEAR: ("all-clear after an outage", "all-clears after outages"),
+    AlertKind.SHADOW: ("shadow comparison has differences", "shadow comparisons have differences"),
     AlertKind.RECONCILIATION: ("reconciliation needs a look", "reconciliations need a look"),
     AlertKind.CUSTOMER_REVIEW: ("customer waits for a decision", "customers wait for a decision"),
     AlertKind.ACCOUNTING_LIST: (

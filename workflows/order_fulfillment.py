@@ -17,12 +17,14 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from activities.adoption import AdoptionActivities
 from activities.clarity import ClarityActivities
 from activities.orders import OrderActivities
 from activities.sage_write import SageWriteActivities
 from contracts import queues
 from contracts import search_attributes as attributes
 from contracts.failures import hold_for
+from contracts.golive import LinkSalesOrder
 from contracts.messages import (
     Acknowledge,
     AlertKind,
@@ -64,6 +66,8 @@ class OrderFulfillmentWorkflow(OrderShipments):
         """Carry the order through its life; a cancel request from outside becomes a hold, never a lost order."""
         if start.forced:
             self.note(f"Started though it may have been here before, by {start.forced}", decision=True)
+        if start.adopts:
+            self.note(f"Taken over when the pair went live, with sales order {start.adopts} that people typed")
         life = asyncio.create_task(self.live())
         while True:
             try:
@@ -137,6 +141,10 @@ class OrderFulfillmentWorkflow(OrderShipments):
                     # It crossed the look that found the order.
                     self.pending, self.changed = self.latest, False
                 return True
+            if self.adopts and facts.existing is None:
+                if await self.link(facts):
+                    return True
+                continue
             if facts.existing is None and not facts.own_invoiced:
                 # Whatever an earlier create did: it is not in Sage.
                 self.outcome_known()
@@ -152,6 +160,32 @@ class OrderFulfillmentWorkflow(OrderShipments):
                 continue
             if await self.create(draft, facts):
                 return self.read_first
+
+    async def link(self, facts: SageFacts) -> bool:
+        """Going live: the sales order that people typed becomes this order's own; nothing is created. False: start
+        over."""
+        self.step(f"Sage to link sales order {self.adopts}")
+        answer = await self.insist(
+            AdoptionActivities.link_sales_order,
+            LinkSalesOrder(pair=self.pair, SalesOrderNo=self.adopts, sales_order=facts.sales_order),
+            queues.sage_write(self.pair),
+            f"Sage: the typed order {self.adopts} is this web order's",
+        )
+        if answer.order is None:
+            if self.stop_asked:
+                await self.end_unless_in_sage(self.stop_asked)
+            elif not self.changed:
+                await self.hold(HoldReason.REJECTED_BY_SAGE, answer.problems)
+            return False
+        self.adopt(answer.order)
+        self.customer_by = facts.match.by if facts.match.customer == self.customer else ""
+        self.note(f"Sales order {self.sales_order_no} was typed by people before the pair went live; it is followed")
+        for remark in answer.remarks:
+            self.remark(remark)
+        if self.changed:
+            # It crossed the link.
+            self.pending, self.changed = self.latest, False
+        return True
 
     def is_own_attempt(self, existing: SalesOrderOnSage) -> bool:
         """Whether this run itself created what stands there, and has not seen yet that it is what was sent.

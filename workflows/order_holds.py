@@ -327,6 +327,9 @@ class OrderHolds(OrderRecord):
             else:
                 self.create_tried = False
         if not self.sales_order_no:
+            if self.adopts:
+                text = f"ended before sales order {self.adopts}, which people typed, was linked: cancel it in Sage, too"
+                await self.raise_alert(AlertKind.ORDER_CHANGED, text)
             raise OrderEnds(why)
         await self.cancel_in_sage(why)
 
@@ -343,7 +346,8 @@ class OrderHolds(OrderRecord):
 
     async def stop_if_asked(self) -> None:
         """Between steps: honour Clarity's cancellation, turn a cancel request from outside into a hold."""
-        if self.stop_asked and not self.sales_order_no:
+        if self.stop_asked and not self.sales_order_no and not self.adopts:
+            # One that people typed stands in Sage: it is linked first, and then cancelled there.
             await self.end_unless_in_sage(self.stop_asked)
         if self.cancel_requested:
             self.cancel_requested = False

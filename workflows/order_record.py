@@ -68,6 +68,10 @@ class OrderRecord:
         self.pair = start.pair
         self.order_id = start.order_id
         self.pace = start.pace
+        self.adopts = start.adopts
+        """The SalesOrderNo that people typed for this order before the pair went live."""
+        self.by_hand: dict[str, list[str]] = {}
+        """InvoiceNo → Clarity's shipments of it that people entered there, of an order that people typed."""
         self.payload = start.payload
         self.first_digest = self.digest = start.digest
         """Of the first version, and of the version in force."""

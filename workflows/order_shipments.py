@@ -296,7 +296,13 @@ class OrderShipments(OrderChanges):
             is_last = shipped and invoice is news[-1]
             await self.post_shipment(
                 PostShipment(
-                    pair=self.pair, order_id=self.order_id, lines=self.lines, invoice=invoice, order_shipped=is_last
+                    pair=self.pair,
+                    order_id=self.order_id,
+                    lines=self.lines,
+                    invoice=invoice,
+                    order_shipped=is_last,
+                    by_hand=bool(self.adopts),
+                    taken=[id_ for number, ids in self.by_hand.items() if number != invoice.InvoiceNo for id_ in ids],
                 )
             )
             self.shipped_told = self.shipped_told or is_last
@@ -328,6 +334,9 @@ class OrderShipments(OrderChanges):
         )
         self.told[number] = details.content_of(request.invoice)
         self.references[number] = posted.references
+        if posted.by_hand:
+            self.by_hand[number] = posted.by_hand
+            self.note(f"Clarity had {len(posted.by_hand)} shipment(s) of invoice {number} already, entered by people")
         if posted.references:
             self.note(f"Clarity was told the shipment of invoice {number} ({len(posted.references)} package(s))")
 

@@ -99,9 +99,11 @@ class ClarityClient:
         profile: ClarityProfile,
         settings: ClaritySettings,
         *,
+        shadow: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
         listener: Listener | None = None,
     ) -> None:
+        """With `shadow` every call that writes is refused (`ShadowMode`)."""
         self._profile = profile
         self._api = JsonApi(
             SYSTEM,
@@ -111,6 +113,7 @@ class ClarityClient:
             headers=profile.headers.fixed,
             transport=transport,
             listener=listener,
+            only_reads=frozenset() if shadow else None,
         )
 
     async def close(self) -> None:

@@ -31,6 +31,8 @@ from mappings.sales_order import (
 SYSTEM = "Sage gateway"
 VERSION_HEADER = "x-gateway-version"
 """In which a gateway may tell its version."""
+WRITE_NOTHING = frozenset({"POST /SO/SalesOrder/Preview"})
+"""Calls that are no reads by their method, and write nothing."""
 NO_SUCH_ROUTE = frozenset({404, 405, 501})
 SALES_ORDER, CUSTOMER, ITEM = "/SO/SalesOrder/{no}", "/AR/Customer/{key}", "/CI/Item/{code}"
 """Routes as traces name them."""
@@ -179,9 +181,11 @@ class SageGateway:
         self,
         settings: SageGatewaySettings,
         *,
+        shadow: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
         listener: Listener | None = None,
     ) -> None:
+        """With `shadow` every call that writes is refused (`ShadowMode`); a preview writes nothing."""
         self._api = JsonApi(
             SYSTEM,
             settings.url,
@@ -190,6 +194,7 @@ class SageGateway:
             headers={"X-Company": settings.company},
             transport=transport,
             listener=listener,
+            only_reads=WRITE_NOTHING if shadow else None,
         )
 
     async def close(self) -> None:

@@ -33,6 +33,7 @@ from mappings.packages import share_packages
 from mappings.pair import Sage
 from mappings.progress import allocate, in_order_unit
 from mappings.sales_order import CreatedLine, CustomerKey, SageItemType, SalesOrderOnSage, ShipToAddress
+from mappings.shadow import TypedOrder
 from mappings.shipments import (
     CreditMemo,
     InvoicedLine,
@@ -62,6 +63,12 @@ COMPONENT = "C"
 """ExplodedKitItem of a kit's component."""
 GOODS_TYPES = frozenset({"1", "2", "5"})
 """ItemTypes that can count: regular, special, and miscellaneous when mapped from an item (rules, counting line)."""
+
+ENTERED = (
+    *("ShipToCode", "ShipToName", "ShipToAddress1", "ShipToAddress2", "ShipToAddress3", "ShipToCity", "ShipToState"),
+    *("ShipToZipCode", "ShipToCountryCode", "ShipVia", "WarehouseCode", "TermsCode", "EmailAddress"),
+)
+"""Columns of `live_entered` and `history_entered` after OrderDate."""
 
 Row = Sequence[Any]
 T = TypeVar("T")
@@ -446,6 +453,64 @@ class SageReader:
                     Lines=self._lines_as_created(number_),
                 )
         return None
+
+    async def sales_order(self, number_: str) -> SalesOrderOnSage | None:
+        """One order as it was created, live or in history; None when Sage has none."""
+        return await self._run("sales_order", partial(self._sales_order, number_))
+
+    async def typed_orders(self, customer_po_no: str) -> list[TypedOrder]:
+        """Every order with this CustomerPONo, over all customers, live and in history."""
+
+        def read() -> list[TypedOrder]:
+            statements = (queries.LIVE_ORDERS_BY_PO, queries.HISTORY_ORDERS_BY_PO)
+            rows = (row for statement in statements for row in self._rows(statement, customer_po_no))
+            found = (self._typed_order(number_) for number_ in dict.fromkeys(text(row[0]) for row in rows))
+            return [order for order in found if order is not None]
+
+        return await self._run("typed_orders", read)
+
+    async def typed_order(self, number_: str) -> TypedOrder | None:
+        """The order of this number, live or in history."""
+        return await self._run("typed_order", partial(self._typed_order, number_))
+
+    def _typed_order(self, number_: str) -> TypedOrder | None:
+        order = self._sales_order(number_)
+        if order is None:
+            return None
+        statement = queries.LIVE_ENTERED if order.live else queries.HISTORY_ENTERED
+        for row in self._rows(statement, number_):
+            since = self._rows(queries.CUSTOMER_SINCE, order.ARDivisionNo, order.CustomerNo)
+            entered = dict(zip(ENTERED, map(text, row[1:]), strict=True))
+            return TypedOrder(
+                **order.model_dump(exclude={"Lines"}),
+                **entered,
+                Lines=order.Lines,
+                OrderDate=day(row[0]),
+                customer_since=day(since[0][0]) if since else None,
+            )
+        return None
+
+    async def open_orders_page(self, after: str, limit: int) -> list[TypedOrder]:
+        """Heads of live orders in the order of their numbers, one page, without lines."""
+
+        def read() -> list[TypedOrder]:
+            return [
+                TypedOrder(
+                    SalesOrderNo=text(row[0]),
+                    OrderDate=day(row[1]),
+                    CustomerPONo=text(row[2]),
+                    EmailAddress=text(row[3]),
+                    TaxableAmt=number(row[4]),
+                    NonTaxableAmt=number(row[5]),
+                    FreightAmt=number(row[6]),
+                    SalesTaxAmt=number(row[7]),
+                    DiscountAmt=number(row[8]),
+                    UDF_WEB_ORDER_ID=text(row[9]),
+                )
+                for row in self._rows(queries.OPEN_ORDERS_PAGE, after, limit=limit)
+            ]
+
+        return await self._run("open_orders_page", read)
 
     async def before_invoices(self, live: SalesOrderOnSage) -> SalesOrderOnSage | None:
         """A live order as it was before posted invoices took quantities, freight and deposit from it, by its history.

@@ -176,6 +176,27 @@ HISTORY_LINES = _statement(
        OriginalLine, CancelReasonCode FROM SO_SalesOrderHistoryDetail
        WHERE SalesOrderNo = ? ORDER BY SalesOrderNo, SequenceNo""",
 )
+LIVE_ENTERED = _statement(
+    "live_entered",
+    """SELECT OrderDate, ShipToCode, ShipToName, ShipToAddress1, ShipToAddress2, ShipToAddress3, ShipToCity,
+       ShipToState, ShipToZipCode, ShipToCountryCode, ShipVia, WarehouseCode, TermsCode, EmailAddress
+       FROM SO_SalesOrderHeader WHERE SalesOrderNo = ?""",
+)
+HISTORY_ENTERED = _statement(
+    "history_entered",
+    """SELECT OrderDate, ShipToCode, ShipToName, ShipToAddress1, ShipToAddress2, ShipToAddress3, ShipToCity,
+       ShipToState, ShipToZipCode, ShipToCountryCode, ShipVia, WarehouseCode, TermsCode, EmailAddress
+       FROM SO_SalesOrderHistoryHeader WHERE SalesOrderNo = ?""",
+)
+OPEN_ORDERS_PAGE = _statement(
+    "open_orders_page",
+    """SELECT SalesOrderNo, OrderDate, CustomerPONo, EmailAddress, TaxableAmt, NonTaxableAmt, FreightAmt, SalesTaxAmt,
+       DiscountAmt, UDF_WEB_ORDER_ID FROM SO_SalesOrderHeader WHERE SalesOrderNo > ? ORDER BY SalesOrderNo""",
+    sweep=True,
+)
+CUSTOMER_SINCE = _statement(
+    "customer_since", "SELECT DateCreated FROM AR_Customer WHERE ARDivisionNo = ? AND CustomerNo = ?"
+)
 INVOICED_ORDERS_BY_PO = _statement(
     "invoiced_orders_by_purchase_order", "SELECT SalesOrderNo FROM AR_InvoiceHistoryHeader WHERE CustomerPONo = ?"
 )

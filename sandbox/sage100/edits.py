@@ -12,7 +12,7 @@ from sandbox.sage100.orders import COMMENT, COMPUTED, REGULAR, SPECIAL, Orders, 
 from sandbox.sage100.schema import DEFAULTS, TABLES
 
 BUS, LINE_BUS = "SO_SalesOrder_Bus", "SO_SalesOrderDetail_Bus"
-FIXED = frozenset({"SalesOrderNo", "OrderType", "OrderDate", "ARDivisionNo", "CustomerNo", "UDF_WEB_ORDER_ID"})
+FIXED = frozenset({"SalesOrderNo", "OrderType", "OrderDate", "ARDivisionNo", "CustomerNo"})
 FIXED_OF_LINES = frozenset({"ItemCode", "ItemType", "UnitOfMeasure", "UnitOfMeasureConvFactor"})
 MASTERS = (
     ("TermsCode", "AR_TermsCode", "TermsCode", "The terms code is not on file."),
@@ -43,6 +43,9 @@ class Edits:
                 raise Refusal(404, "SO_NotFound", f"Sales order {number} is not open.")
             if header["CurrentInvoiceNo"] and set(body) - {"OrderStatus"}:
                 raise Refusal(422, "SO_Invoiced", f"Invoice {header['CurrentInvoiceNo']} is not posted yet.")
+            if header["UDF_WEB_ORDER_ID"] not in ("", columns.get("UDF_WEB_ORDER_ID", header["UDF_WEB_ORDER_ID"])):
+                # Once it says whose order it is, that stays.
+                raise refuse(BUS, "UDF_WEB_ORDER_ID", "The column cannot be changed.")
             self._header(number, columns)
             for line in lines:
                 self._edit_line({**header, **columns}, line)
@@ -72,6 +75,9 @@ class Edits:
                 raise refuse(BUS, name, "The amount must not be negative.")
         if changed:
             self.company.update("SO_SalesOrderHeader", {"SalesOrderNo": number}, **changed)
+        if changed.get("UDF_WEB_ORDER_ID") and self.company.find("SO_SalesOrderHistoryHeader", SalesOrderNo=number):
+            udf = {"UDF_WEB_ORDER_ID": changed["UDF_WEB_ORDER_ID"]}
+            self.company.update("SO_SalesOrderHistoryHeader", {"SalesOrderNo": number}, **udf)
 
     def _edit_line(self, header: Row, given: Row) -> None:
         if not given.get("LineKey"):
@@ -105,6 +111,9 @@ class Edits:
         rest = {name: value for name, value in changed.items() if name != "QuantityOrdered"}
         extension = Decimal(0) if line["ItemType"] == COMMENT else cents(quantity * price)
         self.company.update("SO_SalesOrderDetail", key, **{**rest, "ExtensionAmt": extension})
+        history = {"SalesOrderNo": line["SalesOrderNo"], "SequenceNo": line["SOHistoryDetlSeqNo"]}
+        if "UDF_WEB_LINE_ID" in rest and self.company.find("SO_SalesOrderHistoryDetail", **history) is not None:
+            self.company.update("SO_SalesOrderHistoryDetail", history, UDF_WEB_LINE_ID=rest["UDF_WEB_LINE_ID"])
 
     def _delete(self, line: Row) -> None:
         number, key = line["SalesOrderNo"], line["LineKey"]

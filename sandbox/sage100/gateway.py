@@ -470,6 +470,17 @@ def add_controls(app: FastAPI, gateway: Gateway) -> None:
     async def change_order(change: ChangeOrder) -> JSONResponse:
         return JSONResponse(await run_in_threadpool(gateway.changes.change, change))
 
+    @app.post("/_control/type_order")
+    async def type_order(request: Request) -> JSONResponse:
+        """Somebody at the order desk types an order: the next number, and Sage's own defaults for what is left out."""
+        body = await body_of(request)
+
+        def work() -> Row:
+            number = f"{gateway.company.next_number('next_sales_order_no'):07d}"
+            return gateway.orders.create({"SalesOrderNo": number, **body})[0]
+
+        return JSONResponse(await run_in_threadpool(work), 201)
+
     @app.post("/_control/cash_receipts")
     async def receive(wanted: CashReceipts) -> JSONResponse:
         return JSONResponse(await run_in_threadpool(Cashier(gateway.company).receive, wanted), 201)

@@ -15,7 +15,7 @@ KEYED = re.compile(r"^SEARCH \w+ USING (COVERING )?INDEX \w+ \(\w+[=><]")
 UNPOSTED = {"unposted_invoices", "unposted_invoices_without_stamps"}
 SWEEPS = {
     *("customers_page", "items_page", "aliases_page", "stock_items_page", "stock_page"),
-    *("contact_emails", "ship_to_emails", "open_deposits_page", "product_items_page"),
+    *("contact_emails", "ship_to_emails", "open_deposits_page", "open_orders_page", "product_items_page"),
     *UNPOSTED,
 }
 

@@ -20,9 +20,11 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.shadow import ShadowReportActivities
 from contracts import queues
 from contracts import search_attributes as attributes
 from contracts.failures import FailureType
+from contracts.golive import LinkSalesOrder, SalesOrderLinked
 from contracts.messages import (
     Acknowledge,
     Alert,
@@ -61,6 +63,7 @@ from contracts.messages import (
     TransformRequest,
     VoidShipment,
 )
+from contracts.shadow import Compared, CompareTyped, ListShadowOrders, SalesOrderPreviewed, ShadowRuns
 from mappings.packages import plan_shipments
 from mappings.pair import Pace, load_pair
 from mappings.problems import Finding, Problem
@@ -74,6 +77,7 @@ from mappings.sales_order import (
     SalesOrderOnSage,
     Transformed,
 )
+from mappings.shadow import ComparedOrder
 from mappings.shipments import (
     CancelledItem,
     InvoicedLine,
@@ -245,6 +249,14 @@ class World:
         self.cancels: list[SalesOrderCancelled | Exception] = []
         """Answers of the next cancellations; by `stored` and `invoiced` once used up."""
 
+        self.previews: list[CreateSalesOrder] = []
+        self.preview_findings: list[Finding] = []
+        self.links: list[LinkSalesOrder] = []
+        self.linked: list[SalesOrderLinked] = []
+        """Answers of the next links; the order that people typed once used up."""
+        self.compared: list[ComparedOrder] = []
+        """What the comparison of shadow orders finds."""
+
         self.backfills: list[BackfillRequest] = []
         self.backfilled: list[BackfillResult] = []
         """Results of the next backfills; an empty one once used up."""
@@ -345,6 +357,30 @@ class World:
         return answer
 
     @activity.defn
+    async def preview_sales_order(self, request: CreateSalesOrder) -> SalesOrderPreviewed:
+        await self.begins("preview_sales_order")
+        self.previews.append(request)
+        return SalesOrderPreviewed(
+            sales_order=request.sales_order, on_sage=created_order(""), findings=self.preview_findings
+        )
+
+    @activity.defn
+    async def link_sales_order(self, request: LinkSalesOrder) -> SalesOrderLinked:
+        await self.begins("link_sales_order")
+        self.links.append(request)
+        return self.linked.pop(0) if self.linked else SalesOrderLinked(order=created_order(), remarks=["as typed"])
+
+    @activity.defn
+    async def list_shadow_orders(self, request: ListShadowOrders) -> ShadowRuns:
+        return ShadowRuns(workflow_ids=[f"shadow-order-demo-{one.order_id}" for one in self.compared])
+
+    @activity.defn
+    async def compare_typed_orders(self, request: CompareTyped) -> Compared:
+        self.calls.append("compare_typed_orders")
+        ids_ = set(request.workflow_ids)
+        return Compared(orders=[one for one in self.compared if f"shadow-order-demo-{one.order_id}" in ids_])
+
+    @activity.defn
     async def change_sales_order(self, request: ChangeSalesOrder) -> SalesOrderChanged:
         await self.begins("change_sales_order")
         self.change_requests.append(request)
@@ -440,16 +476,24 @@ def refused(type_: FailureType, field: str, message: str) -> ApplicationError:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def world(env: WorkflowEnvironment) -> AsyncIterator[World]:
+async def world(env: WorkflowEnvironment, tmp_path: Path) -> AsyncIterator[World]:
     """A world of its own for each test, with workers on every queue."""
     # Other tests start orders through the API and have no worker for them: this one's would take them on.
     await end_what_still_runs(env.client)
     world = World(env.client)
     by_queue: dict[str, list[Callable[..., Any]]] = {
-        queues.sage_read("demo"): [world.read_sage_facts, world.find_customer, world.read_shipments, world.poll],
+        queues.sage_read("demo"): [
+            world.read_sage_facts,
+            world.find_customer,
+            world.read_shipments,
+            world.poll,
+            world.compare_typed_orders,
+        ],
         queues.sage_write("demo"): [
             world.reserve_sales_order_number,
             world.create_sales_order,
+            world.preview_sales_order,
+            world.link_sales_order,
             world.change_sales_order,
             world.cancel_sales_order,
             world.reserve_customer_number,
@@ -477,7 +521,11 @@ async def world(env: WorkflowEnvironment) -> AsyncIterator[World]:
     ]
     running = [asyncio.create_task(worker.run()) for worker in workers]
     world.brain = Brain(
-        env.client, [world.transform_order, world.request_customer, world.raise_alert, world.replay_event]
+        env.client,
+        [
+            *(world.transform_order, world.request_customer, world.raise_alert, world.replay_event),
+            *(world.list_shadow_orders, ShadowReportActivities({}, env.client, tmp_path).write_comparison),
+        ],
     )
     world.brain.start()
     try:

@@ -41,6 +41,7 @@ PATHS = (
     *("backfill_by_hand", "backfill_window"),
     *("product_written", "product_created", "product_catch_up"),
     *("dead_letter_replayed", "dead_letter_discarded", "dead_letter_order_ended"),
+    *("shadow_order", "shadow_comparison", "going_live", "adopted"),
     *("cash_receipts", "invoices_when_posted", "change_left_aside"),
 )
 """Ways through the workflows, holds aside."""

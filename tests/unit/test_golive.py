@@ -1,0 +1,268 @@
+"""Going live: which sales order is which web order's, which line which item's, and what Clarity was told by hand."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any, cast
+
+import pytest
+from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
+
+from activities.adoption import AdoptionActivities
+from activities.golive import GoLiveActivities
+from connectors.clarity.client import ClarityClient
+from connectors.errors import Refused, ShadowMode
+from contracts.golive import AdoptOrders, LinkSalesOrder, SalesOrderLinked
+from mappings.canonical import Shipment, ShippedLine
+from mappings.golive import MatchState, OpenMatch, OpenWebOrder, link_lines, match_open, once_each, read_named
+from mappings.order_change import EnteredOrder, LineChange
+from mappings.packages import KnownShipment, entered_by_hand
+from mappings.pair import Mode, Pair
+from mappings.sales_order import CreatedLine, LineOrigin, SageItemType, SalesOrder, SalesOrderLine, SalesOrderOnSage
+from mappings.shadow import TypedOrder
+from workers.golive import in_words
+
+WEB = OpenWebOrder(order_id="10001", number="W-10001", created=date(2026, 11, 24), total=Decimal(50), currency="USD")
+NUMBER = "0000042"
+
+
+def typed(number: str = NUMBER, **changes: Any) -> TypedOrder:
+    order = TypedOrder(SalesOrderNo=number, OrderStatus="N", CustomerPONo="W-10001", TaxableAmt=Decimal(50))
+    return order.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("found", "named", "state", "why"),
+    [
+        ([typed()], "", MatchState.MATCHED, "CustomerPONo W-10001"),
+        ([typed(CustomerPONo="PHONE")], NUMBER, MatchState.MATCHED, "named in the file"),
+        ([typed(TaxableAmt=Decimal(49))], "", MatchState.MATCHED, "49.00 in Sage, 50.00 USD at Clarity"),
+        ([typed(UDF_WEB_ORDER_ID="10001")], "", MatchState.MATCHED, "CustomerPONo"),
+        ([typed(), typed("0000043")], "", MatchState.AMBIGUOUS, "0000042, 0000043 carry its number"),
+        ([typed(UDF_WEB_ORDER_ID="10002")], "", MatchState.AMBIGUOUS, "found only 0000042 (of web order 10002)"),
+        ([typed(live=False, OrderStatus="X")], "", MatchState.AMBIGUOUS, "found only 0000042 (deleted)"),
+        ([], "", MatchState.UNMATCHED, "no sales order carries its number"),
+        ([], "0009999", MatchState.UNMATCHED, "Sage has no sales order 0009999"),
+        ([typed(live=False, OrderStatus="C")], "", MatchState.ALREADY_SHIPPED, "CustomerPONo"),
+        ([typed(OrderStatus="C")], "", MatchState.ALREADY_SHIPPED, "CustomerPONo"),
+    ],
+)
+def test_an_open_web_order_is_matched_only_when_it_is_sure(
+    found: list[TypedOrder], named: str, state: MatchState, why: str
+) -> None:
+    match = match_open(WEB, found, named, [])
+    assert match.state is state
+    assert why in match.why
+    assert match.SalesOrderNo == (NUMBER if state in (MatchState.MATCHED, MatchState.ALREADY_SHIPPED) else "")
+
+
+def test_orders_that_have_a_workflow_or_wait_at_clarity_are_left_alone() -> None:
+    assert match_open(WEB.model_copy(update={"followed": True}), [typed()], "", []).state is MatchState.FOLLOWED
+    waiting = WEB.model_copy(update={"waiting": True, "status": "On Hold"})
+    assert match_open(waiting, [typed()], "", []).why == "is On Hold at Clarity"
+
+
+def test_one_sales_order_is_never_two_web_orders() -> None:
+    def matched(order_id: str, number: str) -> OpenMatch:
+        return OpenMatch(
+            order_id=order_id, number=order_id, created=WEB.created, state=MatchState.MATCHED, SalesOrderNo=number
+        )
+
+    first, second, third = once_each([matched("1", NUMBER), matched("2", NUMBER), matched("3", "0000043")])
+    assert [one.state for one in (first, second, third)] == [
+        MatchState.AMBIGUOUS, MatchState.AMBIGUOUS, MatchState.MATCHED
+    ]  # fmt: skip
+    assert (first.SalesOrderNo, first.why) == ("", "sales order 0000042 would be that of 1 and 2")
+
+
+def test_the_file_is_read_as_spreadsheets_save_it() -> None:
+    content = "\ufeffClarityOrderID;SalesOrderNo;Note\r\n10001;42;x\r\n;;\r\n10002;A000043;\r\n"
+    assert read_named(content.encode(), "orders.csv") == {"10001": NUMBER, "10002": "A000043"}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"Order,SalesOrderNo\n1,2\n", r"orders.csv:1: has no column ClarityOrderID"),
+        (b"ClarityOrderID,SalesOrderNo\n10001,\n", r"orders.csv:2: '10001', '' is no web order"),
+        (b"ClarityOrderID,SalesOrderNo\n10001,12345678\n", r"orders.csv:2: "),
+        (b"ClarityOrderID,SalesOrderNo\n1,42\n1,43\n", r"orders.csv:3: web order 1 is named twice"),
+        (b"\xff\xfe\x00", r"orders.csv: is no text in UTF-8"),
+        (b"", r"orders.csv:1: has no column"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_file_and_line(content: bytes, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        read_named(content, "orders.csv")
+
+
+# ---- lines ----------------------------------------------------------------------------------------------------------
+
+
+def item(id_: str, code: str = "DESK", quantity: int = 2) -> SalesOrderLine:
+    return SalesOrderLine(
+        origin=LineOrigin.ITEM,
+        sku=code.lower(),
+        ItemCode=code,
+        ItemType=SageItemType.REGULAR,
+        QuantityOrdered=Decimal(quantity),
+        UDF_WEB_LINE_ID=id_,
+    )
+
+
+def line(key: str, code: str = "DESK", quantity: int = 2, **more: Any) -> CreatedLine:
+    return CreatedLine(LineKey=key, ItemCode=code, QuantityOrdered=Decimal(quantity), **more)
+
+
+def order_of(*lines: SalesOrderLine) -> SalesOrder:
+    return SalesOrder(UDF_WEB_ORDER_ID="10001", OrderDate=date(2026, 11, 24), Lines=list(lines))
+
+
+def test_lines_stand_for_items_by_code_and_quantity() -> None:
+    wanted = order_of(item("a"), item("b", quantity=5), item("c", "LAMP"))
+    links, remarks = link_lines(wanted, [line("1", quantity=5), line("2"), line("3", "LAMP", 3)])
+    assert (links, remarks) == ({"1": "b", "2": "a", "3": "c"}, [])
+
+
+def test_a_line_that_people_split_stands_for_one_item() -> None:
+    links, remarks = link_lines(order_of(item("a", quantity=5)), [line("1", quantity=3), line("2"), line("3")])
+    assert links == {"1": "a", "2": "a"}
+    assert remarks == ["line 3 (DESK) is none of the web order's items"]
+
+
+def test_what_people_typed_otherwise_is_said_and_what_is_linked_stays() -> None:
+    wanted = order_of(item("a"), item("b", "LAMP"))
+    typed_lines = [
+        line("1", UDF_WEB_LINE_ID="a"),
+        line("2", "CHAIR"),
+        line("3", "LEG", SalesKitLineKey="2"),
+        line("4", "/C", ItemType=SageItemType.COMMENT),
+    ]
+    links, remarks = link_lines(wanted, typed_lines)
+    assert links == {"1": "a"}
+    assert remarks == [
+        "item b (lamp) has no line of its own in Sage", "line 2 (CHAIR) is none of the web order's items"
+    ]  # fmt: skip
+
+
+class Sage:
+    """A gateway and a reader over one order."""
+
+    def __init__(self, order: SalesOrderOnSage | None, error: Refused | None = None) -> None:
+        self.order, self.error = order, error
+        self.edits: list[tuple[dict[str, str], list[LineChange]]] = []
+
+    async def sales_order(self, number_: str) -> SalesOrderOnSage | None:
+        return self.order
+
+    async def preview(self, order: SalesOrder) -> SalesOrderOnSage:
+        raise NotImplementedError
+
+    async def read_sales_order(self, number: str) -> EnteredOrder | None:
+        raise NotImplementedError
+
+    async def delete_sales_order(self, number: str) -> None:
+        raise NotImplementedError
+
+    async def edit_sales_order(
+        self, number: str, columns: Mapping[str, str], lines: Iterable[LineChange] = ()
+    ) -> EnteredOrder:
+        self.edits.append((dict(columns), list(lines)))
+        if self.error is not None:
+            raise self.error
+        return EnteredOrder(order=self.order or SalesOrderOnSage())
+
+
+async def link(pair: Pair, sage: Sage) -> SalesOrderLinked:
+    activities = AdoptionActivities(pair, sage, sage, asyncio.Semaphore(1))
+    request = LinkSalesOrder(pair="demo", SalesOrderNo=NUMBER, sales_order=order_of(item("a")))
+    answer: SalesOrderLinked = await ActivityEnvironment().run(activities.link_sales_order, request)
+    return answer
+
+
+def on_sage(**changes: Any) -> SalesOrderOnSage:
+    return SalesOrderOnSage(SalesOrderNo=NUMBER, OrderStatus="N", Lines=[line("000001")]).model_copy(update=changes)
+
+
+async def test_the_link_writes_the_ids_of_a_created_order_once(pair: Pair) -> None:
+    sage = Sage(on_sage())
+    answer = await link(pair, sage)
+    assert sage.edits == [
+        ({"UDF_WEB_ORDER_ID": "10001"}, [LineChange(LineKey="000001", columns={"UDF_WEB_LINE_ID": "a"})])
+    ]
+    assert answer.order is not None
+    assert answer.order.Lines[0].UDF_WEB_LINE_ID == "a"
+    again = Sage(answer.order)
+    assert (await link(pair, again)).order == answer.order
+    assert again.edits == []
+
+
+async def test_an_order_that_sage_does_not_let_change_is_followed_all_the_same(pair: Pair) -> None:
+    refusal = Refused("Sage gateway", "PATCH", "Invoice 0100001 is not posted yet.", status=422)
+    answer = await link(pair, Sage(on_sage(), refusal))
+    assert answer.order is not None
+    assert answer.order.UDF_WEB_ORDER_ID == "10001"
+    assert "Invoice 0100001 is not posted yet." in answer.remarks[0]
+    with pytest.raises(ShadowMode):
+        await link(pair, Sage(on_sage(), ShadowMode("Sage gateway", "PATCH")))
+
+
+@pytest.mark.parametrize(
+    ("order", "why"),
+    [
+        (None, "Sage has no sales order 0000042"),
+        (on_sage(UDF_WEB_ORDER_ID="10002"), "is that of another web order (10002)"),
+        (on_sage(live=False, OrderStatus="X"), "was deleted in Sage"),
+    ],
+)
+async def test_an_order_that_cannot_be_the_web_orders_is_not_touched(
+    pair: Pair, order: SalesOrderOnSage | None, why: str
+) -> None:
+    sage = Sage(order)
+    answer = await link(pair, sage)
+    assert answer.order is None
+    assert why in answer.problems[0].message
+    assert sage.edits == []
+
+
+async def test_a_worker_that_is_in_shadow_mode_still_starts_nothing(pair: Pair) -> None:
+    shadow = pair.model_copy(update={"mode": Mode.SHADOW})
+    activities = GoLiveActivities(shadow, {}, cast(ClarityClient, None), cast(Client, None))
+    request = AdoptOrders(pair="demo", orders={"10001": NUMBER})
+    (one,) = (await ActivityEnvironment().run(activities.adopt_orders, request)).orders
+    assert (one.result, one.order_id) == ("not_started", "10001")
+    assert in_words([one]) == [f"10001 with {NUMBER}: not_started, {one.detail}"]
+
+
+# ---- what people entered at Clarity ---------------------------------------------------------------------------------
+
+
+def shipment(tracking: str = "", quantity: int = 2) -> Shipment:
+    lines = [ShippedLine(item_id="a", quantity=Decimal(quantity))]
+    return Shipment(order_id="1", reference=f"0000042-01-{tracking}", tracking_number=tracking, lines=lines)
+
+
+def entered(id_: str, tracking: str = "", quantity: int = 2) -> KnownShipment:
+    lines = [ShippedLine(item_id="a", quantity=Decimal(quantity))]
+    return KnownShipment(id=id_, reference="", tracking_number=tracking, lines=lines)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "found", "left"),
+    [
+        ([shipment("1Z 999")], [entered("x", "1z999", 9)], ["x"], 0),
+        ([shipment("1Z1")], [entered("x", "1Z2")], [], 1),
+        ([shipment("1Z1")], [entered("x")], ["x"], 0),
+        ([shipment()], [entered("x", "1Z1")], ["x"], 0),
+        ([shipment("1Z1")], [entered("x", quantity=1)], [], 1),
+        ([shipment("1Z1"), shipment("1Z2")], [entered("x")], ["x"], 1),
+        ([shipment("1Z1"), shipment("1Z2")], [entered("x", "1Z2"), entered("y", "1Z1")], ["y", "x"], 0),
+    ],
+)
+def test_what_people_entered_at_clarity_is_not_told_again(
+    wanted: list[Shipment], known: list[KnownShipment], found: list[str], left: int
+) -> None:
+    by_hand, rest = entered_by_hand(wanted, known)
+    assert ([one.id for one in by_hand], len(rest)) == (found, left)

@@ -13,7 +13,7 @@ RATE ?=
 .PHONY: help setup run test test-all test-telemetry chaos chaos-kills chaos-workers soak bench lint lock lock-runtime image clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1	/' | expand -t 13
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1	/' | expand -t 16
 
 setup: $(READY) ## make .venv and fetch the ODBC driver (run and test do it when needed)
 

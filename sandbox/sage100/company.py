@@ -59,7 +59,9 @@ class Company:
         self._states: dict[str, str | None] = {}
         """What `state` has read: only this process writes."""
         # A reader's fault on demand may lock the file for a while: this side waits.
-        self._connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None, timeout=120)
+        self._connection = sqlite3.connect(
+            database, check_same_thread=False, isolation_level=None, timeout=120, cached_statements=1024
+        )
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")

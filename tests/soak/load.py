@@ -27,6 +27,7 @@ KINDS = (("known", 30), ("dealer", 55), ("new", 10), ("shared", 5))
 PLENTY = "90000000"
 """Of every item, and of every dealer's credit: an hour must not sell them out."""
 LOOK_SECONDS = 1.0
+TURN_SECONDS = 0.05
 RUNNING = "WorkflowType='OrderFulfillmentWorkflow' AND ExecutionStatus='Running'"
 
 
@@ -84,7 +85,7 @@ class Load:
                 for order in orders(self.seed):
                     due = began + self.sent / self.rate if self.rate else began
                     while time.monotonic() < due or self.running >= self.at_once:
-                        await asyncio.sleep(0.02)
+                        await asyncio.sleep(TURN_SECONDS)
                         if time.monotonic() - began > seconds:
                             break
                     if time.monotonic() - began > seconds:

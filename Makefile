@@ -30,11 +30,11 @@ $(READY): requirements.lock
 run: $(READY) ## run everything here and watch the sample orders; ARGS="--exit-when-done" ends by itself
 	@$(BIN)/python -m workers demo $(ARGS)
 
-test: $(READY) ## run the tests (as CI does), in three processes: they mostly wait
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(READY) ## run the tests (as CI does), in four processes: they mostly wait
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: $(READY) ## run the tests with larger sizes of the randomised ones, and every crash point
-	@HYPOTHESIS_PROFILE=large $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@HYPOTHESIS_PROFILE=large $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(READY) ## N=100 generated orders while everything breaks, then the audit; SEED=1 repeats a run
 	@$(BIN)/python -m tests.chaos --orders $(N) $(if $(SEED),--seed $(SEED)) $(ARGS)

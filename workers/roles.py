@@ -187,8 +187,8 @@ class Fleet:
                 self.client,
                 task_queue=queues.ALERTS,
                 activities=[delivery.alert_targets, delivery.deliver_alerts, watches.watch],
-                activity_executor=ThreadPoolExecutor(max_workers=DELIVERIES_AT_ONCE),
                 # One more slot for each pair's watch, which runs for a whole shift.
+                activity_executor=ThreadPoolExecutor(max_workers=DELIVERIES_AT_ONCE + len(self.pairs)),
                 max_concurrent_activities=DELIVERIES_AT_ONCE + len(self.pairs),
                 graceful_shutdown_timeout=self.graceful,
                 **self._version(Role.ORDERS),

@@ -19,7 +19,7 @@ from workers.plugin import integration_plugin
 @contextmanager
 def serving(edges: Mapping[str, PairEdge], temporal_address: str, keys: KeyRing | None = None) -> Iterator[str]:
     """The address of an API that speaks to Temporal at `temporal_address` (which need not answer)."""
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     servers: list[uvicorn.Server] = []
 

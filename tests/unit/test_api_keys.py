@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import stat
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from api.__main__ import check_keys, main
+from api.__main__ import bind, check_keys, main
 from api.app import create_app
 from api.keys import ApiKey, KeyRing, KeysFileError, Scope, add_key, hash_of, read_keys, revoke_key
 from tests.support.processes import free_ports
@@ -428,3 +429,9 @@ def test_without_a_valid_key_only_this_machine_is_listened_to(file: Path, host: 
     file.write_text("{")
     with pytest.raises(SettingsError, match="API_KEYS_FILE"):
         check_keys(Settings(), KeyRing(file))
+
+
+def test_the_apis_socket_makes_asyncio_send_at_once() -> None:
+    """What it accepts has TCP_NODELAY: asyncio sets it only where the listening socket names the protocol."""
+    with bind(Settings(api_host="127.0.0.1", api_port=free_ports(1)[0])) as listener:
+        assert listener.proto == socket.IPPROTO_TCP

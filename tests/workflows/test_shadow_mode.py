@@ -230,6 +230,29 @@ async def test_an_order_that_is_cancelled_instead_of_linked_says_what_is_left_in
     assert any(f"sales order {NUMBER}, which people typed" in alert.text for alert in world.alerts)
 
 
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_typed_order_that_is_started_again_is_followed_and_never_created(
+    env: WorkflowEnvironment, world: World, *, force: bool
+) -> None:
+    world.facts_gate.clear()
+    # The pair went live after the order, which is none of its own but for the link.
+    live = PAIR.model_copy(update={"go_live": date(2099, 1, 1)})
+    start = start_of()
+    start.payload["type"] = "order.updated"
+    handle = await begin(env, start.model_copy(update={"adopts": NUMBER}))
+    await world.until_called("read_sage_facts", 1)
+    await handle.terminate("before it was linked")
+    world.facts_gate.set()
+    why: dict[str, Any] = {"forced": "Ann: by mistake"} if force else {"restart": True}
+    result, named = await Intake(env.client, live).take(start.payload, "again", **why)
+    assert (result, named) == (IntakeResult.STARTED, handle.id)
+    again = env.client.get_workflow_handle(handle.id)
+    STARTED.append(again)
+    await until(again, "open")
+    assert [request.SalesOrderNo for request in world.links] == [NUMBER]
+    assert not {"reserve_sales_order_number", "create_sales_order"} & set(world.calls)
+
+
 # ---- the comparison -------------------------------------------------------------------------------------------------
 
 

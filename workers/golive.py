@@ -51,7 +51,17 @@ async def run_golive(options: argparse.Namespace, settings: Settings) -> int:
     client = await connect(settings, integration_plugin())
     console = Console(highlight=False)
     try:
-        found = await run(client, start, f"{ids.go_live_workflow_id(pair.name)}-look", "which orders", console)
+        look_id = ids.go_live_look_id(pair.name, start.since, start.named)
+        look = await start_or_join(
+            client,
+            GoLiveWorkflow.run,
+            start,
+            pair=pair.name,
+            workflow_id=look_id,
+            summary=f"Going live of pair {pair.name}: which orders",
+            console=console,
+        )
+        found = await look.result()
         show(found, console)
         matched = {one.order_id: one.SalesOrderNo for one in found.matches if one.state is MatchState.MATCHED}
         left = any(one.state in LEFT for one in found.matches) or bool(found.not_open)
@@ -62,7 +72,7 @@ async def run_golive(options: argparse.Namespace, settings: Settings) -> int:
             console.print("Nothing was started.")
             return 1
         adopt = start.model_copy(update={"adopt": matched, "named": {}})
-        done = await run(client, adopt, ids.go_live_workflow_id(pair.name), f"{len(matched)} orders", console)
+        done = await take_over(client, adopt, console)
     except WorkflowFailureError as error:
         console.print(f"It ended without a result: {why(error)}")
         return 1
@@ -83,16 +93,17 @@ async def still_to_do(client: Client, pair: Pair) -> list[str]:
     return [] if runs else [f"The Schedule {schedule} does not run: python -m workers schedules"]
 
 
-async def run(client: Client, start: GoLiveStart, workflow_id: str, what: str, console: Console) -> GoLiveResult:
-    """One run of the workflow, to its end."""
+async def take_over(client: Client, start: GoLiveStart, console: Console) -> GoLiveResult:
+    """Follow the orders of `adopt`; raises SettingsError while somebody else's are taken over, which may be others."""
     handle = await start_or_join(
         client,
         GoLiveWorkflow.run,
         start,
         pair=start.pair,
-        workflow_id=workflow_id,
-        summary=f"Going live of pair {start.pair}: {what}",
+        workflow_id=ids.go_live_workflow_id(start.pair),
+        summary=f"Going live of pair {start.pair}: {len(start.adopt)} orders",
         console=console,
+        joins=False,
     )
     return await handle.result()
 

@@ -15,6 +15,7 @@ from activities.golive import GoLiveActivities
 from connectors.clarity.client import ClarityClient
 from connectors.errors import Refused, ShadowMode
 from contracts.golive import AdoptOrders, LinkSalesOrder, SalesOrderLinked
+from contracts.ids import go_live_look_id
 from mappings.canonical import Shipment, ShippedLine
 from mappings.golive import MatchState, OpenMatch, OpenWebOrder, link_lines, match_open, once_each, read_named
 from mappings.order_change import EnteredOrder, LineChange
@@ -96,6 +97,19 @@ def test_the_file_is_read_as_spreadsheets_save_it() -> None:
 def test_a_wrong_file_is_refused_by_file_and_line(content: bytes, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         read_named(content, "orders.csv")
+
+
+def test_a_look_is_joined_only_by_the_same_question() -> None:
+    day, named = date(2026, 6, 1), {"10001": NUMBER, "10002": "0000043"}
+    look = go_live_look_id("demo", day, named)
+    assert look.startswith("golive-demo-look-")
+    assert go_live_look_id("demo", day, dict(reversed(named.items()))) == look
+    others = [
+        go_live_look_id("demo", date(2026, 6, 2), named),
+        go_live_look_id("demo", day, {}),
+        go_live_look_id("demo", day, named | {"10002": "0000044"}),
+    ]
+    assert len({look, *others}) == 4
 
 
 # ---- lines ----------------------------------------------------------------------------------------------------------

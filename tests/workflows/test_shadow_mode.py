@@ -2,16 +2,18 @@
 
 import uuid
 from datetime import date
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from activities.intake import Intake, IntakeResult
 from contracts import ids, queues
-from contracts.golive import SalesOrderLinked
+from contracts.golive import GoLiveStart, SalesOrderLinked
 from contracts.messages import AlertKind, ClarityOrderChanged, ShipmentsRead
 from contracts.search_attributes import OrderState
 from contracts.shadow import ShadowComparisonResult, ShadowComparisonStart, ShadowStart
@@ -35,6 +37,8 @@ from tests.workflows.conftest import (
     until,
     view_of,
 )
+from workers.golive import take_over
+from workers.settings import SettingsError
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -251,6 +255,16 @@ async def test_a_typed_order_that_is_started_again_is_followed_and_never_created
     await until(again, "open")
     assert [request.SalesOrderNo for request in world.links] == [NUMBER]
     assert not {"reserve_sales_order_number", "create_sales_order"} & set(world.calls)
+
+
+async def test_a_second_golive_takes_nothing_over_while_one_runs(env: WorkflowEnvironment) -> None:
+    start = GoLiveStart(pair="twice", pace=start_of().pace, since=date(2026, 6, 1), adopt={"10001": NUMBER})
+    handle = await env.client.start_workflow(
+        "GoLiveWorkflow", start, id=ids.go_live_workflow_id("twice"), task_queue="nobody"
+    )
+    STARTED.append(handle)
+    with pytest.raises(SettingsError, match="golive-twice runs already"):
+        await take_over(env.client, start.model_copy(update={"adopt": {"10002": NUMBER}}), Console(file=StringIO()))
 
 
 # ---- the comparison -------------------------------------------------------------------------------------------------

@@ -51,12 +51,12 @@ from mappings.intake import (
     RETENTION_MARGIN,
     created_at,
     is_cancelled,
+    may_have_come_in_shadow,
     order_id_of,
     payload_digest,
     reason_by_status,
     reason_not_to_start_anew,
     reason_to_ignore,
-    soon_after_go_live,
 )
 from mappings.pair import Pair
 from mappings.transform import EXPEDITED_MARK, expedites
@@ -65,6 +65,8 @@ log = logging.getLogger(__name__)
 
 RPC_LIMIT = timedelta(seconds=3)
 SHADOW = "the pair is in shadow mode: nothing is written"
+BEGAN = datetime.now(UTC)
+"""When this process came to know the pairs and their modes, or a little before."""
 DIGEST_MEMO = "clarity_digest"
 BACKFILL_MEMO = "backfill_run"
 """Run id of the backfill that started the order."""
@@ -253,7 +255,7 @@ class Intake:
         now = datetime.now(UTC)
         if reason := reason_not_to_start_anew(payload, now, None):
             return reason
-        if soon_after_go_live(payload, self._pair) and await self._describe(
+        if may_have_come_in_shadow(payload, now, BEGAN) and await self._describe(
             ids.shadow_order_workflow_id(self._pair.name, order_id)
         ):
             return (

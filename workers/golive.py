@@ -6,7 +6,7 @@ Exit status 1 when an order is left that a person must look at.
 """
 
 import argparse
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -63,6 +63,8 @@ async def run_golive(options: argparse.Namespace, settings: Settings) -> int:
         )
         found = await look.result()
         show(found, console)
+        if early := await go_live_too_early(client, pair):
+            console.print(early)
         matched = {one.order_id: one.SalesOrderNo for one in found.matches if one.state is MatchState.MATCHED}
         left = any(one.state in LEFT for one in found.matches) or bool(found.not_open)
         if options.dry_run or not matched:
@@ -79,6 +81,24 @@ async def run_golive(options: argparse.Namespace, settings: Settings) -> int:
     for line in [*in_words(done.adopted), *await still_to_do(client, pair)]:
         console.print(line)
     return int(left or any(one.result not in TAKEN for one in done.adopted))
+
+
+async def go_live_too_early(client: Client, pair: Pair) -> str:
+    """What to say when web orders came in shadow mode on a later day than `go_live`; empty when none did.
+
+    It was forgotten when the mode was changed, or the pair was in shadow mode once more.
+    """
+    if pair.is_shadow or pair.go_live >= datetime.now(pair.company.zone).date():
+        return ""
+    next_day = datetime.combine(pair.go_live + timedelta(days=1), time(), pair.company.zone).astimezone(UTC)
+    later = f"WorkflowType='ShadowOrderWorkflow' AND Pair='{pair.name}' AND StartTime >= '{next_day.isoformat()}'"
+    if not (await client.count_workflows(later)).count:
+        return ""
+    return (
+        f"go_live of pair {pair.name} is {pair.go_live}, and web orders came in shadow mode after that day: people may "
+        f"have typed them. Set go_live in {pair.name}.yaml to the first day whose orders nobody types, and restart "
+        "workers and API; until then each of those orders starts by golive, or by a person with force."
+    )
 
 
 async def still_to_do(client: Client, pair: Pair) -> list[str]:

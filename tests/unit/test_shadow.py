@@ -4,14 +4,14 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from temporalio.client import ScheduleOverlapPolicy
 
-from mappings.intake import soon_after_go_live
+from mappings.intake import may_have_come_in_shadow
 from mappings.pair import Mode, Pair, ShadowRules
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.sales_order import (
@@ -294,9 +294,18 @@ def test_a_run_by_hand_that_writes_is_refused_in_shadow(pair: Pair) -> None:
         refuse_in_shadow("products", pair.model_copy(update={"mode": Mode.SHADOW}), "Use --dry-run.")
 
 
-def test_only_the_first_weeks_after_go_live_may_have_shadow_orders(pair: Pair) -> None:
-    live = pair.model_copy(update={"go_live": date(2026, 11, 25)})
-    for created, soon in (("2026-11-24T23:00:00-06:00", False), ("2026-11-25T01:00:00-06:00", True)):
-        assert soon_after_go_live({"data": {"createdDate": created}}, live) is soon
-    assert not soon_after_go_live({"data": {"createdDate": "2027-01-10T00:00:00Z"}}, live)
-    assert soon_after_go_live({"data": {}}, live)
+@pytest.mark.parametrize(
+    ("created", "may"),
+    [
+        ("2026-01-01T00:00:00Z", True),
+        ("2026-11-25T14:59:00Z", True),
+        ("2026-11-25T15:01:00Z", False),
+        ("2026-11-25T09:59:00-06:00", False),
+        ("", True),
+    ],
+)
+def test_only_a_fresh_order_surely_did_not_come_in_shadow_mode(created: str, *, may: bool) -> None:
+    body = {"createdDate": created} if created else {}
+    assert may_have_come_in_shadow({"data": body}, CREATED, CREATED - timedelta(days=90)) is may
+    # However fresh: from before this process knew that the pair is live.
+    assert may_have_come_in_shadow({"data": body}, CREATED, CREATED)

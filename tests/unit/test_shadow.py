@@ -277,6 +277,16 @@ def test_the_files_hold_every_order_once_and_add_up(pair: Pair) -> None:
     assert len(json.loads(written[SUMMARY])["orders_compared"]) == 3
 
 
+def test_a_card_number_that_somebody_typed_stands_in_no_file(pair: Pair) -> None:
+    card = "4111 1111 1111 1111"
+    one = compared(pair, None, typed(ShipToAddress2=f"card {card}"))
+    written = files([one], totals_of([one]), "2026-11-25_2026-11-26")
+    assert card not in b"".join(written.values()).decode()
+    (kept,) = json.loads(written[SUMMARY])["orders_compared"]
+    assert "card [masked]" in kept["differences"][0]["theirs"]
+    assert kept["order_id"] == one.order_id
+
+
 # ---- the pair's mode ------------------------------------------------------------------------------------------------
 
 

@@ -163,7 +163,9 @@ def link_lines(wanted: SalesOrder, typed: Sequence[CreatedLine]) -> tuple[dict[s
     """LineKey → UDF_WEB_LINE_ID of the item that it stands for, and what could not be placed, in words.
 
     By ItemCode: lines with the item's very quantity first, then the others in their order until the quantity is used
-    up (people split lines over warehouses). A line that says whose it is stays so.
+    up (people split lines over warehouses). Where several items of one ItemCode are left, lines must add up to each:
+    those of which one would stand for several items stand for none, and are told by their tracking alone, because
+    Clarity would be told wrong quantities. A line that says whose it is stays so.
     """
     links = {line.LineKey: line.UDF_WEB_LINE_ID for line in typed if line.UDF_WEB_LINE_ID}
     placed = set(links.values())
@@ -173,20 +175,36 @@ def link_lines(wanted: SalesOrder, typed: Sequence[CreatedLine]) -> tuple[dict[s
         if line.origin is LineOrigin.ITEM and line.UDF_WEB_LINE_ID and line.UDF_WEB_LINE_ID not in placed
     ]
     free = [line for line in typed if _may_stand_for_an_item(line) and line.LineKey not in links]
-    for exact in (True, False):
-        for item in list(items):
-            left = _pieces(item)
-            for line in list(free):
-                if line.ItemCode != item.ItemCode or left <= 0 or (exact and _pieces(line) != left):
-                    continue
-                links[line.LineKey] = item.UDF_WEB_LINE_ID
-                free.remove(line)
-                left -= _pieces(line)
-                if item in items:
-                    items.remove(item)
+    for item in list(items):
+        same = (one for one in free if one.ItemCode == item.ItemCode and _pieces(one) == _pieces(item))
+        if (line := next(same, None)) is not None:
+            links[line.LineKey] = item.UDF_WEB_LINE_ID
+            free.remove(line)
+            items.remove(item)
+    for code in dict.fromkeys(one.ItemCode for one in items):
+        wanting = [one for one in items if one.ItemCode == code]
+        found = _filled(wanting, [line for line in free if line.ItemCode == code])
+        links |= found
+        free = [line for line in free if line.LineKey not in found]
+        items = [one for one in items if one.UDF_WEB_LINE_ID not in found.values()]
     remarks = [f"item {one.UDF_WEB_LINE_ID} ({one.sku}) has no line of its own in Sage" for one in items]
     remarks += [f"line {one.LineKey} ({one.ItemCode}) is none of the web order's items" for one in free if one.counts]
     return links, remarks[:20]
+
+
+def _filled(items: Sequence[SalesOrderLine], lines: Sequence[CreatedLine]) -> dict[str, str]:
+    """LineKey → item: lines in their order until each item's quantity is used up; of several items, all or none."""
+    found: dict[str, str] = {}
+    for item in items:
+        left = _pieces(item)
+        for line in lines:
+            if line.LineKey in found or left <= 0:
+                continue
+            found[line.LineKey] = item.UDF_WEB_LINE_ID
+            left -= _pieces(line)
+        if left and len(items) > 1:
+            return {}
+    return found
 
 
 def _may_stand_for_an_item(line: CreatedLine) -> bool:

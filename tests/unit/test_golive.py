@@ -146,6 +146,26 @@ def test_a_line_that_people_split_stands_for_one_item() -> None:
     assert remarks == ["line 3 (DESK) is none of the web order's items"]
 
 
+@pytest.mark.parametrize(
+    ("typed_lines", "expected"),
+    [
+        # One line for both: whoever ships of it, nobody knows of which item.
+        ([line("1", quantity=5)], {}),
+        ([line("1", quantity=4), line("2", quantity=1)], {}),
+        ([line("1", quantity=1), line("2", quantity=1), line("3", quantity=3)], {"1": "a", "2": "a", "3": "b"}),
+        ([line("1", quantity=1), line("2", quantity=1), line("3", quantity=1), line("4")],
+         {"4": "a", "1": "b", "2": "b", "3": "b"}),
+        # One of them was forgotten, or its quantity changed.
+        ([line("1")], {"1": "a"}),
+        ([line("1"), line("2", quantity=4)], {"1": "a", "2": "b"}),
+    ],
+)  # fmt: skip
+def test_a_line_never_stands_for_several_items(typed_lines: list[CreatedLine], expected: dict[str, str]) -> None:
+    links, remarks = link_lines(order_of(item("a"), item("b", quantity=3)), typed_lines)
+    assert links == expected
+    assert len(remarks) == len({"a", "b"} - set(expected.values())) + len(typed_lines) - len(expected)
+
+
 def test_what_people_typed_otherwise_is_said_and_what_is_linked_stays() -> None:
     wanted = order_of(item("a"), item("b", "LAMP"))
     typed_lines = [

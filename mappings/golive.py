@@ -95,8 +95,14 @@ def read_named(content: bytes, name: str) -> dict[str, str]:
 # ---- which order ----------------------------------------------------------------------------------------------------
 
 
-def match_open(order: OpenWebOrder, found: Sequence[TypedOrder], named: str, suggestions: Sequence[str]) -> OpenMatch:
-    """`found` are the orders of Sage that the file names (`named`) or that carry the web order's number."""
+def match_open(
+    order: OpenWebOrder, found: Sequence[TypedOrder], named: str, suggestions: Sequence[str], tolerance: Decimal
+) -> OpenMatch:
+    """`found` are the orders of Sage that the file names (`named`) or that carry the web order's number.
+
+    The number alone proves nothing (rules 4): unless a person named it, or it has the web order's id, an order that was
+    entered before the checkout, or whose total differs by more than `tolerance`, is not taken for it.
+    """
     match = OpenMatch(
         order_id=order.order_id,
         number=order.number,
@@ -108,7 +114,7 @@ def match_open(order: OpenWebOrder, found: Sequence[TypedOrder], named: str, sug
         return match.model_copy(update={"state": MatchState.FOLLOWED, "why": "has a workflow already"})
     if order.waiting:
         return match.model_copy(update={"state": MatchState.WAITING, "why": f"is {order.status} at Clarity"})
-    ours = [one for one in found if not is_foreign(one, order.order_id)]
+    ours = [one for one in found if not is_foreign(one, order.order_id, None if named else order.created)]
     if not ours:
         if named and not found:
             why = f"Sage has no sales order {named}, which the file names"
@@ -127,12 +133,19 @@ def match_open(order: OpenWebOrder, found: Sequence[TypedOrder], named: str, sug
     why = "named in the file" if named else f"CustomerPONo {one.CustomerPONo}"
     if order.total is not None and one.total != order.total:
         why += f"; {one.total:,.2f} in Sage, {order.total:,.2f} {order.currency} at Clarity".rstrip()
+        if not named and not one.UDF_WEB_ORDER_ID and abs(one.total - order.total) > tolerance:
+            why = f"{one.SalesOrderNo}: {why}; name it in the file if it is the one"
+            return match.model_copy(update={"state": MatchState.AMBIGUOUS, "why": why})
     state = MatchState.MATCHED if live else MatchState.ALREADY_SHIPPED
     return match.model_copy(update={"state": state, "SalesOrderNo": one.SalesOrderNo, "why": why})
 
 
 def _whose(order: TypedOrder) -> str:
-    return "deleted" if order.is_deleted else f"of web order {order.UDF_WEB_ORDER_ID}"
+    if order.is_deleted:
+        return "deleted"
+    if order.UDF_WEB_ORDER_ID:
+        return f"of web order {order.UDF_WEB_ORDER_ID}"
+    return f"entered on {order.OrderDate}, before the checkout"
 
 
 def once_each(matches: Iterable[OpenMatch]) -> list[OpenMatch]:

@@ -219,6 +219,13 @@ def test_a_held_order_says_why_and_which_order_people_typed(pair: Pair) -> None:
     ]
 
 
+def test_an_order_that_was_entered_before_the_checkout_is_another_one(pair: Pair) -> None:
+    old = typed(SalesOrderNo="0000001", OrderDate=date(2026, 2, 10))
+    assert compared(pair, None, old).outcome is ShadowOutcome.NOT_TYPED_YET
+    one = compared(pair, None, old, typed())
+    assert (one.outcome, one.SalesOrderNo) == (ShadowOutcome.SAME, "0000042")
+
+
 def test_of_orders_typed_twice_the_closest_is_compared_and_both_are_named(pair: Pair) -> None:
     one = compared(pair, None, typed(SalesOrderNo="0000041", ShipVia="UPS RED"), typed())
     assert one.SalesOrderNo == "0000042"

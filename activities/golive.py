@@ -35,7 +35,7 @@ from mappings.golive import OpenWebOrder, match_open
 from mappings.intake import created_at, order_id_of, pair_of_currency
 from mappings.pair import Pair
 from mappings.plain_json import plain
-from mappings.shadow import TypedOrder, purchase_order_of, suggestions_for, typed_numbers
+from mappings.shadow import TypedOrder, is_foreign, purchase_order_of, suggestions_for, typed_numbers
 from mappings.statuses import clarity_state
 from mappings.transform import normalised_email
 
@@ -157,9 +157,10 @@ class OpenOrderActivities:
                     found = [] if one is None else [one]
                 elif not order.followed and not order.waiting:
                     numbers = typed_numbers(order.number, order.order_id, order.purchase_order, self._pair)
-                    found = await typed_as(self._reader, numbers, order.order_id)
-                    if not found and order.total is not None:
+                    found = await typed_as(self._reader, numbers, order.order_id, order.created)
+                    foreign = all(is_foreign(one, order.order_id, order.created) for one in found)
+                    if foreign and order.total is not None:
                         heads = await open_orders(self._reader) if heads is None else heads
                         suggestions = suggestions_for(order.email, order.total, order.created, heads)
-                matches.append(match_open(order, found, named, suggestions))
+                matches.append(match_open(order, found, named, suggestions, self._pair.shadow.tolerance))
         return OpenMatches(matches=matches)

@@ -51,12 +51,12 @@ from mappings.intake import (
     RETENTION_MARGIN,
     created_at,
     is_cancelled,
+    may_have_come_in_shadow,
     order_id_of,
     payload_digest,
     reason_by_status,
     reason_not_to_start_anew,
     reason_to_ignore,
-    soon_after_go_live,
 )
 from mappings.pair import Pair
 from mappings.transform import EXPEDITED_MARK, expedites
@@ -65,6 +65,8 @@ log = logging.getLogger(__name__)
 
 RPC_LIMIT = timedelta(seconds=3)
 SHADOW = "the pair is in shadow mode: nothing is written"
+BEGAN = datetime.now(UTC)
+"""When this process came to know the pairs and their modes, or a little before."""
 DIGEST_MEMO = "clarity_digest"
 BACKFILL_MEMO = "backfill_run"
 """Run id of the backfill that started the order."""
@@ -107,7 +109,8 @@ class Intake:
         what it does not know. It is the backfill's run id: what that run started is `started`, however often it asks.
         `forced` (by whom and why) starts an order that may have been here before. Without
         `bury` what is not taken in becomes no dead letter: it is one already. `adopts` is the SalesOrderNo that people
-        typed for the order (going live): it is followed, and nothing is created.
+        typed for the order (going live): it is followed, and nothing is created. An order that is started again, by
+        `restart` or by force, keeps that of its last run.
 
         Of a pair in shadow mode an order starts its `ShadowOrderWorkflow`, and nothing else starts anything.
         """
@@ -156,6 +159,9 @@ class Intake:
         if self._pair.is_shadow:
             return await self._shadow(start, cancelled=event == EventType.ORDER_CANCELLED)
         workflow_id = ids.order_workflow_id(self._pair.name, order_id)
+        if (restart or forced) and not adopts:
+            adopts = await self._adopted(workflow_id)
+            start = start.model_copy(update={"adopts": adopts})
         ignored = reason_by_status(masked, self._pair) if adopts else reason_to_ignore(masked, self._pair)
         if event == EventType.ORDER_CANCELLED or (ignored and not restart):
             # A cancellation starts nothing; it matters only to an order that is known.
@@ -249,7 +255,7 @@ class Intake:
         now = datetime.now(UTC)
         if reason := reason_not_to_start_anew(payload, now, None):
             return reason
-        if soon_after_go_live(payload, self._pair) and await self._describe(
+        if may_have_come_in_shadow(payload, now, BEGAN) and await self._describe(
             ids.shadow_order_workflow_id(self._pair.name, order_id)
         ):
             return (
@@ -305,6 +311,23 @@ class Intake:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
             raise
+
+    async def _adopted(self, workflow_id: str) -> str:
+        """The SalesOrderNo that the order's last run was started to follow; empty without.
+
+        Its start argument tells: a run that ended before it linked the sales order has left no trace of it in Sage.
+        """
+        try:
+            async for event in self._client.get_workflow_handle(workflow_id).fetch_history_events(
+                page_size=1, rpc_timeout=RPC_LIMIT
+            ):
+                payloads = event.workflow_execution_started_event_attributes.input.payloads
+                values = await self._client.data_converter.decode(list(payloads))
+                return str(values[0].get("adopts") or "") if values and isinstance(values[0], dict) else ""
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        return ""
 
     async def _meet(
         self,

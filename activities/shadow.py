@@ -59,12 +59,12 @@ async def open_orders(reader: SageReader) -> list[TypedOrder]:
     return heads
 
 
-async def typed_as(reader: SageReader, numbers: list[str], order_id: str) -> list[TypedOrder]:
+async def typed_as(reader: SageReader, numbers: list[str], order_id: str, created: date) -> list[TypedOrder]:
     """The orders of the first of these CustomerPONos that has one which may be the web order's; else whatever has."""
     foreign: list[TypedOrder] = []
     for number in numbers:
         found = await reader.typed_orders(number)
-        if any(not is_foreign(one, order_id) for one in found):
+        if any(not is_foreign(one, order_id, created) for one in found):
             return found
         foreign += found
     return foreign
@@ -89,8 +89,9 @@ class TypedOrderActivities:
                 if shadow is None or not request.since <= self._day(shadow.created) <= request.until:
                     continue
                 numbers = typed_numbers(shadow.order_number, shadow.order_id, shadow.purchase_order, self._pair)
-                typed = await typed_as(self._reader, numbers, shadow.order_id)
-                if not typed and heads is None:
+                day = self._day(shadow.created)
+                typed = await typed_as(self._reader, numbers, shadow.order_id, day)
+                if heads is None and all(is_foreign(one, shadow.order_id, day) for one in typed):
                     heads = await open_orders(self._reader)
                 compared.append(compare_order(shadow, typed, heads or (), self._pair, request.today))
         return Compared(orders=compared)

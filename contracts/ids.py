@@ -6,8 +6,10 @@ keyed hash.
 
 import hashlib
 import hmac
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Final
 
 PAIR_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{1,15}")
@@ -59,8 +61,14 @@ def shadow_comparison_id(pair: str, since: str, until: str) -> str:
 
 
 def go_live_workflow_id(pair: str) -> str:
-    """Id of the `GoLiveWorkflow` of a pair: one at a time."""
+    """Id of the `GoLiveWorkflow` of a pair that takes orders over: one at a time."""
     return f"golive-{pair}"
+
+
+def go_live_look_id(pair: str, since: date, named: Mapping[str, str]) -> str:
+    """Id of a look at the open orders: the same for the same question (`--since` and the file's pairs)."""
+    asked = json.dumps([since.isoformat(), sorted(named.items())])
+    return f"{go_live_workflow_id(pair)}-look-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
 
 def customer_workflow_id(pair: str, match_key: str, secret: bytes) -> str:

@@ -95,8 +95,14 @@ def read_named(content: bytes, name: str) -> dict[str, str]:
 # ---- which order ----------------------------------------------------------------------------------------------------
 
 
-def match_open(order: OpenWebOrder, found: Sequence[TypedOrder], named: str, suggestions: Sequence[str]) -> OpenMatch:
-    """`found` are the orders of Sage that the file names (`named`) or that carry the web order's number."""
+def match_open(
+    order: OpenWebOrder, found: Sequence[TypedOrder], named: str, suggestions: Sequence[str], tolerance: Decimal
+) -> OpenMatch:
+    """`found` are the orders of Sage that the file names (`named`) or that carry the web order's number.
+
+    The number alone proves nothing (rules 4): unless a person named it, or it has the web order's id, an order that was
+    entered before the checkout, or whose total differs by more than `tolerance`, is not taken for it.
+    """
     match = OpenMatch(
         order_id=order.order_id,
         number=order.number,
@@ -108,7 +114,7 @@ def match_open(order: OpenWebOrder, found: Sequence[TypedOrder], named: str, sug
         return match.model_copy(update={"state": MatchState.FOLLOWED, "why": "has a workflow already"})
     if order.waiting:
         return match.model_copy(update={"state": MatchState.WAITING, "why": f"is {order.status} at Clarity"})
-    ours = [one for one in found if not is_foreign(one, order.order_id)]
+    ours = [one for one in found if not is_foreign(one, order.order_id, None if named else order.created)]
     if not ours:
         if named and not found:
             why = f"Sage has no sales order {named}, which the file names"
@@ -127,12 +133,19 @@ def match_open(order: OpenWebOrder, found: Sequence[TypedOrder], named: str, sug
     why = "named in the file" if named else f"CustomerPONo {one.CustomerPONo}"
     if order.total is not None and one.total != order.total:
         why += f"; {one.total:,.2f} in Sage, {order.total:,.2f} {order.currency} at Clarity".rstrip()
+        if not named and not one.UDF_WEB_ORDER_ID and abs(one.total - order.total) > tolerance:
+            why = f"{one.SalesOrderNo}: {why}; name it in the file if it is the one"
+            return match.model_copy(update={"state": MatchState.AMBIGUOUS, "why": why})
     state = MatchState.MATCHED if live else MatchState.ALREADY_SHIPPED
     return match.model_copy(update={"state": state, "SalesOrderNo": one.SalesOrderNo, "why": why})
 
 
 def _whose(order: TypedOrder) -> str:
-    return "deleted" if order.is_deleted else f"of web order {order.UDF_WEB_ORDER_ID}"
+    if order.is_deleted:
+        return "deleted"
+    if order.UDF_WEB_ORDER_ID:
+        return f"of web order {order.UDF_WEB_ORDER_ID}"
+    return f"entered on {order.OrderDate}, before the checkout"
 
 
 def once_each(matches: Iterable[OpenMatch]) -> list[OpenMatch]:
@@ -163,7 +176,9 @@ def link_lines(wanted: SalesOrder, typed: Sequence[CreatedLine]) -> tuple[dict[s
     """LineKey → UDF_WEB_LINE_ID of the item that it stands for, and what could not be placed, in words.
 
     By ItemCode: lines with the item's very quantity first, then the others in their order until the quantity is used
-    up (people split lines over warehouses). A line that says whose it is stays so.
+    up (people split lines over warehouses). Where several items of one ItemCode are left, lines must add up to each:
+    those of which one would stand for several items stand for none, and are told by their tracking alone, because
+    Clarity would be told wrong quantities. A line that says whose it is stays so.
     """
     links = {line.LineKey: line.UDF_WEB_LINE_ID for line in typed if line.UDF_WEB_LINE_ID}
     placed = set(links.values())
@@ -173,20 +188,36 @@ def link_lines(wanted: SalesOrder, typed: Sequence[CreatedLine]) -> tuple[dict[s
         if line.origin is LineOrigin.ITEM and line.UDF_WEB_LINE_ID and line.UDF_WEB_LINE_ID not in placed
     ]
     free = [line for line in typed if _may_stand_for_an_item(line) and line.LineKey not in links]
-    for exact in (True, False):
-        for item in list(items):
-            left = _pieces(item)
-            for line in list(free):
-                if line.ItemCode != item.ItemCode or left <= 0 or (exact and _pieces(line) != left):
-                    continue
-                links[line.LineKey] = item.UDF_WEB_LINE_ID
-                free.remove(line)
-                left -= _pieces(line)
-                if item in items:
-                    items.remove(item)
+    for item in list(items):
+        same = (one for one in free if one.ItemCode == item.ItemCode and _pieces(one) == _pieces(item))
+        if (line := next(same, None)) is not None:
+            links[line.LineKey] = item.UDF_WEB_LINE_ID
+            free.remove(line)
+            items.remove(item)
+    for code in dict.fromkeys(one.ItemCode for one in items):
+        wanting = [one for one in items if one.ItemCode == code]
+        found = _filled(wanting, [line for line in free if line.ItemCode == code])
+        links |= found
+        free = [line for line in free if line.LineKey not in found]
+        items = [one for one in items if one.UDF_WEB_LINE_ID not in found.values()]
     remarks = [f"item {one.UDF_WEB_LINE_ID} ({one.sku}) has no line of its own in Sage" for one in items]
     remarks += [f"line {one.LineKey} ({one.ItemCode}) is none of the web order's items" for one in free if one.counts]
     return links, remarks[:20]
+
+
+def _filled(items: Sequence[SalesOrderLine], lines: Sequence[CreatedLine]) -> dict[str, str]:
+    """LineKey → item: lines in their order until each item's quantity is used up; of several items, all or none."""
+    found: dict[str, str] = {}
+    for item in items:
+        left = _pieces(item)
+        for line in lines:
+            if line.LineKey in found or left <= 0:
+                continue
+            found[line.LineKey] = item.UDF_WEB_LINE_ID
+            left -= _pieces(line)
+        if left and len(items) > 1:
+            return {}
+    return found
 
 
 def _may_stand_for_an_item(line: CreatedLine) -> bool:

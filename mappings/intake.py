@@ -134,15 +134,16 @@ def created_at(payload: Mapping[str, Any]) -> datetime | None:
     return _instant(payload, "createdDate")
 
 
-def soon_after_go_live(payload: Mapping[str, Any], pair: Pair) -> bool:
-    """Whether the order is of the first weeks: it may have come while the pair was in shadow mode still."""
+def may_have_come_in_shadow(payload: Mapping[str, Any], now: datetime, live_since: datetime) -> bool:
+    """Whether the order may have come while its pair was in shadow mode: all but those of the last hour, and of these
+    those from before `live_since`, when this process read the mode. No day in the pair file is relied on: a pair may go
+    back to shadow mode and forth."""
     created = created_at(payload)
-    if created is None:
-        return True
-    return timedelta(0) <= created.astimezone(pair.company.zone).date() - pair.go_live <= FIRST_WEEKS
+    return created is None or created < live_since or now - created > FRESH
 
 
-FIRST_WEEKS = timedelta(days=30)
+FRESH = timedelta(hours=1)
+"""A younger order that came since this process began is taken in without asking the server."""
 RETENTION_MARGIN = timedelta(days=7)
 SHORTEST_RETENTION = 2 * RETENTION_MARGIN
 """Under it (a development server) every order would be too old: then only the external reference tells."""

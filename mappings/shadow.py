@@ -31,6 +31,8 @@ from mappings.similarity import is_same_name, street_of
 
 NEAR: Final = timedelta(days=7)
 """An order with the same e-mail and total is suggested when it was entered within so many days of the web order."""
+EARLIEST: Final = timedelta(days=1)
+"""OrderDate is the day of the company, or of whoever opened Sage the evening before."""
 SUGGESTIONS: Final = 3
 SHOWN: Final = 200
 """Characters of a value in a difference."""
@@ -175,9 +177,12 @@ def typed_numbers(number: str, order_id: str, purchase_order: str, pair: Pair) -
     return list(dict.fromkeys(texts))
 
 
-def is_foreign(typed: TypedOrder, order_id: str) -> bool:
-    """Whether it is surely another web order's, or a deleted one."""
-    return typed.is_deleted or typed.UDF_WEB_ORDER_ID not in ("", order_id)
+def is_foreign(typed: TypedOrder, order_id: str, created: date | None) -> bool:
+    """Whether it is surely another order's, or a deleted one: of another web order, or entered before the checkout
+    (`created`; None: the day does not count, because a person named it)."""
+    if typed.is_deleted or typed.UDF_WEB_ORDER_ID:
+        return typed.is_deleted or order_id != typed.UDF_WEB_ORDER_ID
+    return created is not None and typed.OrderDate is not None and typed.OrderDate < created - EARLIEST
 
 
 def suggestions_for(email: str, total: Decimal, day: date, heads: Iterable[TypedOrder]) -> list[str]:
@@ -201,9 +206,10 @@ def suggestions_for(email: str, total: Decimal, day: date, heads: Iterable[Typed
 def compare_order(
     shadow: ShadowOrder, typed: Sequence[TypedOrder], heads: Iterable[TypedOrder], pair: Pair, today: date
 ) -> ComparedOrder:
-    """`typed`: the orders that carry its number; `heads`: open orders of Sage, to suggest one when none does."""
+    """`typed`: the orders that carry its number; `heads`: open orders of Sage, to suggest one when none of these may be
+    it."""
     created = shadow.created.astimezone(pair.company.zone).date()
-    ours = [one for one in typed if not is_foreign(one, shadow.order_id)]
+    ours = [one for one in typed if not is_foreign(one, shadow.order_id, created)]
     found = [(differences_of(shadow, one, pair), one) for one in ours]
     found.sort(key=lambda pair_: (len(pair_[0]), not pair_[1].live, pair_[1].SalesOrderNo))
     differences, best = found[0] if found else ([], None)

@@ -1,13 +1,15 @@
 """The files of a shadow comparison: CSV for people and spreadsheets, JSON for programs (docs/going-live.md).
 
 In: compared orders and their totals. Out: the files' names and bytes, the same for the same input. As the files of a
-reconciliation are written; `differences.csv` holds addresses where they differ.
+reconciliation are written; `differences.csv` and `summary.json` hold addresses where they differ. Card numbers stand in
+none of them, whoever put one there.
 """
 
 import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
+from mappings.card_numbers import mask_card_numbers
 from mappings.reconciliation_files import Cell, masked, table
 from mappings.shadow import ComparedOrder, ComparisonTotals
 
@@ -28,12 +30,17 @@ def files(
 ) -> dict[str, bytes]:
     """Name → content, in the order in which they are to be written."""
     content = {"days": span, "unfinished": unfinished, **totals.model_dump(mode="json")}
-    content["orders_compared"] = [one.model_dump(mode="json") for one in compared]
+    content["orders_compared"] = [as_json(one) for one in compared]
     return {
         ORDERS: orders_table(compared),
         DIFFERENCES: table(DIFFERENCE_COLUMNS, [row for one in compared for row in difference_rows(one)]),
         SUMMARY: (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode(),
     }
+
+
+def as_json(one: ComparedOrder) -> dict[str, Any]:
+    """One order, as summary.json has it."""
+    return {**mask_card_numbers(one.model_dump(mode="json"))[0], "order_id": one.order_id}
 
 
 def orders_table(compared: Sequence[ComparedOrder]) -> bytes:

@@ -14,7 +14,7 @@ from workers.connect import connect
 from workers.customers import add_customers_options, run_customers
 from workers.demo import add_demo_options, run_demo
 from workers.encryption import add_encryption_commands, run_encryption
-from workers.golive import add_golive_options, run_golive
+from workers.golive import add_golive_options, go_live_too_early, run_golive
 from workers.inventory import add_inventory_options, run_inventory
 from workers.namespace import add_namespace_options, make_namespace
 from workers.plugin import integration_plugin
@@ -81,7 +81,7 @@ async def run_workers(settings: Settings, roles: Sequence[Role]) -> None:
 
 
 async def make_schedules(settings: Settings) -> None:
-    """Create or update all schedules; name those whose pair has no file."""
+    """Create or update all schedules; name those whose pair has no file, and pairs whose go_live is too early."""
     pairs = load_pair_files(settings)
     refuse_unsafe(settings, pairs)
     client = await connect(settings, integration_plugin())
@@ -91,6 +91,9 @@ async def make_schedules(settings: Settings) -> None:
             f"Schedule {id_} belongs to no pair in PAIRS_DIR, and goes on. If its pair is gone for good: "
             f"temporal schedule delete --schedule-id {id_}"
         )
+    for pair in pairs.values():
+        if early := await go_live_too_early(client, pair):
+            print(early)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

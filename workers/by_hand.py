@@ -75,8 +75,12 @@ async def start_or_join(
     workflow_id: str,
     summary: str,
     console: Console,
+    joins: bool = True,
 ) -> WorkflowHandle[SelfType, ReturnType]:
-    """The workflow under this id: the one that runs, or a new one."""
+    """The workflow under this id: the one that runs, or a new one.
+
+    Where the id does not say all of what was asked for, it must not join (`joins`): SettingsError says to wait.
+    """
     policies: dict[str, Any] = {
         "id_conflict_policy": WorkflowIDConflictPolicy.FAIL,
         "id_reuse_policy": WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -92,6 +96,11 @@ async def start_or_join(
             **policies,
         )
     except WorkflowAlreadyStartedError:
+        if not joins:
+            raise SettingsError(
+                f"{workflow_id} runs already, started by somebody else: nothing was started. When it has ended, run "
+                "this again."
+            ) from None
         console.print(f"{workflow_id} runs already; this shows how it goes.")
         return client.get_workflow_handle_for(run, workflow_id)
     console.print(f"{workflow_id} started; it goes on when this ends.")

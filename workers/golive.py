@@ -6,7 +6,7 @@ Exit status 1 when an order is left that a person must look at.
 """
 
 import argparse
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -51,8 +51,20 @@ async def run_golive(options: argparse.Namespace, settings: Settings) -> int:
     client = await connect(settings, integration_plugin())
     console = Console(highlight=False)
     try:
-        found = await run(client, start, f"{ids.go_live_workflow_id(pair.name)}-look", "which orders", console)
+        look_id = ids.go_live_look_id(pair.name, start.since, start.named)
+        look = await start_or_join(
+            client,
+            GoLiveWorkflow.run,
+            start,
+            pair=pair.name,
+            workflow_id=look_id,
+            summary=f"Going live of pair {pair.name}: which orders",
+            console=console,
+        )
+        found = await look.result()
         show(found, console)
+        if early := await go_live_too_early(client, pair):
+            console.print(early)
         matched = {one.order_id: one.SalesOrderNo for one in found.matches if one.state is MatchState.MATCHED}
         left = any(one.state in LEFT for one in found.matches) or bool(found.not_open)
         if options.dry_run or not matched:
@@ -62,13 +74,31 @@ async def run_golive(options: argparse.Namespace, settings: Settings) -> int:
             console.print("Nothing was started.")
             return 1
         adopt = start.model_copy(update={"adopt": matched, "named": {}})
-        done = await run(client, adopt, ids.go_live_workflow_id(pair.name), f"{len(matched)} orders", console)
+        done = await take_over(client, adopt, console)
     except WorkflowFailureError as error:
         console.print(f"It ended without a result: {why(error)}")
         return 1
     for line in [*in_words(done.adopted), *await still_to_do(client, pair)]:
         console.print(line)
     return int(left or any(one.result not in TAKEN for one in done.adopted))
+
+
+async def go_live_too_early(client: Client, pair: Pair) -> str:
+    """What to say when web orders came in shadow mode on a later day than `go_live`; empty when none did.
+
+    It was forgotten when the mode was changed, or the pair was in shadow mode once more.
+    """
+    if pair.is_shadow or pair.go_live >= datetime.now(pair.company.zone).date():
+        return ""
+    next_day = datetime.combine(pair.go_live + timedelta(days=1), time(), pair.company.zone).astimezone(UTC)
+    later = f"WorkflowType='ShadowOrderWorkflow' AND Pair='{pair.name}' AND StartTime >= '{next_day.isoformat()}'"
+    if not (await client.count_workflows(later)).count:
+        return ""
+    return (
+        f"go_live of pair {pair.name} is {pair.go_live}, and web orders came in shadow mode after that day: people may "
+        f"have typed them. Set go_live in {pair.name}.yaml to the first day whose orders nobody types, and restart "
+        "workers and API; until then each of those orders starts by golive, or by a person with force."
+    )
 
 
 async def still_to_do(client: Client, pair: Pair) -> list[str]:
@@ -83,16 +113,17 @@ async def still_to_do(client: Client, pair: Pair) -> list[str]:
     return [] if runs else [f"The Schedule {schedule} does not run: python -m workers schedules"]
 
 
-async def run(client: Client, start: GoLiveStart, workflow_id: str, what: str, console: Console) -> GoLiveResult:
-    """One run of the workflow, to its end."""
+async def take_over(client: Client, start: GoLiveStart, console: Console) -> GoLiveResult:
+    """Follow the orders of `adopt`; raises SettingsError while somebody else's are taken over, which may be others."""
     handle = await start_or_join(
         client,
         GoLiveWorkflow.run,
         start,
         pair=start.pair,
-        workflow_id=workflow_id,
-        summary=f"Going live of pair {start.pair}: {what}",
+        workflow_id=ids.go_live_workflow_id(start.pair),
+        summary=f"Going live of pair {start.pair}: {len(start.adopt)} orders",
         console=console,
+        joins=False,
     )
     return await handle.result()
 

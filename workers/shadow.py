@@ -17,7 +17,7 @@ from contracts import ids
 from contracts.retry import TEMPORAL_CALL
 from contracts.shadow import Compared, ShadowComparisonResult, ShadowComparisonStart
 from mappings.shadow import ComparedOrder
-from mappings.shadow_files import orders_table
+from mappings.shadow_files import as_json, orders_table
 from workers.by_hand import days_of, pair_named, start_or_join, why
 from workers.connect import connect
 from workers.plugin import integration_plugin
@@ -65,7 +65,8 @@ async def run_shadow(options: argparse.Namespace, settings: Settings) -> int:
     if options.format == "csv":
         sys.stdout.write(orders_table(orders).decode("utf-8-sig").replace("\r\n", "\n"))
     elif options.format == "json":
-        content = {"result": result.model_dump(mode="json"), "orders": [one.model_dump(mode="json") for one in orders]}
+        examples = {"examples": [as_json(one) for one in result.examples]}
+        content = {"result": result.model_dump(mode="json") | examples, "orders": [as_json(one) for one in orders]}
         sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
     else:
         show(orders, console)

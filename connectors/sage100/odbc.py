@@ -70,6 +70,9 @@ ENTERED = (
 )
 """Columns of `live_entered` and `history_entered` after OrderDate."""
 
+HEADER_AMOUNTS = ("TaxableAmt", "NonTaxableAmt", "FreightAmt", "SalesTaxAmt", "DiscountAmt")
+"""Columns of `live_order` and `history_order` from the sixth on."""
+
 Row = Sequence[Any]
 T = TypeVar("T")
 
@@ -470,7 +473,7 @@ class SageReader:
         return await self._run("typed_orders", read)
 
     async def typed_order(self, number_: str) -> TypedOrder | None:
-        """The order of this number, live or in history."""
+        """The order of this number, live or in history, as it was before any invoice was posted."""
         return await self._run("typed_order", partial(self._typed_order, number_))
 
     def _typed_order(self, number_: str) -> TypedOrder | None:
@@ -479,10 +482,11 @@ class SageReader:
             return None
         statement = queries.LIVE_ENTERED if order.live else queries.HISTORY_ENTERED
         for row in self._rows(statement, number_):
+            amounts = self._amounts_before_invoices(number_) if order.live else {}
             since = self._rows(queries.CUSTOMER_SINCE, order.ARDivisionNo, order.CustomerNo)
             entered = dict(zip(ENTERED, map(text, row[1:]), strict=True))
             return TypedOrder(
-                **order.model_dump(exclude={"Lines"}),
+                **order.model_dump(exclude={"Lines"}) | amounts,
                 **entered,
                 Lines=order.Lines,
                 OrderDate=day(row[0]),
@@ -519,17 +523,19 @@ class SageReader:
         """
 
         def read() -> SalesOrderOnSage | None:
-            number_ = live.SalesOrderNo
-            if not self._posted_of(number_):
+            amounts = self._amounts_before_invoices(live.SalesOrderNo)
+            if not amounts:
                 return None
-            for row in self._rows(queries.HISTORY_ORDER, number_):
-                amounts = ("TaxableAmt", "NonTaxableAmt", "FreightAmt", "SalesTaxAmt", "DiscountAmt")
-                kept = {name: number(row[place]) for place, name in enumerate(amounts, start=5)}
-                lines = self._lines_as_created(number_)
-                return live.model_copy(update={**kept, "DepositAmt": None, "Lines": lines})
-            return None
+            lines = self._lines_as_created(live.SalesOrderNo)
+            return live.model_copy(update={**amounts, "DepositAmt": None, "Lines": lines})
 
         return await self._run("before_invoices", read)
+
+    def _amounts_before_invoices(self, number_: str) -> dict[str, Decimal]:
+        """Amounts of a live order's history; empty when nothing of it was posted, or no history is kept."""
+        for row in self._rows(queries.HISTORY_ORDER, number_) if self._posted_of(number_) else ():
+            return {name: number(row[place]) for place, name in enumerate(HEADER_AMOUNTS, start=5)}
+        return {}
 
     def _lines_as_created(self, number_: str) -> list[CreatedLine]:
         lines = {}

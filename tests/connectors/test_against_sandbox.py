@@ -17,7 +17,7 @@ from connectors.errors import AlreadyExists, Ambiguous, NotFound, Refused, Retry
 from connectors.sage100.gateway import SageGateway, SageGatewaySettings
 from connectors.sage100.item_catalogue import ItemCatalogue
 from connectors.sage100.match_index import MatchIndex
-from connectors.sage100.odbc import SageReader
+from connectors.sage100.odbc import HEADER_AMOUNTS, SageReader
 from connectors.sage100.queries import Statement
 from mappings.canonical import Shipment, ShippedLine
 from mappings.item_candidates import nearest_items
@@ -191,6 +191,25 @@ async def test_orders_of_which_sage_cannot_tell_whose_they_are(sandbox: Sandbox,
             assert await reader.sales_orders_by_purchase_order("PO-changed", "9999999") == ([], [])
             await reader.close()
     sandbox.control("sage", "company", {"keep_order_history": "Y"})
+
+
+async def test_a_typed_order_is_read_as_it_was_before_its_invoices(sandbox: Sandbox) -> None:
+    lines = [{"ItemCode": "DESK-OAK-120", "ItemType": "1", "QuantityOrdered": "3", "UnitPrice": "349"}]
+    typed = {"ARDivisionNo": "02", "CustomerNo": "W000001", "CustomerPONo": "W-part", "FreightAmt": "12.50"}
+    number = str(sandbox.control("sage", "type_order", {**typed, "Lines": lines})["SalesOrderNo"])
+    reader = SageReader(SecretStr(sandbox.odbc))
+    before = await reader.typed_order(number)
+    assert before is not None
+    assert before.FreightAmt == Decimal("12.5")
+    sandbox.control("sage", "ship", {"SalesOrderNo": number, "Quantities": {"000001": "1"}})
+    sandbox.control("sage", "post", {})
+    (live,) = sandbox.rows("SELECT FreightAmt FROM SO_SalesOrderHeader WHERE SalesOrderNo = ?", number)
+    assert Decimal(live["FreightAmt"]) == 0
+    (after,) = await reader.typed_orders("W-part")
+    for amount in HEADER_AMOUNTS:
+        assert getattr(after, amount) == getattr(before, amount), amount
+    assert after.Lines == before.Lines
+    await reader.close()
 
 
 async def test_refusal_names_the_column(gateway: SageGateway) -> None:

@@ -15,6 +15,7 @@ from activities.golive import GoLiveActivities
 from connectors.clarity.client import ClarityClient
 from connectors.errors import Refused, ShadowMode
 from contracts.golive import AdoptOrders, LinkSalesOrder, SalesOrderLinked
+from contracts.ids import go_live_look_id
 from mappings.canonical import Shipment, ShippedLine
 from mappings.golive import MatchState, OpenMatch, OpenWebOrder, link_lines, match_open, once_each, read_named
 from mappings.order_change import EnteredOrder, LineChange
@@ -26,6 +27,8 @@ from workers.golive import in_words
 
 WEB = OpenWebOrder(order_id="10001", number="W-10001", created=date(2026, 11, 24), total=Decimal(50), currency="USD")
 NUMBER = "0000042"
+CENT = Decimal("0.01")
+CHOSEN = (MatchState.MATCHED, MatchState.ALREADY_SHIPPED)
 
 
 def typed(number: str = NUMBER, **changes: Any) -> TypedOrder:
@@ -38,7 +41,19 @@ def typed(number: str = NUMBER, **changes: Any) -> TypedOrder:
     [
         ([typed()], "", MatchState.MATCHED, "CustomerPONo W-10001"),
         ([typed(CustomerPONo="PHONE")], NUMBER, MatchState.MATCHED, "named in the file"),
-        ([typed(TaxableAmt=Decimal(49))], "", MatchState.MATCHED, "49.00 in Sage, 50.00 USD at Clarity"),
+        # The same number proves nothing: a wholesale customer's own, years ago or of another order.
+        ([typed(OrderDate=date(2026, 11, 23))], "", MatchState.MATCHED, "CustomerPONo W-10001"),
+        ([typed(OrderDate=date(2026, 2, 10))], "", MatchState.AMBIGUOUS, "entered on 2026-02-10, before the checkout"),
+        ([typed(OrderDate=date(2026, 2, 10)), typed("0000043")], "", MatchState.MATCHED, "CustomerPONo"),
+        ([typed(TaxableAmt=Decimal(9999))], "", MatchState.AMBIGUOUS, "9,999.00 in Sage, 50.00 USD at Clarity"),
+        ([typed(TaxableAmt=Decimal("49.99"))], "", MatchState.MATCHED, "49.99 in Sage, 50.00 USD at Clarity"),
+        (
+            [typed(TaxableAmt=Decimal(49), OrderDate=date(2026, 2, 10))],
+            NUMBER,
+            MatchState.MATCHED,
+            "named in the file; 49.00 in Sage, 50.00 USD at Clarity",
+        ),
+        ([typed(TaxableAmt=Decimal(49), UDF_WEB_ORDER_ID="10001")], "", MatchState.MATCHED, "49.00 in Sage"),
         ([typed(UDF_WEB_ORDER_ID="10001")], "", MatchState.MATCHED, "CustomerPONo"),
         ([typed(), typed("0000043")], "", MatchState.AMBIGUOUS, "0000042, 0000043 carry its number"),
         ([typed(UDF_WEB_ORDER_ID="10002")], "", MatchState.AMBIGUOUS, "found only 0000042 (of web order 10002)"),
@@ -52,16 +67,16 @@ def typed(number: str = NUMBER, **changes: Any) -> TypedOrder:
 def test_an_open_web_order_is_matched_only_when_it_is_sure(
     found: list[TypedOrder], named: str, state: MatchState, why: str
 ) -> None:
-    match = match_open(WEB, found, named, [])
+    match = match_open(WEB, found, named, [], CENT)
     assert match.state is state
     assert why in match.why
-    assert match.SalesOrderNo == (NUMBER if state in (MatchState.MATCHED, MatchState.ALREADY_SHIPPED) else "")
+    assert match.SalesOrderNo == (found[-1].SalesOrderNo if state in CHOSEN else "")
 
 
 def test_orders_that_have_a_workflow_or_wait_at_clarity_are_left_alone() -> None:
-    assert match_open(WEB.model_copy(update={"followed": True}), [typed()], "", []).state is MatchState.FOLLOWED
+    assert match_open(WEB.model_copy(update={"followed": True}), [typed()], "", [], CENT).state is MatchState.FOLLOWED
     waiting = WEB.model_copy(update={"waiting": True, "status": "On Hold"})
-    assert match_open(waiting, [typed()], "", []).why == "is On Hold at Clarity"
+    assert match_open(waiting, [typed()], "", [], CENT).why == "is On Hold at Clarity"
 
 
 def test_one_sales_order_is_never_two_web_orders() -> None:
@@ -98,6 +113,19 @@ def test_a_wrong_file_is_refused_by_file_and_line(content: bytes, complaint: str
         read_named(content, "orders.csv")
 
 
+def test_a_look_is_joined_only_by_the_same_question() -> None:
+    day, named = date(2026, 6, 1), {"10001": NUMBER, "10002": "0000043"}
+    look = go_live_look_id("demo", day, named)
+    assert look.startswith("golive-demo-look-")
+    assert go_live_look_id("demo", day, dict(reversed(named.items()))) == look
+    others = [
+        go_live_look_id("demo", date(2026, 6, 2), named),
+        go_live_look_id("demo", day, {}),
+        go_live_look_id("demo", day, named | {"10002": "0000044"}),
+    ]
+    assert len({look, *others}) == 4
+
+
 # ---- lines ----------------------------------------------------------------------------------------------------------
 
 
@@ -130,6 +158,26 @@ def test_a_line_that_people_split_stands_for_one_item() -> None:
     links, remarks = link_lines(order_of(item("a", quantity=5)), [line("1", quantity=3), line("2"), line("3")])
     assert links == {"1": "a", "2": "a"}
     assert remarks == ["line 3 (DESK) is none of the web order's items"]
+
+
+@pytest.mark.parametrize(
+    ("typed_lines", "expected"),
+    [
+        # One line for both: whoever ships of it, nobody knows of which item.
+        ([line("1", quantity=5)], {}),
+        ([line("1", quantity=4), line("2", quantity=1)], {}),
+        ([line("1", quantity=1), line("2", quantity=1), line("3", quantity=3)], {"1": "a", "2": "a", "3": "b"}),
+        ([line("1", quantity=1), line("2", quantity=1), line("3", quantity=1), line("4")],
+         {"4": "a", "1": "b", "2": "b", "3": "b"}),
+        # One of them was forgotten, or its quantity changed.
+        ([line("1")], {"1": "a"}),
+        ([line("1"), line("2", quantity=4)], {"1": "a", "2": "b"}),
+    ],
+)  # fmt: skip
+def test_a_line_never_stands_for_several_items(typed_lines: list[CreatedLine], expected: dict[str, str]) -> None:
+    links, remarks = link_lines(order_of(item("a"), item("b", quantity=3)), typed_lines)
+    assert links == expected
+    assert len(remarks) == len({"a", "b"} - set(expected.values())) + len(typed_lines) - len(expected)
 
 
 def test_what_people_typed_otherwise_is_said_and_what_is_linked_stays() -> None:

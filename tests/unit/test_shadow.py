@@ -4,14 +4,14 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from temporalio.client import ScheduleOverlapPolicy
 
-from mappings.intake import soon_after_go_live
+from mappings.intake import may_have_come_in_shadow
 from mappings.pair import Mode, Pair, ShadowRules
 from mappings.problems import Finding, HoldReason, Problem
 from mappings.sales_order import (
@@ -219,6 +219,13 @@ def test_a_held_order_says_why_and_which_order_people_typed(pair: Pair) -> None:
     ]
 
 
+def test_an_order_that_was_entered_before_the_checkout_is_another_one(pair: Pair) -> None:
+    old = typed(SalesOrderNo="0000001", OrderDate=date(2026, 2, 10))
+    assert compared(pair, None, old).outcome is ShadowOutcome.NOT_TYPED_YET
+    one = compared(pair, None, old, typed())
+    assert (one.outcome, one.SalesOrderNo) == (ShadowOutcome.SAME, "0000042")
+
+
 def test_of_orders_typed_twice_the_closest_is_compared_and_both_are_named(pair: Pair) -> None:
     one = compared(pair, None, typed(SalesOrderNo="0000041", ShipVia="UPS RED"), typed())
     assert one.SalesOrderNo == "0000042"
@@ -277,6 +284,16 @@ def test_the_files_hold_every_order_once_and_add_up(pair: Pair) -> None:
     assert len(json.loads(written[SUMMARY])["orders_compared"]) == 3
 
 
+def test_a_card_number_that_somebody_typed_stands_in_no_file(pair: Pair) -> None:
+    card = "4111 1111 1111 1111"
+    one = compared(pair, None, typed(ShipToAddress2=f"card {card}"))
+    written = files([one], totals_of([one]), "2026-11-25_2026-11-26")
+    assert card not in b"".join(written.values()).decode()
+    (kept,) = json.loads(written[SUMMARY])["orders_compared"]
+    assert "card [masked]" in kept["differences"][0]["theirs"]
+    assert kept["order_id"] == one.order_id
+
+
 # ---- the pair's mode ------------------------------------------------------------------------------------------------
 
 
@@ -294,9 +311,18 @@ def test_a_run_by_hand_that_writes_is_refused_in_shadow(pair: Pair) -> None:
         refuse_in_shadow("products", pair.model_copy(update={"mode": Mode.SHADOW}), "Use --dry-run.")
 
 
-def test_only_the_first_weeks_after_go_live_may_have_shadow_orders(pair: Pair) -> None:
-    live = pair.model_copy(update={"go_live": date(2026, 11, 25)})
-    for created, soon in (("2026-11-24T23:00:00-06:00", False), ("2026-11-25T01:00:00-06:00", True)):
-        assert soon_after_go_live({"data": {"createdDate": created}}, live) is soon
-    assert not soon_after_go_live({"data": {"createdDate": "2027-01-10T00:00:00Z"}}, live)
-    assert soon_after_go_live({"data": {}}, live)
+@pytest.mark.parametrize(
+    ("created", "may"),
+    [
+        ("2026-01-01T00:00:00Z", True),
+        ("2026-11-25T14:59:00Z", True),
+        ("2026-11-25T15:01:00Z", False),
+        ("2026-11-25T09:59:00-06:00", False),
+        ("", True),
+    ],
+)
+def test_only_a_fresh_order_surely_did_not_come_in_shadow_mode(created: str, *, may: bool) -> None:
+    body = {"createdDate": created} if created else {}
+    assert may_have_come_in_shadow({"data": body}, CREATED, CREATED - timedelta(days=90)) is may
+    # However fresh: from before this process knew that the pair is live.
+    assert may_have_come_in_shadow({"data": body}, CREATED, CREATED)

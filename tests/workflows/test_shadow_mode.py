@@ -1,17 +1,20 @@
 """Shadow orders on the real server, what the intake makes of events, and an order that people typed."""
 
+import asyncio
 import uuid
-from datetime import date
+from datetime import date, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from activities.intake import Intake, IntakeResult
 from contracts import ids, queues
-from contracts.golive import SalesOrderLinked
+from contracts.golive import GoLiveStart, SalesOrderLinked
 from contracts.messages import AlertKind, ClarityOrderChanged, ShipmentsRead
 from contracts.search_attributes import OrderState
 from contracts.shadow import ShadowComparisonResult, ShadowComparisonStart, ShadowStart
@@ -35,6 +38,8 @@ from tests.workflows.conftest import (
     until,
     view_of,
 )
+from workers.golive import go_live_too_early, take_over
+from workers.settings import SettingsError
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -158,7 +163,16 @@ async def test_a_live_pair_never_creates_what_came_in_shadow_without_a_person(
     event = event_of(order_id)
     await Intake(env.client, SHADOW).take(event, "1")
     STARTED.append(env.client.get_workflow_handle(f"shadow-order-demo-{order_id}"))
-    live = PAIR.model_copy(update={"go_live": date.fromisoformat(event["data"]["createdDate"][:10])})
+    # go_live was forgotten, or is that of the first time: it says nothing of the orders that came in shadow mode.
+    live = PAIR.model_copy(update={"go_live": date(2020, 1, 1)})
+    for _ in range(300):
+        # Temporal's list of workflows is a little behind.
+        if said := await go_live_too_early(env.client, live):
+            break
+        await asyncio.sleep(0.05)
+    assert "Set go_live in demo.yaml" in said
+    today = live.model_copy(update={"go_live": datetime.now(live.company.zone).date()})
+    assert await go_live_too_early(env.client, today) == ""
     result, why = await Intake(env.client, live).take(event, "2", backfill="run", bury=False)
     assert result is IntakeResult.NEEDS_FORCE
     assert "people may have typed it" in why
@@ -228,6 +242,39 @@ async def test_an_order_that_is_cancelled_instead_of_linked_says_what_is_left_in
     await handle.execute_update("release_hold", {"action": "cancel", "by": "Ann", "hold": 1})
     assert (await outcome(handle)).state is OrderState.CANCELLED
     assert any(f"sales order {NUMBER}, which people typed" in alert.text for alert in world.alerts)
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_typed_order_that_is_started_again_is_followed_and_never_created(
+    env: WorkflowEnvironment, world: World, *, force: bool
+) -> None:
+    world.facts_gate.clear()
+    # The pair went live after the order, which is none of its own but for the link.
+    live = PAIR.model_copy(update={"go_live": date(2099, 1, 1)})
+    start = start_of()
+    start.payload["type"] = "order.updated"
+    handle = await begin(env, start.model_copy(update={"adopts": NUMBER}))
+    await world.until_called("read_sage_facts", 1)
+    await handle.terminate("before it was linked")
+    world.facts_gate.set()
+    why: dict[str, Any] = {"forced": "Ann: by mistake"} if force else {"restart": True}
+    result, named = await Intake(env.client, live).take(start.payload, "again", **why)
+    assert (result, named) == (IntakeResult.STARTED, handle.id)
+    again = env.client.get_workflow_handle(handle.id)
+    STARTED.append(again)
+    await until(again, "open")
+    assert [request.SalesOrderNo for request in world.links] == [NUMBER]
+    assert not {"reserve_sales_order_number", "create_sales_order"} & set(world.calls)
+
+
+async def test_a_second_golive_takes_nothing_over_while_one_runs(env: WorkflowEnvironment) -> None:
+    start = GoLiveStart(pair="twice", pace=start_of().pace, since=date(2026, 6, 1), adopt={"10001": NUMBER})
+    handle = await env.client.start_workflow(
+        "GoLiveWorkflow", start, id=ids.go_live_workflow_id("twice"), task_queue="nobody"
+    )
+    STARTED.append(handle)
+    with pytest.raises(SettingsError, match="golive-twice runs already"):
+        await take_over(env.client, start.model_copy(update={"adopt": {"10002": NUMBER}}), Console(file=StringIO()))
 
 
 # ---- the comparison -------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -269,8 +269,10 @@ def utc_offset() -> float:
 
 
 def an_order(house: House | None = None) -> PlacedOrder:
-    """Three lines of goods for a buyer whom Sage knows."""
-    return PlacedOrder(house.sandbox if house else None, house.api_url if house else "", *GOODS)  # type: ignore[arg-type]
+    """Three lines of goods, now, for a buyer whom Sage knows."""
+    now = datetime.now(UTC).isoformat()
+    places: Any = (house.sandbox, house.api_url) if house else (None, "")
+    return PlacedOrder(*places, *GOODS, createdDate=now, updatedDate=now)
 
 
 def percentile(values: Sequence[float], place: int) -> float:

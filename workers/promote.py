@@ -45,7 +45,7 @@ from contracts.promotion import (
     RollBack,
     SetRamp,
 )
-from mappings.mapping_change import Difference, of_pairs
+from mappings.mapping_change import HIDDEN, Difference, of_pairs
 from workers.connect import connect
 from workers.environments import load_environment
 from workers.plugin import integration_plugin
@@ -96,6 +96,9 @@ def add_promote_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--closed", type=int, default=200, help="closed orders that are replayed; default 200")
     parser.add_argument(
         "--allow-differences", type=int, metavar="N", help="with --yes: orders that may differ; default 0"
+    )
+    parser.add_argument(
+        "--show-values", action="store_true", help="values of personal columns, too, such as names and addresses"
     )
     parser.add_argument("--allow-untried", action="store_true", help="though the source does not run this version")
     parser.add_argument("--wait", type=float, default=300, help="seconds to wait for the candidate's workers")
@@ -356,7 +359,7 @@ class Promotion:
         for order in previewed.differing[:SHOWN]:
             self.say(f"  {order.workflow_id}")
             for one in order.differences[:SHOWN_COLUMNS]:
-                self.say(f"    {one}")
+                self.say(f"    {one if self.options.show_values else one.without_personal_values()}")
             if len(order.differences) > SHOWN_COLUMNS:
                 self.say(f"    … and {len(order.differences) - SHOWN_COLUMNS} more")
         if len(previewed.differing) > SHOWN:
@@ -371,6 +374,8 @@ class Promotion:
             }
         )
 
+        if previewed.differing and not self.options.show_values:
+            self.say(f"  {HIDDEN}: what may be personal is shown with --show-values")
     # ---- the ramp -----------------------------------------------------------------------------------------------
 
     def ask(self) -> None:

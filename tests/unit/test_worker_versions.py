@@ -6,7 +6,7 @@ import pytest
 from temporalio.client import WorkflowHistory
 
 from contracts.deployments import PatchState
-from mappings.mapping_change import of_order, of_pairs
+from mappings.mapping_change import ABSENT, Difference, of_order, of_pairs
 from mappings.pair import Pair, load_pairs
 from mappings.transform import transform
 from tests.support.processes import ROOT
@@ -78,6 +78,35 @@ def test_an_order_is_compared_column_by_column(tmp_path: Path) -> None:
     assert paths == ["ShipVia"]
     del payload["data"]["items"]
     assert of_order(payload, before, before) == [], "held before and now"
+
+
+def test_a_difference_in_a_log_names_columns_and_no_person(tmp_path: Path) -> None:
+    before = load_pairs(PAIRS)["demo"]
+    payload = payload_of("01-consumer-new")
+    street = payload["data"]["shippingAddress"]["line1"]
+    now = changed(tmp_path, "ship_via: UPS GROUND", "ship_via: UPS GRND")
+    code, address, problem, own = (
+        of_order(payload, before, now)[0],
+        Difference(path="ShipToAddress1", before=street, now=ABSENT),
+        Difference(path="held[0]", before=ABSENT, now=f"data.shippingAddress: {street} is too long"),
+        Difference(path="UDF_GIFT_FROM", before="Ann", now="Bob"),
+    )
+    assert code.without_personal_values() == code
+    assert str(address.without_personal_values()) == "ShipToAddress1: (hidden) → (none)"
+    assert str(problem.without_personal_values()) == "held[0]: (none) → data.shippingAddress: (hidden)"
+    assert str(own.without_personal_values()) == "UDF_GIFT_FROM: (hidden) → (hidden)"
+
+
+def test_whatever_leads_to_the_buyer_is_hidden() -> None:
+    payload, pair = payload_of("01-consumer-new"), load_pairs(PAIRS)["demo"]
+    recorded = transform(payload, pair).model_copy(update={"draft": None})
+    told = "\n".join(str(one.without_personal_values()) for one in of_order(payload, pair, pair, recorded))
+    assert "ShipToName: (none) → (hidden)" in told
+    assert "OrderDate: (none) → 2026-11-21" in told
+    buyer, address = payload["data"]["customer"], payload["data"]["shippingAddress"]
+    words = [buyer["firstName"], buyer["lastName"], buyer["email"], buyer["phone"][-4:]]
+    words += [address[name] for name in ("line1", "line2", "city", "postalCode")]
+    assert [word for word in words if word.lower() in told.lower()] == []
 
 
 def test_what_the_running_code_made_of_an_order_counts_as_before() -> None:

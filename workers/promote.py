@@ -483,8 +483,8 @@ class Promotion:
         return await self.work_on(handle)
 
     async def work_on(self, handle: WorkflowHandle[PromotionWorkflow, PromotionOutcome]) -> PromotionOutcome:
-        """Be the worker of a promotion until its end, and show its log as it grows."""
-        steps = PromotionActivities(self.client)
+        """Be the worker of a promotion until its end, and show its log as it grows; raises Stop when it was ended."""
+        steps = PromotionActivities(self.client, self.pairs, self.say)
         worker = Worker(
             self.client,
             task_queue=queues.PROMOTION,

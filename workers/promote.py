@@ -266,7 +266,10 @@ class Promotion:
         self.say(f"Candidate: build {self.build_id} (code {self.checked.code}, mapping {self.checked.mapping})")
         await self.compare_versions()
         if set(self.checked.current.values()) == {self.build_id}:
-            raise Stop(Status.DONE, f"{self.options.target} runs this build already")
+            if await self.patches_are_on():
+                raise Stop(Status.DONE, f"{self.options.target} runs this build already")
+            self.say(f"{self.options.target} runs this build already, but its new patches are held back")
+            return
         self.compare_pairs()
         replayed = await replay(self.client, self.workflows, self.plugin, self.options.closed)
         self.show_replay(replayed)
@@ -289,6 +292,13 @@ class Promotion:
                 "(--allow-differences)",
                 PromotionEnd.STOPPED,
             )
+
+    async def patches_are_on(self) -> bool:
+        """Whether the candidate's promotion was finished; a version that was made current by hand has them off."""
+        if "orders" not in self.roles:
+            return True
+        orders = deployment_name(self.target.worker_deployment, "orders")
+        return (await read_patch_state(self.client, WorkerDeploymentVersion(orders, self.build_id))).on
 
     async def compare_versions(self) -> None:
         """Which versions serve both environments; raises Stop when the source runs another one than this."""
@@ -383,7 +393,11 @@ class Promotion:
         if self.options.yes:
             return
         steps = ", ".join(f"{step} %" for step in self.steps)
-        self.say(f"Ramp {' and '.join(self.roles)} of {self.options.target} in steps of {steps}? [y/N]")
+        ramped = [role for role in self.roles if self.checked.current.get(role) != self.build_id]
+        if ramped:
+            self.say(f"Ramp {' and '.join(ramped)} of {self.options.target} in steps of {steps}? [y/N]")
+        else:
+            self.say(f"Switch the new patches on in {self.options.target}? [y/N]")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise Stop(Status.STOPPED, f"{self.by} said no", PromotionEnd.DECLINED)
 
@@ -408,9 +422,11 @@ class Promotion:
 
     async def start_argument(self, ended: PromotionEnd | None = None, why: str = "") -> PromotionStart:
         """What the workflow is told."""
+        already = [role for role in self.roles if self.checked.current.get(role) == self.build_id]
+        ramped = [role for role in self.roles if role not in already]
         groups = [
-            [role for role in ROLES[1:] if role in self.roles],
-            [role for role in ROLES[:1] if role in self.roles],
+            [role for role in ROLES[1:] if role in ramped],
+            [role for role in ROLES[:1] if role in ramped],
         ]
         current = await routing(self.client, deployment_name(self.target.worker_deployment, ROLES[0]))
         version = current.current_deployment_version if current else None
@@ -435,7 +451,9 @@ class Promotion:
             groups=[group for group in groups if group],
             # A company has one writing process: two would take its seats twice, and look at stock beside each other.
             at_once=["sage"],
+            already=already,
             queues={role: queues.of_role(role, self.pairs) for role in self.roles},
+            queues_before={role: queues.of_role(role, self.before) for role in self.roles},
             steps=[100] if first else self.steps,
             watch_seconds=self.options.watch,
             soak_seconds=self.options.soak,
@@ -489,7 +507,14 @@ class Promotion:
             self.client,
             task_queue=queues.PROMOTION,
             workflows=[PromotionWorkflow],
-            activities=[steps.set_patches, steps.set_ramp, steps.set_current, steps.find_failures, steps.watch_ramp],
+            activities=[
+                steps.set_patches,
+                steps.set_ramp,
+                steps.set_current,
+                steps.find_failures,
+                steps.find_unpolled,
+                steps.watch_ramp,
+            ],
             sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         )
         async with worker:

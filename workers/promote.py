@@ -6,8 +6,8 @@ anything moves: pair files, differences, replay of the target's own histories, p
 Ctrl-C leaves the promotion where it is: the next call says so, and goes on (`--continue`) or back (`--roll-back`).
 
 Exit status: 0 promoted (or nothing to do; with --check: nothing against it) · 1 rolled back · 2 a setting, a flag or a
-pair file is wrong · 3 stopped by a check or declined, nothing was ramped · 4 another promotion is under way, or was
-interrupted, or somebody ramps by hand · 130 interrupted.
+pair file is wrong · 3 stopped by a check or declined, nothing was ramped; too late to take back · 4 another promotion
+is under way, or was interrupted or ended from outside, or somebody ramps by hand · 130 interrupted.
 """
 
 import argparse
@@ -374,6 +374,8 @@ class Promotion:
                 self.say(f"    … and {len(order.differences) - SHOWN_COLUMNS} more")
         if len(previewed.differing) > SHOWN:
             self.say(f"  … and {len(previewed.differing) - SHOWN} more orders")
+        if previewed.differing and not self.options.show_values:
+            self.say(f"  {HIDDEN}: what may be personal is shown with --show-values")
         self.checked = self.checked.model_copy(
             update={
                 "previewed": previewed.orders,
@@ -384,8 +386,6 @@ class Promotion:
             }
         )
 
-        if previewed.differing and not self.options.show_values:
-            self.say(f"  {HIDDEN}: what may be personal is shown with --show-values")
     # ---- the ramp -----------------------------------------------------------------------------------------------
 
     def ask(self) -> None:
@@ -485,7 +485,7 @@ class Promotion:
         return self.told(outcome)
 
     async def carry(self, start: PromotionStart) -> PromotionOutcome:
-        """Start the workflow, and be its worker; raises Stop when another command was quicker."""
+        """Start the workflow, and be its worker; raises Stop when another command was quicker, or it was ended."""
         try:
             handle = await self.client.start_workflow(
                 PromotionWorkflow.run,
@@ -520,9 +520,21 @@ class Promotion:
         async with worker:
             telling = asyncio.create_task(self.tell(handle))
             try:
-                return await handle.result()
+                return await self.result_of(handle)
             finally:
                 telling.cancel()
+
+    async def result_of(self, handle: WorkflowHandle[PromotionWorkflow, PromotionOutcome]) -> PromotionOutcome:
+        """How it ended; raises Stop when somebody else ended it."""
+        try:
+            return await handle.result()
+        except WorkflowFailureError as error:
+            raise Stop(
+                Status.BUSY,
+                f"the promotion was ended from outside ({error.cause}). What it had set stands: "
+                f"{await self.standing()}. Take a ramp back: python -m workers promote --from {self.options.source} "
+                f"--to {self.options.target} --roll-back; or promote again",
+            ) from None
 
     async def tell(self, handle: WorkflowHandle[PromotionWorkflow, PromotionOutcome]) -> None:
         """Lines of its log, once each."""
@@ -566,12 +578,13 @@ class Promotion:
             raise Stop(Status.BUSY, f"the promotion is under way already: {in_words(state)}")
         if self.options.roll_back:
             await handle.signal(PromotionWorkflow.ask_to_roll_back, RollBack(by=self.by).model_dump(mode="json"))
-        try:
-            outcome = await handle.result() if state is not None else await self.work_on(handle)
-        except WorkflowFailureError as error:
-            raise Stop(Status.STOPPED, f"the promotion ended without a result: {error.cause}") from None
+        outcome = await self.result_of(handle) if state is not None else await self.work_on(handle)
         self.build_id = (await self.started_with(handle)).build_id
-        return self.told(outcome)
+        status = self.told(outcome)
+        if self.options.roll_back and outcome.end is PromotionEnd.PROMOTED:
+            self.say("It was too late to take it back: a promoted version goes forward only.")
+            return Status.STOPPED
+        return status
 
     async def started_with(self, handle: WorkflowHandle[PromotionWorkflow, PromotionOutcome]) -> PromotionStart:
         """Its start argument."""

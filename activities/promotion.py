@@ -5,10 +5,12 @@ changes nothing. Runs in the process of `python -m workers promote`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from math import inf
 from time import monotonic
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from temporalio import activity
 from temporalio.api.common.v1 import Payload
@@ -22,18 +24,23 @@ from temporalio.api.workflowservice.v1 import (
     SetWorkerDeploymentRampingVersionRequest,
     UpdateWorkerDeploymentVersionMetadataRequest,
 )
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from contracts import queues
+from contracts import ids, queues
 from contracts.deployments import PATCHES, deployment_name
-from contracts.promotion import Failing, SetCurrent, SetPatches, SetRamp, WatchRamp
+from contracts.outages import OutsideSystem
+from contracts.promotion import Failing, FindUnpolled, SetCurrent, SetPatches, SetRamp, WatchRamp
 from contracts.search_attributes import FAILED_FLOWS, HOLD_REASON
+from mappings.maintenance import in_maintenance
+from mappings.pair import Pair
 from mappings.problems import HoldReason
 
 ALIVE: Final = timedelta(seconds=150)
 """A worker's poll takes a minute when nothing comes: one that did not ask for longer is gone."""
+GATE_OPENS: Final = timedelta(seconds=60)
+"""In which a worker polls again after an outage or a maintenance window: it probes every `pace.probe_interval`."""
 SHOWN: Final = 20
 """Failures that are named."""
 ELSEWHERE: Final = "RoutingChangedElsewhere"
@@ -72,11 +79,29 @@ async def polled_by(client: Client, queue: str) -> set[str]:
     return found
 
 
-class PromotionActivities:
-    """Asks and tells Temporal."""
+class Unpolled(NamedTuple):
+    """Queues that no worker of the build asked for polls."""
 
-    def __init__(self, client: Client) -> None:
+    missing: list[str]
+    waiting: dict[str, str]
+    """Why no worker polls such a queue: its system is out, or has its maintenance window."""
+
+
+class PromotionActivities:
+    """Asks and tells Temporal. `pairs` know their maintenance windows; `say` is told what a watch waits for."""
+
+    def __init__(
+        self,
+        client: Client,
+        pairs: Mapping[str, Pair] = MappingProxyType({}),
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._client = client
+        self._pairs = pairs
+        self._say = say
+        self._closed_at: dict[str, float] = {}
+        """When a queue was last seen with a system that is out, on the clock that never jumps."""
+        self._told: set[str] = set()
 
     @activity.defn
     async def set_patches(self, request: SetPatches) -> None:
@@ -140,24 +165,49 @@ class PromotionActivities:
     @activity.defn
     async def find_failures(self, request: WatchRamp) -> list[Failing]:
         """What fails now and is not known."""
-        return await self._look(request)
+        known = set(request.known)
+        return [one async for one in self._failing(request) if one.workflow_id not in known]
+
+    @activity.defn
+    async def find_unpolled(self, request: FindUnpolled) -> list[Failing]:
+        """Queues that no worker of the version that serves them polls, though their system answers."""
+        return [
+            Failing(what=f"no worker of {_version(request.builds[role])} polls the queue {queue}")
+            for role in request.builds
+            for queue in (await self._unpolled(request.builds[role], role, request.queues.get(role, []))).missing
+        ]
 
     @activity.defn
     async def watch_ramp(self, request: WatchRamp) -> list[Failing]:
-        """Look again and again; what fails, as soon as something does, and nothing when the time is over."""
+        """Look again and again; what fails, as soon as something does, and nothing when the time is over.
+
+        While a system is out, its workers prove nothing: then it lasts until they poll again.
+        """
         end = monotonic() + request.seconds
         while True:
             activity.heartbeat()
-            if found := [*await self._look(request), *await self._routing_as_set(request)]:
+            looked = [
+                await self._unpolled(request.build_id, role, request.queues.get(role, []))
+                for role, percentage in request.percentages.items()
+                if percentage
+            ]
+            found = [
+                *await self.find_failures(request),
+                *(
+                    Failing(what=f"no worker of the candidate polls the queue {queue}")
+                    for one in looked
+                    for queue in one.missing
+                ),
+                *await self._routing_as_set(request),
+            ]
+            if found:
                 return found[:SHOWN]
-            if monotonic() >= end:
+            waiting = {queue: why for one in looked for queue, why in one.waiting.items()}
+            self._tell(waiting)
+            left = end - monotonic()
+            if left <= 0 and not waiting:
                 return []
-            await asyncio.sleep(min(request.look_every_seconds, max(end - monotonic(), 0)))
-
-    async def _look(self, request: WatchRamp) -> list[Failing]:
-        known = set(request.known)
-        found = [one async for one in self._failing(request) if one.workflow_id not in known]
-        return found if not request.seconds else [*found, *await self._unpolled(request)]
+            await asyncio.sleep(min(request.look_every_seconds, left) if left > 0 else request.look_every_seconds)
 
     async def _failing(self, request: WatchRamp) -> AsyncIterator[Failing]:
         """By visibility: it lags by less than a second, and the next look comes.
@@ -179,15 +229,44 @@ class PromotionActivities:
                 if run.id != activity.info().workflow_id:
                     yield Failing(workflow_id=run.id, what=what)
 
-    async def _unpolled(self, request: WatchRamp) -> list[Failing]:
-        """Queues whose candidate's workers are gone. One that nobody polls has a closed gate."""
-        gone: list[Failing] = []
-        for role, percentage in request.percentages.items():
-            for queue in request.queues.get(role, []) if percentage else []:
-                polling = await polled_by(self._client, queue)
-                if request.build_id not in polling and (polling or role == "orders"):
-                    gone.append(Failing(what=f"no worker of the candidate polls the queue {queue}"))
-        return gone
+    async def _unpolled(self, build_id: str, role: str, of_role: list[str]) -> Unpolled:
+        """Who else polls a queue says nothing: a version without tasks does not notice that its system is out."""
+        found = Unpolled([], {})
+        for queue in of_role:
+            if build_id in await polled_by(self._client, queue):
+                self._closed_at.pop(queue, None)
+            elif why := await self._why_closed(role, queue):
+                self._closed_at[queue] = monotonic()
+                found.waiting[queue] = why
+            elif monotonic() - self._closed_at.get(queue, -inf) < GATE_OPENS.total_seconds():
+                found.waiting[queue] = f"{role} has just come back"
+            else:
+                found.missing.append(queue)
+        return found
+
+    def _tell(self, waiting: Mapping[str, str]) -> None:
+        """What a watch waits for, once each time."""
+        for queue in waiting.keys() - self._told:
+            self._say(f"  {queue} is not polled, as {waiting[queue]}: the watch goes on until it is polled")
+        self._told = set(waiting)
+
+    async def _why_closed(self, role: str, queue: str) -> str:
+        """Why no worker polls a queue now; empty when one must."""
+        if role not in tuple(OutsideSystem):
+            return ""
+        pair = self._pairs.get(queues.pair_of(queue))
+        if pair is not None:
+            windows = pair.sage.maintenance if role == OutsideSystem.SAGE else pair.clarity.maintenance
+            if in_maintenance(windows, datetime.now(pair.company.zone)):
+                return f"{role} has its maintenance window"
+        outage = ids.outage_workflow_id(queues.pair_of(queue), role)
+        try:
+            runs = (await self._client.get_workflow_handle(outage).describe()).status
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return ""
+            raise
+        return f"{role} does not answer ({outage})" if runs is WorkflowExecutionStatus.RUNNING else ""
 
     async def _routing_as_set(self, request: WatchRamp) -> list[Failing]:
         changed: list[Failing] = []
@@ -198,3 +277,7 @@ class PromotionActivities:
             if now is None or ramping != request.build_id or round(now.ramping_version_percentage) != percentage:
                 changed.append(Failing(what=f"the routing of {deployment} was changed from elsewhere"))
         return changed
+
+
+def _version(build_id: str) -> str:
+    return f"build {build_id}" if build_id else "the version before, which has no build id,"

@@ -55,8 +55,12 @@ class PromotionStart(Frozen):
     """The candidate."""
     groups: list[list[str]]
     """Roles that are ramped together, one group after the other."""
+    already: list[str] = []
+    """Roles that the candidate serves already: neither ramped nor rolled back."""
     queues: dict[str, list[str]]
     """By role, those that the candidate's workers must poll."""
+    queues_before: dict[str, list[str]] = {}
+    """By role, those that the workers of the version before must poll after a rollback."""
     at_once: list[str] = []
     """Roles that go to 100 % in one step."""
     steps: list[int]
@@ -153,6 +157,14 @@ class SetCurrent(Frozen):
 
     deployment: str
     build_id: str
+
+
+class FindUnpolled(Frozen):
+    """`find_unpolled`: by role, the build that serves it, and the queues that its workers must poll."""
+
+    builds: dict[str, str]
+    """Empty for workers without a version."""
+    queues: dict[str, list[str]]
 
 
 class WatchRamp(Frozen):

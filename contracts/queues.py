@@ -30,6 +30,11 @@ def clarity(pair: str) -> str:
     return f"clarity-{pair}"
 
 
+def pair_of(queue: str) -> str:
+    """The pair whose queue it is; for those of one pair only."""
+    return queue.rpartition("-")[2]
+
+
 def of_role(role: str, pairs: Iterable[str]) -> list[str]:
     """All queues of a role of `python -m workers`; raises KeyError for another word."""
     if role == "orders":

@@ -3,9 +3,10 @@
 In: two pairs, or an order's payload with two pairs. Out: `Difference`s by path, for people. Pure.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from mappings.frozen import Frozen
 from mappings.pair import Pair
@@ -14,6 +15,16 @@ from mappings.sales_order import Transformed
 
 ABSENT = "(none)"
 LONGEST = 120
+HIDDEN: Final = "(hidden)"
+IMPERSONAL: Final = """
+    pair expedited checks currency tax freight grand paid authorised captured tolerance fully_captured decided_new
+    OrderDate OrderStatus ShipExpireDate ARDivisionNo CustomerNo ShipToCode ShipVia WarehouseCode ResidentialAddress
+    BillToState BillToCountryCode ShipToState ShipToCountryCode State CountryCode TermsCode TaxSchedule CustomerType
+    FreightAmt PaymentType PaymentTypeCategory DepositAmt UDF_WEB_ORDER_ID UDF_WEB_LINE_ID
+    origin sku ItemCode ItemType QuantityOrdered QuantityBackordered UnitPrice UnitOfMeasure UnitOfMeasureConvFactor
+    else_from TaxClass discount_of CycleCode SalespersonDivisionNo SalespersonNo FreightCalculationMethod PriceLevel
+"""
+"""Columns whose values lead to no person; those of all others may, a site's own columns (`UDF_…`) among them."""
 
 
 class Difference(Frozen):
@@ -26,6 +37,18 @@ class Difference(Frozen):
     def __str__(self) -> str:
         """For people."""
         return f"{self.path}: {self.before} → {self.now}"
+
+    def without_personal_values(self) -> "Difference":
+        """The same for a log: only columns that lead to no person keep their values, and of a problem its field."""
+        if re.sub(r"\[\d+\]$", "", self.path).rpartition(".")[2] in IMPERSONAL.split():
+            return self
+        return self.model_copy(update={"before": self._hidden(self.before), "now": self._hidden(self.now)})
+
+    def _hidden(self, value: str) -> str:
+        if value == ABSENT:
+            return value
+        field, found, _ = value.partition(": ")
+        return f"{field}: {HIDDEN}" if found and self.path.startswith("held[") else HIDDEN
 
 
 def of_pairs(before: Pair | None, now: Pair | None) -> list[Difference]:

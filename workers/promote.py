@@ -6,8 +6,8 @@ anything moves: pair files, differences, replay of the target's own histories, p
 Ctrl-C leaves the promotion where it is: the next call says so, and goes on (`--continue`) or back (`--roll-back`).
 
 Exit status: 0 promoted (or nothing to do; with --check: nothing against it) · 1 rolled back · 2 a setting, a flag or a
-pair file is wrong · 3 stopped by a check or declined, nothing was ramped · 4 another promotion is under way, or was
-interrupted, or somebody ramps by hand · 130 interrupted.
+pair file is wrong · 3 stopped by a check or declined, nothing was ramped; too late to take back · 4 another promotion
+is under way, or was interrupted or ended from outside, or somebody ramps by hand · 130 interrupted.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from contracts.promotion import (
     RollBack,
     SetRamp,
 )
-from mappings.mapping_change import Difference, of_pairs
+from mappings.mapping_change import HIDDEN, Difference, of_pairs
 from workers.connect import connect
 from workers.environments import load_environment
 from workers.plugin import integration_plugin
@@ -96,6 +96,9 @@ def add_promote_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--closed", type=int, default=200, help="closed orders that are replayed; default 200")
     parser.add_argument(
         "--allow-differences", type=int, metavar="N", help="with --yes: orders that may differ; default 0"
+    )
+    parser.add_argument(
+        "--show-values", action="store_true", help="values of personal columns, too, such as names and addresses"
     )
     parser.add_argument("--allow-untried", action="store_true", help="though the source does not run this version")
     parser.add_argument("--wait", type=float, default=300, help="seconds to wait for the candidate's workers")
@@ -263,7 +266,10 @@ class Promotion:
         self.say(f"Candidate: build {self.build_id} (code {self.checked.code}, mapping {self.checked.mapping})")
         await self.compare_versions()
         if set(self.checked.current.values()) == {self.build_id}:
-            raise Stop(Status.DONE, f"{self.options.target} runs this build already")
+            if await self.patches_are_on():
+                raise Stop(Status.DONE, f"{self.options.target} runs this build already")
+            self.say(f"{self.options.target} runs this build already, but its new patches are held back")
+            return
         self.compare_pairs()
         replayed = await replay(self.client, self.workflows, self.plugin, self.options.closed)
         self.show_replay(replayed)
@@ -286,6 +292,13 @@ class Promotion:
                 "(--allow-differences)",
                 PromotionEnd.STOPPED,
             )
+
+    async def patches_are_on(self) -> bool:
+        """Whether the candidate's promotion was finished; a version that was made current by hand has them off."""
+        if "orders" not in self.roles:
+            return True
+        orders = deployment_name(self.target.worker_deployment, "orders")
+        return (await read_patch_state(self.client, WorkerDeploymentVersion(orders, self.build_id))).on
 
     async def compare_versions(self) -> None:
         """Which versions serve both environments; raises Stop when the source runs another one than this."""
@@ -356,11 +369,13 @@ class Promotion:
         for order in previewed.differing[:SHOWN]:
             self.say(f"  {order.workflow_id}")
             for one in order.differences[:SHOWN_COLUMNS]:
-                self.say(f"    {one}")
+                self.say(f"    {one if self.options.show_values else one.without_personal_values()}")
             if len(order.differences) > SHOWN_COLUMNS:
                 self.say(f"    … and {len(order.differences) - SHOWN_COLUMNS} more")
         if len(previewed.differing) > SHOWN:
             self.say(f"  … and {len(previewed.differing) - SHOWN} more orders")
+        if previewed.differing and not self.options.show_values:
+            self.say(f"  {HIDDEN}: what may be personal is shown with --show-values")
         self.checked = self.checked.model_copy(
             update={
                 "previewed": previewed.orders,
@@ -378,7 +393,11 @@ class Promotion:
         if self.options.yes:
             return
         steps = ", ".join(f"{step} %" for step in self.steps)
-        self.say(f"Ramp {' and '.join(self.roles)} of {self.options.target} in steps of {steps}? [y/N]")
+        ramped = [role for role in self.roles if self.checked.current.get(role) != self.build_id]
+        if ramped:
+            self.say(f"Ramp {' and '.join(ramped)} of {self.options.target} in steps of {steps}? [y/N]")
+        else:
+            self.say(f"Switch the new patches on in {self.options.target}? [y/N]")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise Stop(Status.STOPPED, f"{self.by} said no", PromotionEnd.DECLINED)
 
@@ -403,9 +422,11 @@ class Promotion:
 
     async def start_argument(self, ended: PromotionEnd | None = None, why: str = "") -> PromotionStart:
         """What the workflow is told."""
+        already = [role for role in self.roles if self.checked.current.get(role) == self.build_id]
+        ramped = [role for role in self.roles if role not in already]
         groups = [
-            [role for role in ROLES[1:] if role in self.roles],
-            [role for role in ROLES[:1] if role in self.roles],
+            [role for role in ROLES[1:] if role in ramped],
+            [role for role in ROLES[:1] if role in ramped],
         ]
         current = await routing(self.client, deployment_name(self.target.worker_deployment, ROLES[0]))
         version = current.current_deployment_version if current else None
@@ -430,7 +451,9 @@ class Promotion:
             groups=[group for group in groups if group],
             # A company has one writing process: two would take its seats twice, and look at stock beside each other.
             at_once=["sage"],
+            already=already,
             queues={role: queues.of_role(role, self.pairs) for role in self.roles},
+            queues_before={role: queues.of_role(role, self.before) for role in self.roles},
             steps=[100] if first else self.steps,
             watch_seconds=self.options.watch,
             soak_seconds=self.options.soak,
@@ -462,7 +485,7 @@ class Promotion:
         return self.told(outcome)
 
     async def carry(self, start: PromotionStart) -> PromotionOutcome:
-        """Start the workflow, and be its worker; raises Stop when another command was quicker."""
+        """Start the workflow, and be its worker; raises Stop when another command was quicker, or it was ended."""
         try:
             handle = await self.client.start_workflow(
                 PromotionWorkflow.run,
@@ -478,21 +501,40 @@ class Promotion:
         return await self.work_on(handle)
 
     async def work_on(self, handle: WorkflowHandle[PromotionWorkflow, PromotionOutcome]) -> PromotionOutcome:
-        """Be the worker of a promotion until its end, and show its log as it grows."""
-        steps = PromotionActivities(self.client)
+        """Be the worker of a promotion until its end, and show its log as it grows; raises Stop when it was ended."""
+        steps = PromotionActivities(self.client, self.pairs, self.say)
         worker = Worker(
             self.client,
             task_queue=queues.PROMOTION,
             workflows=[PromotionWorkflow],
-            activities=[steps.set_patches, steps.set_ramp, steps.set_current, steps.find_failures, steps.watch_ramp],
+            activities=[
+                steps.set_patches,
+                steps.set_ramp,
+                steps.set_current,
+                steps.find_failures,
+                steps.find_unpolled,
+                steps.watch_ramp,
+            ],
             sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         )
         async with worker:
             telling = asyncio.create_task(self.tell(handle))
             try:
-                return await handle.result()
+                return await self.result_of(handle)
             finally:
                 telling.cancel()
+
+    async def result_of(self, handle: WorkflowHandle[PromotionWorkflow, PromotionOutcome]) -> PromotionOutcome:
+        """How it ended; raises Stop when somebody else ended it."""
+        try:
+            return await handle.result()
+        except WorkflowFailureError as error:
+            raise Stop(
+                Status.BUSY,
+                f"the promotion was ended from outside ({error.cause}). What it had set stands: "
+                f"{await self.standing()}. Take a ramp back: python -m workers promote --from {self.options.source} "
+                f"--to {self.options.target} --roll-back; or promote again",
+            ) from None
 
     async def tell(self, handle: WorkflowHandle[PromotionWorkflow, PromotionOutcome]) -> None:
         """Lines of its log, once each."""
@@ -536,12 +578,13 @@ class Promotion:
             raise Stop(Status.BUSY, f"the promotion is under way already: {in_words(state)}")
         if self.options.roll_back:
             await handle.signal(PromotionWorkflow.ask_to_roll_back, RollBack(by=self.by).model_dump(mode="json"))
-        try:
-            outcome = await handle.result() if state is not None else await self.work_on(handle)
-        except WorkflowFailureError as error:
-            raise Stop(Status.STOPPED, f"the promotion ended without a result: {error.cause}") from None
+        outcome = await self.result_of(handle) if state is not None else await self.work_on(handle)
         self.build_id = (await self.started_with(handle)).build_id
-        return self.told(outcome)
+        status = self.told(outcome)
+        if self.options.roll_back and outcome.end is PromotionEnd.PROMOTED:
+            self.say("It was too late to take it back: a promoted version goes forward only.")
+            return Status.STOPPED
+        return status
 
     async def started_with(self, handle: WorkflowHandle[PromotionWorkflow, PromotionOutcome]) -> PromotionStart:
         """Its start argument."""

@@ -4,14 +4,17 @@ In: a client of the target environment, this code, the pair files of both. Out: 
 with, by workflow id and event; orders that would become another Sage order, column by column. Reads only.
 """
 
+import dataclasses
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHistory
+from temporalio.converter import DataConverter, DefaultFailureConverter
 from temporalio.exceptions import TemporalError
 from temporalio.plugin import SimplePlugin
 from temporalio.service import RPCError, RPCStatusCode
@@ -22,11 +25,19 @@ from contracts.messages import OrderStart
 from mappings.mapping_change import Difference, of_order
 from mappings.pair import Pair
 from mappings.sales_order import Transformed
+from workers.redaction import TELLING
+from workers.versions import ROOT
 
 OPEN: Final = f"TaskQueue='{queues.ORDERS}' AND ExecutionStatus='Running'"
 ORDERS: Final = "WorkflowType='OrderFulfillmentWorkflow'"
 SAMPLE_OF_EACH: Final = 10
 """Closed runs of each kind of flow but orders."""
+QUOTED: Final = r'"((?:\\.|[^"\\])*)"'
+FAILURE: Final = re.compile(rf'message: {QUOTED}, source: "[^"]*"(?:, stack_trace: {QUOTED})?', re.DOTALL)
+"""Message and stack trace of a failure; the outermost comes first."""
+SAID_BY_SDK: Final = re.compile(r"\[TMPRL|Workflow class \S+ is not registered on this worker")
+TELLING_NAMES: Final = frozenset(kind.__name__ for kind in TELLING)
+FRAME: Final = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
 
 class Divergence(NamedTuple):
@@ -37,6 +48,7 @@ class Divergence(NamedTuple):
     event: str
     """Such as `event 31 ActivityTaskScheduled acknowledge_to_clarity`; empty where the failure names none."""
     why: str
+    """Without values of the order."""
 
     def __str__(self) -> str:
         """For people."""
@@ -65,6 +77,17 @@ class Previewed(NamedTuple):
     differing: list[OrderDifference]
 
 
+def with_plain_failures(converter: DataConverter | None) -> DataConverter:
+    """The same, with failures that can be read: encryption leaves of them only "Encoded failure"."""
+    return dataclasses.replace(converter or DataConverter.default, failure_converter_class=DefaultFailureConverter)
+
+
+def replayer(workflows: Sequence[type], plugin: SimplePlugin) -> Replayer:
+    """Of this code. What it says is for `divergence`: the messages of its failures may quote values of an order."""
+    plain = SimplePlugin("plain failures", data_converter=with_plain_failures)
+    return Replayer(workflows=workflows, plugins=[plugin, plain])
+
+
 async def replay(client: Client, workflows: Sequence[type], plugin: SimplePlugin, closed_orders: int) -> Replayed:
     """Every open run on the queue of the workflows; the newest closed orders, and some closed runs of each flow."""
     counts = {"open": 0, "closed": 0}
@@ -91,9 +114,8 @@ async def replay(client: Client, workflows: Sequence[type], plugin: SimplePlugin
                 fetched[history.run_id] = run.id
                 yield history
 
-    replayer = Replayer(workflows=workflows, plugins=[plugin])
     diverging: list[Divergence] = []
-    async with replayer.workflow_replay_iterator(histories()) as results:
+    async with replayer(workflows, plugin).workflow_replay_iterator(histories()) as results:
         async for result in results:
             if result.replay_failure is not None:
                 diverging.append(divergence(result.history, result.replay_failure))
@@ -101,15 +123,37 @@ async def replay(client: Client, workflows: Sequence[type], plugin: SimplePlugin
 
 
 def divergence(history: WorkflowHistory, failure: Exception) -> Divergence:
-    """Where and why, out of the SDK's failure, which is the core's own structure as text."""
-    text = str(failure).replace('\\"', '"')
-    found = re.search(r'message: "(.*?)", source: "', text, re.DOTALL)
-    why = found[1] if found else text.splitlines()[0]
-    kind = re.search(r'r#type: "([A-Za-z]\w*)"', text)
-    if kind and kind[1] not in why:
-        why = f"{kind[1]}: {why}"
-    why = re.sub(r", available workflows: .*", "", why)
+    """Where and why, out of the SDK's failure, which is the core's own structure as text.
+
+    An exception of a workflow is told by type and place: its message may quote an order. What the SDK itself says, and
+    exceptions that are `TELLING`, hold no values.
+    """
+    text = str(failure)
+    found = FAILURE.search(text)
+    # Causes stand before the failure's own type.
+    kind = (re.findall(r'r#type: "(\w*)"', text) or [""])[-1]
+    if found is None:
+        why = kind or text.splitlines()[0]
+    elif not kind or kind in TELLING_NAMES or SAID_BY_SDK.match(found[1]):
+        why = re.sub(r", available workflows: .*", "", _unescaped(found[1]), flags=re.DOTALL)
+        why = why if kind in why else f"{kind}: {why}"
+    else:
+        why = f"{kind}{_place(_unescaped(found[2] or ''))}"
     return Divergence(history.workflow_id, history.run_id, _event_in(why, history.events), why[:500])
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), text, flags=re.DOTALL)
+
+
+def _place(stack: str) -> str:
+    """` in workflows/order_record.py:57 (record_invoices)`: the innermost line of this code, else of a library."""
+    frames = [(Path(file), line, name) for file, line, name in FRAME.findall(stack)]
+    own = [frame for frame in frames if frame[0].is_relative_to(ROOT) and "site-packages" not in frame[0].parts]
+    if not frames:
+        return ""
+    file, line, name = (own or frames)[-1]
+    return f" in {file.relative_to(ROOT).as_posix() if own else file.name}:{line} ({name})"
 
 
 def _event_in(why: str, events: Sequence[HistoryEvent]) -> str:

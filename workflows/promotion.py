@@ -5,13 +5,16 @@ In: `PromotionStart`, with what was checked. Out: `PromotionOutcome`. Its histor
     patches held back → for each group of roles, for each percentage: ramp, watch → soak → make current → patches on
 
 Anything that fails on the way, a signal `roll_back`, and a cancel request roll back: the version before serves
-everything again, orders that the candidate had served included. Once patches are switched on it goes forward only.
-It runs in the process of `python -m workers promote`; without one it waits where it is.
+everything again, orders that the candidate had served included. Once patches are switched on it goes forward only. No
+cancel request leaves that, or the rollback, half done. It runs in the process of `python -m workers promote`; without
+one it waits where it is.
 """
 
 import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -22,6 +25,7 @@ from contracts import retry
 from contracts.deployments import deployment_name
 from contracts.promotion import (
     Failing,
+    FindUnpolled,
     Phase,
     PromotionEnd,
     PromotionOutcome,
@@ -37,6 +41,7 @@ from contracts.promotion import (
 STEP = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10), maximum_attempts=20)
 WAY_BACK = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
 """Rolling back, and forward once there is no way back, is tried until it is done."""
+Found = TypeVar("Found")
 HEARTBEAT = timedelta(seconds=60)
 """A command that was killed is noticed by the next one after this."""
 
@@ -84,18 +89,39 @@ class PromotionWorkflow:
         except asyncio.CancelledError:
             why = "the promotion was cancelled"
         else:
-            await self.finish()
+            await to_the_end(self.finish())
             return self.outcome(PromotionEnd.PROMOTED)
-        await self.roll_everything_back(why)
+        await to_the_end(self.roll_everything_back(why))
+        missing = await to_the_end(self.find_unpolled())
+        if missing:
+            self.failures = [*self.failures, *missing]
+            self.note(f"{missing[0]}: start the workers of the version before again")
+            why = f"{why}. {missing[0]}: start the workers of the version before again"
+        self.phase = Phase.ENDED
+        self.note("Rolled back: the version before serves everything again" + self.but_already())
         return self.outcome(PromotionEnd.ROLLED_BACK, why)
 
     async def ramp(self) -> None:
         """To 100 % of every role, and the soak."""
         start = self.start
         self.phase = Phase.RAMPING
-        await self.set_patches(on=False)
-        self.note("New patches are held back")
-        await workflow.sleep(timedelta(seconds=start.settle_seconds), summary="Until all workers have read it")
+        if "orders" in self.roles():
+            await self.set_patches(on=False)
+            self.note("New patches are held back")
+            await workflow.sleep(timedelta(seconds=start.settle_seconds), summary="Until all workers have read it")
+        if self.roles():
+            await self.ramp_and_soak()
+        for role in self.roles():
+            self.unless_asked()
+            self.current.append(role)
+            await self.set_current(role, start.build_id, STEP)
+        # Nothing is awaited between the last look at what was asked and the end of the way back.
+        self.unless_asked()
+        self.phase = Phase.FORWARD_ONLY
+
+    async def ramp_and_soak(self) -> None:
+        """Each step is watched."""
+        start = self.start
         found = await workflow.execute_activity_method(
             PromotionActivities.find_failures,
             self.watch_of(0),
@@ -119,16 +145,14 @@ class PromotionWorkflow:
         self.phase = Phase.SOAKING
         self.note("Everything is on the candidate, patches held back: soaking")
         await self.watch(start.soak_seconds, "Soak at 100 %")
-        for role in self.roles():
-            self.current.append(role)
-            await self.set_current(role, start.build_id, STEP)
 
     async def finish(self) -> None:
         """Switch the patches on: from here on orders take paths that the version before does not know."""
-        self.phase = Phase.FORWARD_ONLY
-        self.note("The candidate is the current version of every role")
-        await self.set_patches(on=True)
-        self.note("New patches are on: from here on it goes forward only")
+        roles = " and ".join([*self.start.already, *self.roles()])
+        self.note(f"The candidate is the current version of {roles}")
+        if "orders" in (*self.start.already, *self.roles()):
+            await self.set_patches(on=True)
+            self.note("New patches are on: from here on it goes forward only")
         self.phase = Phase.ENDED
         self.show()
 
@@ -142,12 +166,19 @@ class PromotionWorkflow:
             retry_policy=WAY_BACK,
             summary=f"Watching: {what}",
         )
-        await workflow.wait_condition(lambda: self.asked is not None or watching.done())
-        if self.asked is not None:
+        try:
+            await workflow.wait_condition(lambda: self.asked is not None or watching.done())
+            self.unless_asked()
+            failures = await watching
+        finally:
             watching.cancel()
-            raise RampFails(f"{self.asked.by} asked for it{f': {self.asked.why}' if self.asked.why else ''}")
-        if failures := await watching:
+        if failures:
             raise RampFails(f"at {what}: {failures[0]}", failures)
+
+    def unless_asked(self) -> None:
+        """Raises RampFails when somebody has asked for the way back."""
+        if self.asked is not None:
+            raise RampFails(f"{self.asked.by} asked for it{f': {self.asked.why}' if self.asked.why else ''}")
 
     async def roll_everything_back(self, why: str) -> None:
         """Orders first: what they ask of the other roles, the version before of those has, too."""
@@ -158,8 +189,29 @@ class PromotionWorkflow:
                 await self.set_current(role, self.start.checked.current.get(role, ""), WAY_BACK)
             await self.set_ramp(role, 0, WAY_BACK)
             self.percentages.pop(role, None)
-        self.phase = Phase.ENDED
-        self.note("Rolled back: the version before serves everything again")
+
+    async def find_unpolled(self) -> list[Failing]:
+        """Where the version before serves again and none of its workers is there."""
+        try:
+            return await workflow.execute_activity_method(
+                PromotionActivities.find_unpolled,
+                FindUnpolled(
+                    builds={role: self.start.checked.current.get(role, "") for role in self.roles()},
+                    queues=self.start.queues_before,
+                ),
+                start_to_close_timeout=retry.TEMPORAL_CALL,
+                retry_policy=STEP,
+                summary="Whether the version before works",
+            )
+        except ActivityError as error:
+            self.note(f"Whether the version before works could not be found: {error.cause or error}")
+            return []
+
+    def but_already(self) -> str:
+        """What a rollback leaves as it was."""
+        if not self.start.already:
+            return ""
+        return f"; {' and '.join(self.start.already)} stay(s) on build {self.start.build_id}, as before this promotion"
 
     @workflow.signal(name="roll_back", description='{"by": "your name", "why": "…"}: the version before serves again')
     def ask_to_roll_back(self, request: Any = None) -> None:
@@ -188,8 +240,6 @@ class PromotionWorkflow:
 
     async def set_patches(self, *, on: bool) -> None:
         """Of the order workers' version, the only ones that run workflows."""
-        if "orders" not in self.roles():
-            return
         await workflow.execute_activity_method(
             PromotionActivities.set_patches,
             SetPatches(
@@ -267,3 +317,12 @@ class PromotionWorkflow:
         if self.phase in (Phase.RAMPING, Phase.SOAKING):
             lines += ["", 'Roll back: signal `roll_back` `{"by": "your name"}`, or `promote --roll-back`.']
         workflow.set_current_details("\n".join(lines))
+
+
+async def to_the_end(steps: Coroutine[Any, Any, Found]) -> Found:
+    """Run steps that no cancel request may leave half done."""
+    task = asyncio.ensure_future(steps)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    return task.result()

@@ -25,12 +25,14 @@ def clean(text: str) -> str:
     return HOST.sub(lambda found: f'"worker@host{found[1]}"', text)
 
 
-def keep_history(temporal_address: str, workflow_id: str, name: str, run_id: str = "") -> None:
+def keep_history(
+    temporal_address: str, workflow_id: str, name: str, run_id: str = "", namespace: str = "default"
+) -> None:
     """Save the history of a workflow's run (default: the latest) under a name, if histories are wanted."""
     folder = os.environ.get("SAVE_HISTORIES")
     if not folder:
         return
     command = [str(TEMPORAL), "workflow", "show", "-w", workflow_id, "-o", "json", "--address", temporal_address]
-    command += ["--run-id", run_id] if run_id else []
+    command += ["--namespace", namespace, *(["--run-id", run_id] if run_id else [])]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     Path(folder, f"{name}.json").write_text(clean(json.dumps(json.loads(shown))), "utf-8")

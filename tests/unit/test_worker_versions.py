@@ -1,22 +1,29 @@
 """Versions of workers: what makes another build, and which patches a version holds back."""
 
+import inspect
 from pathlib import Path
 
 import pytest
+from temporalio import workflow
 from temporalio.client import WorkflowHistory
 
 from contracts.deployments import PatchState
-from mappings.mapping_change import of_order, of_pairs
+from contracts.messages import OrderOutcome, OrderStart
+from mappings.mapping_change import ABSENT, Difference, of_order, of_pairs
 from mappings.pair import Pair, load_pairs
 from mappings.transform import transform
 from tests.support.processes import ROOT
 from tests.workflows.conftest import payload_of
+from workers.encryption_keys import new_key, parse_keys
+from workers.plugin import integration_plugin
 from workers.promote import as_unified_diff, steps_of
-from workers.promotion_checks import divergence
+from workers.promotion_checks import divergence, replayer
 from workers.settings import Settings, SettingsError
 from workers.versions import build_id, code_version, mapping_version, patches_in_code
+from workflows.order_fulfillment import OrderFulfillmentWorkflow
 
 PAIRS = ROOT / "mappings" / "pairs"
+STREET = "1515 Bellevue Avenue"
 
 
 def changed(tmp_path: Path, before: str, now: str) -> Pair:
@@ -80,6 +87,35 @@ def test_an_order_is_compared_column_by_column(tmp_path: Path) -> None:
     assert of_order(payload, before, before) == [], "held before and now"
 
 
+def test_a_difference_in_a_log_names_columns_and_no_person(tmp_path: Path) -> None:
+    before = load_pairs(PAIRS)["demo"]
+    payload = payload_of("01-consumer-new")
+    street = payload["data"]["shippingAddress"]["line1"]
+    now = changed(tmp_path, "ship_via: UPS GROUND", "ship_via: UPS GRND")
+    code, address, problem, own = (
+        of_order(payload, before, now)[0],
+        Difference(path="ShipToAddress1", before=street, now=ABSENT),
+        Difference(path="held[0]", before=ABSENT, now=f"data.shippingAddress: {street} is too long"),
+        Difference(path="UDF_GIFT_FROM", before="Ann", now="Bob"),
+    )
+    assert code.without_personal_values() == code
+    assert str(address.without_personal_values()) == "ShipToAddress1: (hidden) → (none)"
+    assert str(problem.without_personal_values()) == "held[0]: (none) → data.shippingAddress: (hidden)"
+    assert str(own.without_personal_values()) == "UDF_GIFT_FROM: (hidden) → (hidden)"
+
+
+def test_whatever_leads_to_the_buyer_is_hidden() -> None:
+    payload, pair = payload_of("01-consumer-new"), load_pairs(PAIRS)["demo"]
+    recorded = transform(payload, pair).model_copy(update={"draft": None})
+    told = "\n".join(str(one.without_personal_values()) for one in of_order(payload, pair, pair, recorded))
+    assert "ShipToName: (none) → (hidden)" in told
+    assert "OrderDate: (none) → 2026-11-21" in told
+    buyer, address = payload["data"]["customer"], payload["data"]["shippingAddress"]
+    words = [buyer["firstName"], buyer["lastName"], buyer["email"], buyer["phone"][-4:]]
+    words += [address[name] for name in ("line1", "line2", "city", "postalCode")]
+    assert [word for word in words if word.lower() in told.lower()] == []
+
+
 def test_what_the_running_code_made_of_an_order_counts_as_before() -> None:
     pair, payload = load_pairs(PAIRS)["demo"], payload_of("02-known-web-customer")
     recorded = transform(payload, pair)
@@ -108,6 +144,41 @@ def test_a_divergence_names_the_event() -> None:
         assert event in found.event
         assert str(found) == f"order-demo-1: {found.event}: {message}"
     assert str(divergence(history, RuntimeError(sdk % "no such thing"))) == "order-demo-1: no such thing"
+
+
+@workflow.defn(name="OrderFulfillmentWorkflow", sandboxed=False)
+class QuotingOrder(OrderFulfillmentWorkflow):
+    """Raises with what it choked on."""
+
+    @workflow.init
+    def __init__(self, start: OrderStart) -> None:
+        super().__init__(start)
+
+    @workflow.run
+    async def run(self, start: OrderStart) -> OrderOutcome:
+        try:
+            raise KeyError(STREET)
+        except KeyError as error:
+            raise ZeroDivisionError(f'"{STREET}" has\nno number') from error
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("keys", ["", new_key("k")], ids=["plain", "encrypted"])
+async def test_a_divergence_of_an_exception_names_type_and_place_and_no_value(keys: str) -> None:
+    history = WorkflowHistory.from_json("order-demo-1", (ROOT / "tests/histories/plain.json").read_text("utf-8"))
+    plugin = integration_plugin(keys=parse_keys(keys))
+    result = await replayer([QuotingOrder], plugin).replay_workflow(history, raise_on_replay_failure=False)
+    assert result.replay_failure is not None
+    found = str(divergence(history, result.replay_failure))
+    here = inspect.getsourcelines(QuotingOrder.run)[1]
+    assert found == f"order-demo-1: ZeroDivisionError in tests/unit/test_worker_versions.py:{here + 5} (run)"
+
+
+def test_a_key_that_is_not_here_is_told() -> None:
+    history = WorkflowHistory.from_json("order-demo-1", (ROOT / "tests/histories/plain.json").read_text("utf-8"))
+    said = "a payload was encrypted with the key '2026-11', which is not here"
+    sdk = f'Failure {{ message: "{said}", source: "", stack_trace: "", r#type: "UndecodablePayload", more'
+    assert str(divergence(history, RuntimeError(sdk))) == f"order-demo-1: UndecodablePayload: {said}"
 
 
 @pytest.mark.parametrize("text", ["", "5,20", "20,5,100", "0,100", "5,5,100", "a,100", "50,200"])

@@ -25,18 +25,21 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, WorkflowHandle
+from temporalio.common import WorkerDeploymentVersion
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.promotion import routing
+from activities.promotion import PromotionActivities, routing
 from contracts import ids, queues
 from contracts import search_attributes as attributes
+from contracts.deployments import PatchState
 from contracts.messages import Alert, OrderOutcome, OrderStart, OrderView
-from contracts.promotion import PromotionEnd, PromotionOutcome
+from contracts.promotion import PromotionEnd, PromotionOutcome, SetCurrent, SetPatches
 from contracts.search_attributes import OrderState
 from mappings.pair import Pace
 from tests.support.candidates import NEW_PATCH, NEW_TRACKING, CompatibleOrder, FailingOrder, IncompatibleOrder
+from tests.support.histories import keep_history
 from tests.support.sizes import LARGE
 from tests.workflows.conftest import BIN, NUMBER, ROOT, World, payload_of, shipment
 from workers import versions
@@ -161,6 +164,24 @@ class Production:
         """What the history of the latest promotion says."""
         handle = self.client.get_workflow_handle(ids.PROMOTION, result_type=PromotionOutcome)
         return await asyncio.wait_for(handle.result(), 20)
+
+    def keep(self, name: str) -> None:
+        """Save the history of the latest promotion, if histories are wanted."""
+        address = self.client.service_client.config.target_host
+        keep_history(address, ids.PROMOTION, name, namespace=self.client.namespace)
+
+    async def hold_patches_back(self, build: str) -> None:
+        """As the version of a promotion that was ended before it switched them on."""
+        steps = PromotionActivities(self.client)
+        await steps.set_patches(SetPatches(deployment=ORDERS_DEPLOYMENT, build_id=build, state=PatchState()))
+
+    async def serves(self, role: str, build: str) -> bool:
+        """Make a build current by hand, once the server has seen its workers."""
+        with contextlib.suppress(RPCError):
+            request = SetCurrent(deployment=f"{DEPLOYMENT}-{role}", build_id=build)
+            await PromotionActivities(self.client).set_current(request)
+            return True
+        return False
 
     async def current(self) -> tuple[str, str]:
         """Build ids of the current and the ramping version of the order workers."""
@@ -325,8 +346,11 @@ async def test_a_version_that_fails_while_ramping_is_rolled_back_and_no_order_is
         assert await production.current() == ("1", "")
         await complete(*orders, *late)
     outcome = await production.recorded()
+    production.keep("promotion_rolled_back")
     assert outcome.end is PromotionEnd.ROLLED_BACK
     assert "its workflow tasks fail" in outcome.why
+    # The workers of the version before are all there.
+    assert "start the workers" not in outcome.why
     for order in passed:
         assert "1" in await builds_of(order)
         assert await patches_of(order) == []
@@ -345,9 +369,12 @@ async def test_a_compatible_candidate_ramps_while_orders_are_in_flight(productio
         async def patches_on() -> bool:
             return switch.state.on
 
+        # A promotion was ended when it had made one role's candidate current.
+        await eventually("clarity's worker of build 5 is known", partial(production.serves, "clarity", "5"))
         running = asyncio.create_task(production.promotion("5", CompatibleOrder, "--steps", "50,100").run())
         await eventually("half of the orders", lambda: says(production, "orders 50 %"))
-        assert await says(production, "sage 100 %, clarity 50 %")
+        assert await says(production, "sage 100 % on build 5")
+        assert not await says(production, "clarity 50 %")
         assert await production.promotion("5", CompatibleOrder).run() is Status.BUSY
         assert "a promotion is under way: build 5 by the test" in production.said[-1]
         during = await production.open_orders("7401", "7402")
@@ -362,6 +389,14 @@ async def test_a_compatible_candidate_ramps_while_orders_are_in_flight(productio
         assert [await patches_of(order) for order in (*before, *during)] == [[]] * 8
         assert await patches_of(after[0]) == [NEW_PATCH]
         assert (await production.recorded()).end is PromotionEnd.PROMOTED
+        production.keep("promoted")
+        assert await production.promotion("5", CompatibleOrder).run() is Status.DONE
+        assert production.said[-1] == "Nothing to do: prod runs this build already"
+        await production.hold_patches_back("5")
+        assert await production.promotion("5", CompatibleOrder).run() is Status.DONE
+        assert await says(production, "New patches are on")
+        state = await versions.read_patch_state(production.client, WorkerDeploymentVersion(ORDERS_DEPLOYMENT, "5"))
+        assert state.on
 
 
 async def a_running_promotion_is_taken_back_from_a_second_terminal(production: Production) -> None:
@@ -395,6 +430,20 @@ async def test_an_interrupted_promotion_is_explained_and_goes_back_or_on(product
             assert "20 % build 6" in production.said[-1]
             assert await production.promotion("6", CompatibleOrder, flag).run() is status
             assert await production.current() == (serving, "")
+        await an_ended_promotion_is_explained_and_its_ramp_goes_back(production)
+
+
+async def an_ended_promotion_is_explained_and_its_ramp_goes_back(production: Production) -> None:
+    before, _ = await production.current()
+    flags = ("--role", "orders", "--steps", "20,100", "--watch", "60")
+    running = asyncio.create_task(production.promotion("6", CompatibleOrder, *flags).run())
+    await eventually("20 % of orders", lambda: says(production, "orders 20 %"))
+    await production.client.get_workflow_handle(ids.PROMOTION).terminate("somebody in the Web UI")
+    assert await asyncio.wait_for(running, 30) is Status.BUSY
+    assert "ended from outside" in production.said[-1]
+    assert "20 % build 6" in production.said[-1]
+    assert await production.promotion("6", CompatibleOrder, "--roll-back").run() is Status.ROLLED_BACK
+    assert await production.current() == (before, "")
 
 
 if ON:

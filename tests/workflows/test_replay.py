@@ -26,9 +26,12 @@ from tests.support.histories import clean
 from tests.support.processes import ROOT
 from workers.plugin import integration_plugin
 from workers.roles import WORKFLOWS
+from workflows.promotion import PromotionWorkflow
 
 FOLDER = ROOT / "tests" / "histories"
 HISTORIES = sorted(FOLDER.glob("*.json"))
+EVERY_WORKFLOW = [*WORKFLOWS, PromotionWorkflow]
+"""Also the one that runs in the process of `promote`: an interrupted promotion goes on with newer code."""
 EACH = pytest.mark.parametrize("file", HISTORIES, ids=lambda file: file.stem)
 LARGEST = 200_000
 """Bytes of a history: they are read at each run of the tests."""
@@ -43,6 +46,7 @@ PATHS = (
     *("dead_letter_replayed", "dead_letter_discarded", "dead_letter_order_ended"),
     *("shadow_order", "shadow_comparison", "going_live", "adopted"),
     *("cash_receipts", "invoices_when_posted", "change_left_aside"),
+    *("promoted", "promotion_rolled_back"),
 )
 """Ways through the workflows, holds aside."""
 
@@ -87,7 +91,7 @@ def actions(file: Path) -> Iterator[str]:
 @EACH
 async def test_saved_history_replays(file: Path) -> None:
     history = WorkflowHistory.from_json(file.stem, text_of(file))
-    result = await Replayer(workflows=WORKFLOWS, plugins=[integration_plugin()]).replay_workflow(history)
+    result = await Replayer(workflows=EVERY_WORKFLOW, plugins=[integration_plugin()]).replay_workflow(history)
     assert result.replay_failure is None
 
 
@@ -136,7 +140,7 @@ def defined_name(class_: type) -> str:
 
 
 def test_every_workflow_that_workers_register_has_a_history() -> None:
-    assert {type_of(file) for file in HISTORIES} == {defined_name(one) for one in WORKFLOWS}
+    assert {type_of(file) for file in HISTORIES} == {defined_name(one) for one in EVERY_WORKFLOW}
 
 
 def test_every_hold_and_each_of_its_actions_has_a_history() -> None:

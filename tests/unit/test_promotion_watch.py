@@ -1,0 +1,158 @@
+"""What a promotion's watch makes of a queue that no worker of the candidate polls; Temporal's answers are given."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from temporalio.api.deployment.v1 import RoutingConfig, WorkerDeploymentVersion
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import ActivityEnvironment
+
+from activities import promotion
+from activities.promotion import PromotionActivities
+from contracts import queues
+from contracts.promotion import Failing, FindUnpolled, WatchRamp
+from mappings.maintenance import MaintenanceWindow
+from mappings.pair import Pair, load_pairs
+from tests.support.processes import ROOT
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+DEMO = load_pairs(ROOT / "mappings" / "pairs")["demo"]
+OLD, NEW = "1", "2"
+SAGE = queues.of_role("sage", ["demo"])
+ALWAYS = [MaintenanceWindow(start="00:00", end="12:00"), MaintenanceWindow(start="12:00", end="00:00")]
+
+
+class Temporal:
+    """Who polls what, and which outages are watched."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.polling: dict[str, set[str]] = {}
+        self.outages: set[str] = set()
+        self.looks: Counter[str] = Counter()
+        self.after_looks: dict[int, Any] = {}
+        """Called at the so-manieth look at a queue."""
+        monkeypatch.setattr(promotion, "polled_by", self.polled_by)
+        monkeypatch.setattr(promotion, "routing", self.routing)
+
+    async def polled_by(self, _: object, queue: str) -> set[str]:
+        self.looks[queue] += 1
+        if change := self.after_looks.pop(self.looks[queue], None):
+            change()
+        return self.polling.get(queue, set())
+
+    async def routing(self, *_: object) -> RoutingConfig:
+        candidate = WorkerDeploymentVersion(build_id=NEW)
+        return RoutingConfig(ramping_deployment_version=candidate, ramping_version_percentage=100)
+
+    def get_workflow_handle(self, workflow_id: str) -> Any:
+        async def describe() -> Any:
+            if workflow_id not in self.outages:
+                raise RPCError("no such workflow", RPCStatusCode.NOT_FOUND, b"")
+            return SimpleNamespace(status=WorkflowExecutionStatus.RUNNING)
+
+        return SimpleNamespace(describe=describe)
+
+    async def list_workflows(self, _: str) -> Any:
+        nothing: tuple[Any, ...] = ()
+        for run in nothing:
+            yield run
+
+
+def polled_by_all(build: str) -> dict[str, set[str]]:
+    return {queue: {build} for queue in SAGE}
+
+
+@pytest.fixture
+def temporal(monkeypatch: pytest.MonkeyPatch) -> Temporal:
+    return Temporal(monkeypatch)
+
+
+async def watched(temporal: Temporal, pair: Pair = DEMO, said: list[str] | None = None) -> list[str]:
+    """What a short watch of Sage's workers finds."""
+    steps = PromotionActivities(cast(Client, temporal), {"demo": pair}, (said if said is not None else []).append)
+    request = WatchRamp(
+        deployment="shop",
+        build_id=NEW,
+        percentages={"sage": 100},
+        queues={"sage": SAGE},
+        since=datetime.now(UTC),
+        seconds=0.01,
+        look_every_seconds=0.005,
+    )
+    found: list[Failing] = await ActivityEnvironment().run(steps.watch_ramp, request)
+    return [one.what for one in found]
+
+
+async def test_workers_that_are_there_pass(temporal: Temporal) -> None:
+    temporal.polling = polled_by_all(NEW)
+    assert await watched(temporal) == []
+
+
+@pytest.mark.parametrize("others", [set(), {OLD}], ids=["old workers stopped", "old workers poll"])
+async def test_a_candidate_that_died_fails_whoever_else_polls(temporal: Temporal, others: set[str]) -> None:
+    temporal.polling = {SAGE[0]: {NEW}, SAGE[1]: others}
+    assert await watched(temporal) == ["no worker of the candidate polls the queue sage-write-demo"]
+
+
+async def test_an_outage_is_no_fault_of_the_candidate_and_is_waited_out(temporal: Temporal) -> None:
+    """The old workers have no tasks, do not notice the outage, and poll on."""
+    temporal.polling, temporal.outages = polled_by_all(OLD), {"outage-demo-sage"}
+
+    def over() -> None:
+        temporal.outages.clear()
+
+    def polled_again() -> None:
+        temporal.polling = polled_by_all(NEW)
+
+    # In between no outage is watched any more, and the candidate's next probe is still to come.
+    temporal.after_looks = {10: over, 20: polled_again}
+    said: list[str] = []
+    assert await watched(temporal, said=said) == []
+    assert temporal.looks[SAGE[0]] >= 20
+    assert sorted(said) == [
+        f"  {queue} is not polled, as sage does not answer (outage-demo-sage): the watch goes on until it is polled"
+        for queue in SAGE
+    ]
+
+
+async def test_an_outage_of_another_system_excuses_nobody(temporal: Temporal) -> None:
+    temporal.outages = {"outage-demo-clarity"}
+    assert len(await watched(temporal)) == len(SAGE)
+
+
+async def test_a_worker_that_does_not_come_back_after_an_outage_fails(
+    temporal: Temporal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promotion, "GATE_OPENS", promotion.GATE_OPENS * 0)
+    temporal.outages = {"outage-demo-sage"}
+    temporal.after_looks = {3: temporal.outages.clear}
+    assert len(await watched(temporal)) == len(SAGE)
+
+
+async def test_nobody_polls_in_a_maintenance_window(temporal: Temporal) -> None:
+    pair = DEMO.model_copy(update={"sage": DEMO.sage.model_copy(update={"maintenance": ALWAYS})})
+
+    def polled_again() -> None:
+        temporal.polling = polled_by_all(NEW)
+
+    temporal.after_looks = {5: polled_again}
+    assert await watched(temporal, pair) == []
+
+
+async def test_a_version_that_serves_again_and_has_no_workers_is_named(temporal: Temporal) -> None:
+    temporal.polling = {queues.ORDERS: {OLD, NEW}, queues.ALERTS: {OLD}, SAGE[0]: {NEW}, SAGE[1]: {""}}
+    request = FindUnpolled(
+        builds={"orders": OLD, "sage": OLD, "clarity": ""},
+        queues={"orders": [queues.ORDERS, queues.ALERTS], "sage": SAGE, "clarity": [queues.clarity("demo")]},
+    )
+    found = await ActivityEnvironment().run(PromotionActivities(cast(Client, temporal)).find_unpolled, request)
+    assert [one.what for one in found] == [
+        "no worker of build 1 polls the queue sage-read-demo",
+        "no worker of build 1 polls the queue sage-write-demo",
+        "no worker of the version before, which has no build id, polls the queue clarity-demo",
+    ]

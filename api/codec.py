@@ -23,7 +23,7 @@ from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.client import Client
 from temporalio.converter import PayloadCodec
 
-from api.access import CODEC, CODEC_SIGN_IN, KEY_COOKIE
+from api.access import CODEC, CODEC_SIGN_IN, KEY_COOKIE, reason_not_local
 from api.edge import EdgeError, errors
 from api.keys import KeyRing, KeysFileError, Scope, now
 from api.problem import Problem
@@ -180,11 +180,19 @@ def signed_in(request: Request, presented: str, refusal: str) -> HTMLResponse:
         presented,
         max_age=SIGNED_IN_SECONDS,
         path=CODEC,
-        secure=request.url.scheme == "https",
+        secure=needs_tls(request),
         httponly=True,
         samesite="strict",
     )
     return response
+
+
+def needs_tls(request: Request) -> bool:
+    """Whether the browser may send the cookie over TLS alone: always, but for a browser on this machine without TLS.
+
+    Behind a proxy with TLS the request itself is plain, and its Host may be this machine's: Origin tells the page.
+    """
+    return request.url.scheme == "https" or bool(reason_not_local(request.headers))
 
 
 def page(message: str, status: int = 200) -> HTMLResponse:

@@ -199,6 +199,26 @@ async def test_a_browser_signs_in_once_with_a_key(file: Path, make: Make) -> Non
         assert (await api.post("/codec/decode", json=body)).status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("headers", "secure"),
+    [
+        ({}, False),
+        ({"host": "localhost:8080", "origin": "http://localhost:8080", "sec-fetch-site": "same-origin"}, False),
+        ({"host": "api.example.com"}, True),
+        ({"host": "api.example.com", "x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.9"}, True),
+        # A proxy that says nothing of itself (nginx: proxy_pass http://127.0.0.1:8080, as it comes).
+        ({"origin": "https://api.example.com", "sec-fetch-site": "same-origin"}, True),
+    ],
+)
+async def test_behind_a_proxy_with_tls_the_cookie_travels_over_tls_alone(
+    headers: dict[str, str], secure: bool, file: Path, make: Make
+) -> None:
+    async with await an_api(file) as api:
+        signed_in = await api.post("/codec/sign-in", data={"key": make(Scope.DECODE)}, headers=headers)
+    assert signed_in.status_code == 200
+    assert ("; Secure" in signed_in.headers["set-cookie"]) is secure
+
+
 async def test_without_keys_this_machine_and_its_web_ui_are_served(file: Path) -> None:
     async with await an_api(file) as api:
         body = {"payloads": [await encoded()]}

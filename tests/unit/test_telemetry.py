@@ -10,6 +10,7 @@ import re
 import socket
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -128,7 +129,8 @@ async def test_what_python_itself_logs_holds_no_values() -> None:
         del task
         gc.collect()
         logging.getLogger("asyncio").warning("Executing %s took %.3f seconds", f"<Task result={STREET!r}>", 1.5)
-        Model.model_construct(**{"number": STREET}).model_dump_json()
+        no_number: Any = STREET
+        Model.model_construct(number=no_number).model_dump_json()
     written = stream.getvalue()
     assert "Bellevue" not in written
     for told in ("Exception in callback fails\nTraceback", "never retrieved\nTraceback", "Executing\n"):

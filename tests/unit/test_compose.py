@@ -299,6 +299,21 @@ def test_the_secrets_of_the_trial_are_enough_for_every_process(secrets: Path, mo
     assert decode_secret(signing.get_secret_value(), pair.clarity.webhook) == b"sandbox-webhook-signing-secret-001"
 
 
+def test_the_trials_key_and_origin_show_its_orders_in_the_web_ui() -> None:
+    command = SERVICES["sandbox-key"]["command"][-1]
+    assert set(re.findall(r"--scope (\w+)", command)) == set(Scope)
+    assert listed("deploy/sandbox.env")["TEMPORAL_UI_ORIGINS"] == f"http://{variables()['UI_PUBLISH']}"
+    assert SERVICES["sandbox-key"]["environment"]["API_KEYS_FILE"] == SERVICES["api"]["environment"]["API_KEYS_FILE"]
+
+
+def test_every_worker_is_scraped_and_the_docs_say_what_to_change_for_one_elsewhere() -> None:
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
+    targets = {one for job in config["scrape_configs"] for place in job["static_configs"] for one in place["targets"]}
+    assert targets == {"api:8080"} | {f"{role}:{port}" for role in Role for port in (9464, 9465)}
+    page = (ROOT / "docs/deploy.md").read_text("utf-8")
+    assert "replace `sage:9464` and `sage:9465`" in page
+
+
 def test_a_second_run_changes_no_secret_and_each_folder_has_its_own(secrets: Path, tmp_path: Path) -> None:
     before = {file: file.read_text("utf-8") for file in secrets.rglob("*") if file.is_file()}
     make_secrets(secrets, "sandbox")

@@ -163,6 +163,9 @@ class SagePollActivities:
         self._alerts = OwedAlerts(client)
         self._turn = asyncio.Lock()
         """One poll after the other: an attempt that the server has given up may still be at work beside the next."""
+        if not pair.is_shadow:
+            # Else no rule could see that the first poll of this process never comes: paused Schedule, broken ODBC.
+            LAST_POLL.labels(pair.name).set_to_current_time()
 
     # ---- the shift ------------------------------------------------------------------------------------------------
 

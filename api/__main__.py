@@ -24,6 +24,7 @@ from workers.connect import connection
 from workers.plugin import integration_plugin
 from workers.production import is_this_machine, refuse_unsafe
 from workers.settings import (
+    DeploymentEnvironment,
     Settings,
     SettingsError,
     how_to_set,
@@ -51,12 +52,21 @@ def read_edges(settings: Settings) -> dict[str, PairEdge]:
 
 
 def check_keys(settings: Settings, keys: KeyRing) -> None:
-    """Raises SettingsError when others could reach the API and it has no keys, or its keys cannot be read."""
+    """Raises SettingsError when the API needs a valid key and has none, or its keys cannot be read.
+
+    It needs one where others could reach it, and in production everywhere: a proxy on this machine passes strangers on.
+    """
+    production = settings.deployment_environment is DeploymentEnvironment.PRODUCTION
     try:
-        if keys.is_usable(now()) or is_this_machine(settings.api_host):
+        if keys.is_usable(now()) or (is_this_machine(settings.api_host) and not production):
             return
     except KeysFileError as error:
         raise SettingsError(str(error)) from None
+    if production:
+        raise SettingsError(
+            "DEPLOYMENT_ENVIRONMENT is production: without a valid API key the API does not start. Make one: "
+            "python -m api keys add NAME --scope read --scope operate (with API_KEYS_FILE set)."
+        )
     raise SettingsError(
         f"API_HOST is {settings.api_host}: without a valid API key the API listens on this machine only. Set "
         "API_KEYS_FILE and make one: python -m api keys add NAME --scope read --scope operate. Or use 127.0.0.1."
@@ -82,7 +92,7 @@ def bind(settings: Settings) -> socket.socket:
 async def serve(settings: Settings) -> None:
     """Serve until stopped. The Temporal client connects with the first request: the API may start first."""
     edges = read_edges(settings)
-    refuse_unsafe(settings, edges)
+    refuse_unsafe(settings, edges, serves_api=True)
     keys = KeyRing(settings.api_keys_file)
     check_keys(settings, keys)
     listener = bind(settings)

@@ -2,7 +2,8 @@
 
 In: a request's method, path and headers, before any of its body. Out: the request goes on, or 401, 403, 413 or 503 in
 the shape of every error. Without a file of keys the API listens on this machine only (`api.__main__`), and its routes
-are open to it: not to web pages that a browser here shows, and not to what a proxy here passes on.
+are open to it: not to web pages that a browser here shows, and not to what a proxy here says it passes on. A proxy may
+say nothing (nginx, as it comes): in production the API has keys, or does not start.
 """
 
 import logging

@@ -6,10 +6,11 @@ single sign-on; it signs in here once with a key and keeps it in a cookie that n
 the same site send (`SameSite=Strict`).
 """
 
+import asyncio
 import html
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -23,18 +24,21 @@ from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.client import Client
 from temporalio.converter import PayloadCodec
 
-from api.access import CODEC, CODEC_SIGN_IN, KEY_COOKIE
+from api.access import CODEC, CODEC_SIGN_IN, KEY_COOKIE, reason_not_local
 from api.edge import EdgeError, errors
 from api.keys import KeyRing, KeysFileError, Scope, now
 from api.problem import Problem
-from workers.codec import LIMIT_BYTES, CodecChain, UndecodablePayload
+from workers.codec import CodecChain, UndecodablePayload
 
 log = logging.getLogger(__name__)
 
+LIMIT_BYTES: Final = 16 * 1024 * 1024
+"""What one request may decode to; an answer costs several times that for a moment. An order comes in at most 1 MB."""
 SIGNED_IN_SECONDS: Final = 8 * 3600
 """A working day; then the cookie is gone."""
 SENT_HEADERS: Final = ("Authorization", "Authorization-Extras", "Content-Type", "X-API-Key", "X-Namespace")
 """What the Web UI may send along."""
+Convert = Callable[[Sequence[Payload]], Awaitable[list[Payload]]]
 PAYLOADS: Final = {
     "type": "object",
     "properties": {
@@ -79,6 +83,14 @@ def add_codec(app: FastAPI, client: Client, keys: KeyRing | None) -> None:
         "responses": {"200": {"content": {"application/json": {"schema": PAYLOADS}}}},
     }
 
+    turn = asyncio.Lock()
+    """One request after the other; megabytes are decoded in a thread, while webhooks go on."""
+
+    async def answered(request: Request, convert: Convert) -> Response:
+        body = await request.body()
+        async with turn:
+            return await asyncio.to_thread(lambda: asyncio.run(answer(body, convert)))
+
     @app.exception_handler(UndecodablePayload)
     async def undecodable(_: Request, error: UndecodablePayload) -> JSONResponse:
         log.error("A payload cannot be decoded: %s", error)
@@ -93,7 +105,7 @@ def add_codec(app: FastAPI, client: Client, keys: KeyRing | None) -> None:
     )
     async def decode(request: Request) -> Response:
         try:
-            return answer(await decode_within_limit(codec_of(client), await read_payloads(request)))
+            return await answered(request, lambda payloads: decode_within_limit(codec_of(client), payloads))
         except UndecodablePayload as error:
             log.warning("A payload cannot be decoded: %s", error)
             raise EdgeError(422, str(error), "Nothing is lost: with the key the payload can be read.") from None
@@ -105,7 +117,7 @@ def add_codec(app: FastAPI, client: Client, keys: KeyRing | None) -> None:
         openapi_extra=described,
     )
     async def encode(request: Request) -> Response:
-        return answer(await codec_of(client).encode(await read_payloads(request)))
+        return await answered(request, codec_of(client).encode)
 
     @app.get(CODEC_SIGN_IN, summary="Sign a browser in, so that Temporal's Web UI may decode", include_in_schema=False)
     async def sign_in_page() -> HTMLResponse:
@@ -122,10 +134,10 @@ def codec_of(client: Client) -> PayloadCodec:
     return client.data_converter.payload_codec or CodecChain()
 
 
-async def read_payloads(request: Request) -> list[Payload]:
-    """The payloads of the body; raises EdgeError."""
+def read_payloads(body: bytes) -> list[Payload]:
+    """The payloads of a body; raises EdgeError."""
     try:
-        return list(json_format.ParseDict(dict(json.loads(await request.body())), Payloads()).payloads)
+        return list(json_format.ParseDict(dict(json.loads(body)), Payloads()).payloads)
     except (json_format.ParseError, ValueError, AttributeError, TypeError, RecursionError):
         raise EdgeError(
             422, 'The body is not {"payloads": […]} as Temporal sends it.', "Use it as --codec-endpoint."
@@ -134,6 +146,8 @@ async def read_payloads(request: Request) -> list[Payload]:
 
 async def decode_within_limit(codec: PayloadCodec, payloads: Sequence[Payload]) -> list[Payload]:
     """One after the other, so that what inflates cannot fill the memory; raises EdgeError, UndecodablePayload."""
+    if isinstance(codec, CodecChain):
+        codec = codec.bounded(LIMIT_BYTES)
     decoded: list[Payload] = []
     size = 0
     for payload in payloads:
@@ -147,10 +161,11 @@ async def decode_within_limit(codec: PayloadCodec, payloads: Sequence[Payload]) 
     return decoded
 
 
-def answer(payloads: Sequence[Payload]) -> Response:
-    """200; nothing between here and the reader keeps it."""
-    body = json_format.MessageToJson(Payloads(payloads=payloads), indent=None)
-    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+async def answer(body: bytes, convert: Convert) -> Response:
+    """200 with the payloads of a body, converted; nothing between here and the reader keeps it. Raises EdgeError."""
+    payloads = await convert(read_payloads(body))
+    written = json_format.MessageToJson(Payloads(payloads=payloads), indent=None)
+    return Response(written, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def refusal_of(keys: KeyRing | None, presented: str) -> str:
@@ -180,11 +195,19 @@ def signed_in(request: Request, presented: str, refusal: str) -> HTMLResponse:
         presented,
         max_age=SIGNED_IN_SECONDS,
         path=CODEC,
-        secure=request.url.scheme == "https",
+        secure=needs_tls(request),
         httponly=True,
         samesite="strict",
     )
     return response
+
+
+def needs_tls(request: Request) -> bool:
+    """Whether the browser may send the cookie over TLS alone: always, but for a browser on this machine without TLS.
+
+    Behind a proxy with TLS the request itself is plain, and its Host may be this machine's: Origin tells the page.
+    """
+    return request.url.scheme == "https" or bool(reason_not_local(request.headers))
 
 
 def page(message: str, status: int = 200) -> HTMLResponse:

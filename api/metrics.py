@@ -7,11 +7,12 @@ once in `LOOK_SECONDS`, however many scrape. When Temporal does not answer, the 
 
 import asyncio
 import logging
+import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -22,7 +23,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from starlette.responses import Response
-from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedError
+from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError
 
 from contracts.messages import OrderView
@@ -33,14 +34,16 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 14.0
 """A scrape every 15 s finds numbers of its own."""
-LOOK_LIMIT_SECONDS: Final = 8.0
-"""For one look: Prometheus gives up a scrape after 10 s."""
+COUNT_LIMIT_SECONDS: Final = 6.0
+"""For the counts of one look, all pairs together: without them Temporal counts as down."""
+ASK_LIMIT_SECONDS: Final = 2.0
+"""For the orders that are asked after that; workers answer them. Prometheus gives up a scrape after 10 s."""
 LISTED: Final = 1_000
 """Orders that are read one by one; of more, the rest is counted."""
 ASKED_AT_ONCE: Final = 20
+"""Orders, of all pairs together, that are asked in one look since when they are held."""
 ASK_AGAIN_SECONDS: Final = 600.0
 """An order may have been released, and be held for the same reason again."""
-"""Orders that are asked in one look since when they are held."""
 RPC_LIMIT: Final = timedelta(seconds=4)
 COUNTED: Final = (OrderState.OPEN, OrderState.PARTIALLY_SHIPPED, OrderState.SHIPPED)
 """Only counted, each by a query: Temporal groups by no attribute of ours. Of `received` and `held` the age matters."""
@@ -51,9 +54,11 @@ AGES: Final = tuple(timedelta(minutes=minutes) for minutes in (43_200, 10_080, 1
 class Held:
     """A held order, as the listing shows it."""
 
+    pair: str
     workflow_id: str
     run_id: str
     reason: str
+    started: datetime
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,10 @@ class PairCensus:
 
     by_state: Mapping[OrderState, int]
     by_reason: Mapping[str, int]
-    """Of the first `LISTED` held orders."""
-    held_since: Mapping[str, datetime]
-    """Reason → when the oldest hold began."""
     waiting_since: datetime | None
     """When the oldest order came that is not in Sage yet and not held."""
+    held_since: Mapping[str, datetime] = field(default_factory=dict)
+    """Reason → when the oldest hold began, as far as orders have said."""
 
 
 @dataclass
@@ -74,7 +78,7 @@ class Census:
     """Looks at Temporal when asked, at most once in `LOOK_SECONDS`. `clock` counts seconds and never jumps."""
 
     client: Client
-    pairs: Iterable[str]
+    pairs: Collection[str]
     clock: Callable[[], float] = time.monotonic
     found: Mapping[str, PairCensus] | None = None
     """None before the first look, and while Temporal does not answer."""
@@ -82,8 +86,10 @@ class Census:
     """How long the last look took."""
     _looked_at: float | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _since: dict[str, dict[Held, tuple[datetime, float]]] = field(default_factory=dict)
-    """Pair → when each hold began, as the order said, and when it was asked."""
+    _since: dict[Held, datetime] = field(default_factory=dict)
+    """When each hold began, as the order said."""
+    _asked: dict[Held, float] = field(default_factory=dict)
+    """When each order was asked last, whether or not it answered."""
 
     async def look(self) -> None:
         """Look again, when the last look is old enough."""
@@ -92,14 +98,21 @@ class Census:
             if self._looked_at is not None and now - self._looked_at < LOOK_SECONDS:
                 return
             try:
-                async with asyncio.timeout(LOOK_LIMIT_SECONDS):
-                    self.found = {pair: await self._count(pair) for pair in self.pairs}
+                async with asyncio.timeout(COUNT_LIMIT_SECONDS):
+                    counted = await asyncio.gather(*map(self._count, self.pairs))
             except (RPCError, RuntimeError, TimeoutError) as error:
                 log.warning("Orders cannot be counted for /metrics: %s", type(error).__name__)
                 self.found = None
+            else:
+                await self._ask([one for _, held in counted for one in held])
+                self.found = {
+                    pair: replace(census, held_since=self._oldest_holds(held))
+                    for pair, (census, held) in zip(self.pairs, counted, strict=True)
+                }
             self._looked_at, self.seconds = now, self.clock() - now
 
-    async def _count(self, pair: str) -> PairCensus:
+    async def _count(self, pair: str) -> tuple[PairCensus, list[Held]]:
+        """The numbers, and the held orders that may be asked."""
         (waiting, held), counts = await asyncio.gather(
             asyncio.gather(self._list(pair, OrderState.RECEIVED), self._list(pair, OrderState.HELD)),
             asyncio.gather(*(self._number(pair, state) for state in COUNTED)),
@@ -107,19 +120,28 @@ class Census:
         by_state = dict(zip(COUNTED, counts, strict=True))
         by_state[OrderState.RECEIVED] = await self._total(pair, OrderState.RECEIVED, waiting)
         by_state[OrderState.HELD] = await self._total(pair, OrderState.HELD, held)
-        reasons = [Held(run.id, run.run_id, reason) for run in held if (reason := _reason(run))]
-        known = await self._ask(pair, reasons)
-        return PairCensus(
-            by_state=by_state,
-            by_reason=Counter(one.reason for one in reasons),
-            held_since={
-                reason: min(at for name, at in known if name == reason) for reason in {one for one, _ in known}
-            },
-            waiting_since=await self._oldest(pair, waiting),
+        oldest_held, oldest_waiting = await asyncio.gather(
+            self._old_end(pair, OrderState.HELD, held), self._old_end(pair, OrderState.RECEIVED, waiting)
         )
+        census = PairCensus(
+            by_state=by_state,
+            by_reason=await self._by_reason(pair, held),
+            waiting_since=min((run.start_time for run in oldest_waiting), default=None),
+        )
+        return census, [
+            Held(pair, run.id, run.run_id, reason, run.start_time) for run in oldest_held if (reason := _reason(run))
+        ]
 
-    async def _number(self, pair: str, state: OrderState) -> int:
-        return (await self.client.count_workflows(_query(pair, state), rpc_timeout=RPC_LIMIT)).count
+    async def _by_reason(self, pair: str, held: list[WorkflowExecution]) -> Mapping[str, int]:
+        if len(held) < LISTED:
+            return Counter(reason for run in held if (reason := _reason(run)))
+        counts = await asyncio.gather(
+            *(self._number(pair, OrderState.HELD, f" AND {HOLD_REASON.name}='{one.value}'") for one in HoldReason)
+        )
+        return {reason.value: count for reason, count in zip(HoldReason, counts, strict=True)}
+
+    async def _number(self, pair: str, state: OrderState, more: str = "") -> int:
+        return (await self.client.count_workflows(_query(pair, state) + more, rpc_timeout=RPC_LIMIT)).count
 
     async def _list(self, pair: str, state: OrderState, more: str = "") -> list[WorkflowExecution]:
         runs = self.client.list_workflows(
@@ -130,35 +152,54 @@ class Census:
     async def _total(self, pair: str, state: OrderState, listed: list[WorkflowExecution]) -> int:
         return len(listed) if len(listed) < LISTED else await self._number(pair, state)
 
-    async def _oldest(self, pair: str, listed: list[WorkflowExecution]) -> datetime | None:
+    async def _old_end(self, pair: str, state: OrderState, listed: list[WorkflowExecution]) -> list[WorkflowExecution]:
         """Listings begin with the newest: of many, only the old ones are listed again."""
         if len(listed) == LISTED:
             for age in AGES:
                 before = datetime.now(UTC) - age
-                older = await self._list(pair, OrderState.RECEIVED, f" AND StartTime < '{before:%Y-%m-%dT%H:%M:%SZ}'")
+                older = await self._list(pair, state, f" AND StartTime < '{before:%Y-%m-%dT%H:%M:%SZ}'")
                 if older:
-                    listed = older
-                    break
-        return min((run.start_time for run in listed), default=None)
+                    return older
+        return listed
 
-    async def _ask(self, pair: str, held: list[Held]) -> list[tuple[str, datetime]]:
-        """Reason and beginning of each hold, as far as known: a few are asked in each look, the others in the next."""
-        now, before = self.clock(), self._since.get(pair, {})
-        known = {one: before[one] for one in held if one in before}
-        wanted = [one for one in held if one not in known or now - known[one][1] > ASK_AGAIN_SECONDS][:ASKED_AT_ONCE]
-        for one, since in zip(wanted, await asyncio.gather(*map(self._began, wanted)), strict=True):
-            if since is not None:
-                known[one] = (since, now)
-        self._since[pair] = known
-        return [(one.reason, since) for one, (since, _) in known.items()]
+    def _oldest_holds(self, held: Iterable[Held]) -> Mapping[str, datetime]:
+        oldest: dict[str, datetime] = {}
+        for one in held:
+            if (since := self._since.get(one)) is not None:
+                oldest[one.reason] = min(since, oldest.get(one.reason, since))
+        return oldest
+
+    async def _ask(self, held: list[Held]) -> None:
+        """Ask a few orders since when they are held, the others in the next looks; what they do not answer is left.
+
+        First those that were never asked, the oldest first; then again those that were asked longest ago.
+        """
+        now, there = self.clock(), set(held)
+        self._since = {one: since for one, since in self._since.items() if one in there}
+        self._asked = {one: at for one, at in self._asked.items() if one in there}
+        due = [one for one in held if one not in self._asked or now - self._asked[one] > ASK_AGAIN_SECONDS]
+        due.sort(key=lambda one: (self._asked.get(one, -math.inf), one.started))
+        asking = {asyncio.create_task(self._began(one)): one for one in due[:ASKED_AT_ONCE]}
+        if not asking:
+            return
+        self._asked |= dict.fromkeys(asking.values(), now)
+        try:
+            done, _ = await asyncio.wait(asking, timeout=ASK_LIMIT_SECONDS)
+        finally:
+            for task in asking:
+                task.cancel()
+        for task in done:
+            if task.exception() is None and (since := task.result()) is not None:
+                self._since[asking[task]] = since
+        if silent := len(asking) - sum(task.exception() is None for task in done):
+            log.warning(
+                "%d of %d held orders did not say since when: is a worker of orders there?", silent, len(asking)
+            )
 
     async def _began(self, held: Held) -> datetime | None:
-        """None when no worker answers, or the order has gone on."""
+        """None when the order has gone on; whatever the query raises when nobody answers it."""
         handle = self.client.get_workflow_handle(held.workflow_id, run_id=held.run_id)
-        try:
-            view = await handle.query("state", result_type=OrderView, rpc_timeout=RPC_LIMIT)
-        except (RPCError, WorkflowQueryFailedError):
-            return None
+        view = await handle.query("state", result_type=OrderView, rpc_timeout=RPC_LIMIT)
         return view.hold.since if view.hold is not None and view.hold.reason.value == held.reason else None
 
 

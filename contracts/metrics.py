@@ -70,7 +70,7 @@ SEAT_SECONDS: Final = Counter(
 
 LAST_POLL: Final = Gauge(
     "clarity_sage_last_poll_timestamp_seconds",
-    "When the last poll of Sage that succeeded ended (Unix time)",
+    "When the last poll of Sage that succeeded ended, and before the first one when the worker started (Unix time)",
     ("pair",),
     multiprocess_mode="mostrecent",
 )

@@ -30,7 +30,7 @@ keep() {
 
 keep postgres_password "$(random)"
 keep grafana_admin_password "$(random)"
-# To be replaced by a key of scope read: python -m api keys add prometheus --scope read
+# To be replaced by a key of scope read, else Prometheus gets 401 of the API (docs/deploy.md)
 keep prometheus_api_key none
 # What Temporal stores is encrypted with it: keep a copy elsewhere (docs/personal-data.md)
 keep shared/encryption_keys "first:$(head -c 32 /dev/urandom | base64)"

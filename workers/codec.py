@@ -21,7 +21,7 @@ from workers.encryption_keys import EncryptionKeys
 THRESHOLD_BYTES: Final = 64 * 1024
 ENCODING: Final = b"binary/zlib"
 LIMIT_BYTES: Final = 64 * 1024 * 1024
-"""What one payload may inflate to; more is refused instead of filling the memory."""
+"""What one payload may inflate to in a worker."""
 
 ENCRYPTED: Final = b"binary/encrypted"
 CIPHER: Final = b"AES-256-GCM"
@@ -39,14 +39,20 @@ class UndecodablePayload(Exception):
 
 
 class DeflateCodec(PayloadCodec):
-    """zlib over payloads larger than 64 KiB; payloads of the CLI and Web UI arrive plain and pass."""
+    """zlib over payloads larger than 64 KiB; payloads of the CLI and Web UI arrive plain and pass.
+
+    `limit_bytes` is what one payload may inflate to; more is refused instead of filling the memory.
+    """
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Deflate the large ones."""
         return [self._deflate(payload) if payload.ByteSize() > THRESHOLD_BYTES else payload for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Inflate what this codec deflated; raises ValueError over 64 MiB and for what was not deflated."""
+        """Inflate what this codec deflated; raises ValueError over the limit and for what was not deflated."""
         return [
             self._inflate(payload) if payload.metadata.get("encoding") == ENCODING else payload for payload in payloads
         ]
@@ -55,13 +61,12 @@ class DeflateCodec(PayloadCodec):
     def _deflate(payload: Payload) -> Payload:
         return Payload(metadata={"encoding": ENCODING}, data=zlib.compress(payload.SerializeToString(), level=6))
 
-    @staticmethod
-    def _inflate(payload: Payload) -> Payload:
+    def _inflate(self, payload: Payload) -> Payload:
         inflater = zlib.decompressobj()
         try:
-            plain = inflater.decompress(payload.data, LIMIT_BYTES)
+            plain = inflater.decompress(payload.data, self._limit_bytes)
             if inflater.unconsumed_tail:
-                raise ValueError(f"a payload inflates to more than {LIMIT_BYTES} bytes and is refused")
+                raise ValueError(f"a payload inflates to more than {self._limit_bytes} bytes and is refused")
             return Payload.FromString(plain)
         except (zlib.error, DecodeError):
             raise ValueError("a payload says that it is deflated, and is not") from None
@@ -126,6 +131,12 @@ class CodecChain(PayloadCodec):
 
     def __init__(self, *codecs: PayloadCodec) -> None:
         self._codecs = codecs
+
+    def bounded(self, limit_bytes: int) -> "CodecChain":
+        """The same chain, in which no payload inflates to more."""
+        return CodecChain(
+            *(DeflateCodec(limit_bytes) if isinstance(one, DeflateCodec) else one for one in self._codecs)
+        )
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """First to last."""

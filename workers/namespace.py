@@ -40,7 +40,7 @@ def add_namespace_options(parser: argparse.ArgumentParser) -> None:
 
 
 async def make_namespace(options: argparse.Namespace, settings: Settings) -> None:
-    """Make what is missing and say so; raises SettingsError when Temporal refuses."""
+    """Make what is missing and say so; raises SettingsError when Temporal refuses, or the namespace does not appear."""
     if options.retention_days < 1:
         raise SettingsError(f"--retention-days {options.retention_days}: a namespace keeps at least 1 day.")
     client = await connect(settings, integration_plugin())
@@ -53,6 +53,11 @@ async def make_namespace(options: argparse.Namespace, settings: Settings) -> Non
         raise SettingsError(
             f"Temporal at {settings.temporal_address} refuses to prepare namespace {settings.temporal_namespace} "
             f"({error.status.name}). Use credentials of an administrator, or make it by hand: docs/deploy.md."
+        ) from None
+    except TimeoutError:
+        raise SettingsError(
+            f"Namespace {settings.temporal_namespace} was made {APPEARS_SECONDS:.0f} s ago, and Temporal at "
+            f"{settings.temporal_address} does not know it yet. Run this again: what is there stays as it is."
         ) from None
 
 

@@ -1,7 +1,8 @@
 """What a production deployment must not start with: settings that are convenient on one's own machine and unsafe there.
 
 In: the settings of a process and of its pairs. Out: every refusal at once, each with the setting and the remedy; in
-other environments none. Only what is set is looked at: a machine has the settings of its own processes alone.
+other environments none. Only what is set is looked at: a machine has the settings of its own processes alone. What only
+the API reads is held against the API alone.
 """
 
 import base64
@@ -49,7 +50,8 @@ RULES: Final = (
     "there is no encryption key: names and addresses would lie open in Temporal's database "
     "(`ENCRYPTION_KEYS` or `ENCRYPTION_KEYS_FILE`);",
     "a secret is one of the sandbox's or of an example, or `…_MATCH_KEY_SECRET` is shorter than 16 characters;",
-    "`API_HOST` is not this machine's own address and `API_KEYS_FILE` is not there;",
+    "`API_KEYS_FILE` is not there (the API alone), whatever `API_HOST` is: what a proxy passes on may look like this "
+    "machine's own;",
     "`…_SAGE_GATEWAY_URL` or `…_CLARITY_URL` is plain `http` to a host that is not local;",
     "`…_SAGE_ODBC` says that it may write, or signs in as an administrator;",
     "`TEMPORAL_ADDRESS` is not local and the connection has no TLS.",
@@ -68,18 +70,32 @@ class Refusal(NamedTuple):
         return f"{self.setting} {self.problem}. {self.remedy}"
 
 
-def refuse_unsafe(settings: Settings, pairs: Iterable[str]) -> None:
-    """In production, raise SettingsError with every refusal; elsewhere nothing."""
+NO_KEYS: Final = Refusal(
+    "API_KEYS_FILE",
+    "names no file with keys: whoever reaches the API, also through a proxy, could read and decide everything",
+    "Set it, and make a key: python -m api keys add NAME --scope read --scope operate.",
+)
+
+
+def refuse_unsafe(settings: Settings, pairs: Iterable[str], *, serves_api: bool = False) -> None:
+    """In production, raise SettingsError with every refusal; elsewhere nothing. `serves_api`: this is the API."""
     if settings.deployment_environment is not DeploymentEnvironment.PRODUCTION:
         return
     found = list(unsafe(settings, {pair: load_pair_settings(pair) for pair in pairs}))
+    if serves_api and not has_keys_file(settings):
+        found.append(NO_KEYS)
     if found:
         lines = "".join(f"\n  - {one}" for one in found)
         raise SettingsError(f"DEPLOYMENT_ENVIRONMENT is production, and these settings are unsafe there:{lines}")
 
 
+def has_keys_file(settings: Settings) -> bool:
+    """Whether the API has a file of keys; what is in it the API itself looks at."""
+    return settings.api_keys_file is not None and settings.api_keys_file.is_file()
+
+
 def unsafe(settings: Settings, pairs: Mapping[str, PairSettings]) -> Iterator[Refusal]:
-    """Every refusal, whatever the environment is."""
+    """Every refusal, whatever the environment is, but for the API's keys."""
     yield from _of_the_process(settings)
     for pair, own in pairs.items():
         yield from _of_a_pair(f"{pair.upper()}_", own)
@@ -91,12 +107,6 @@ def _of_the_process(settings: Settings) -> Iterator[Refusal]:
             "ENCRYPTION_KEYS",
             "is not set: names and addresses would lie open in Temporal's database",
             "Set it, or ENCRYPTION_KEYS_FILE (docs/settings.md).",
-        )
-    if not is_this_machine(settings.api_host) and not (settings.api_keys_file and settings.api_keys_file.is_file()):
-        yield Refusal(
-            "API_KEYS_FILE",
-            f"names no file with keys, while API_HOST is {settings.api_host}",
-            "Make a key: python -m api keys add NAME --scope read. Or set API_HOST=127.0.0.1.",
         )
     host = host_of(settings.temporal_address)
     if not is_local(host) and not any(_is_set(settings, name) for name in TEMPORAL_TLS_SETTINGS):

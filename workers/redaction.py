@@ -6,6 +6,7 @@ keeps its files, lines, functions and types, and loses the messages, except thos
 """
 
 import logging
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -43,6 +44,8 @@ LEFT_OUT: Final = frozenset(
     }
 )
 """Attributes of spans that may quote values, or tell who asked and for what."""
+FIRST_VALUE: Final = re.compile(r"[(<{\[:=%'\"\n]")
+WARNING_PLACE: Final = re.compile(r"[^\n]+?:\d+: \w+")
 
 
 def traceback_without_values(error: BaseException) -> str:
@@ -78,16 +81,35 @@ def without_values(error: BaseException) -> str:
 
 
 class WithoutValues(logging.Filter):
-    """Filter of a log handler: tracebacks and exceptions among the arguments lose their messages."""
+    """Filter of a log handler: tracebacks and exceptions among the arguments lose their messages.
+
+    What Python itself logs is text with values in it by then: of asyncio stays what happened (to which function), of a
+    warning its place and category.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """True, with the record changed: Python 3.11 takes no other one from a filter."""
+        if record.name == "asyncio":
+            record.msg, record.args = _of_asyncio(str(record.msg)), ()
+        elif record.name == "py.warnings":
+            record.msg, record.args = _of_a_warning(record.getMessage()), ()
         if record.exc_info and record.exc_info[1] is not None:
             # Formatters write `exc_text` when it is there.
             record.exc_text, record.exc_info = traceback_without_values(record.exc_info[1]), None
         if isinstance(record.args, tuple):
             record.args = tuple(without_values(one) if isinstance(one, BaseException) else one for one in record.args)
         return True
+
+
+def _of_asyncio(text: str) -> str:
+    """The beginning of asyncio's message, up to the first thing whose text is given: arguments, a task, a result."""
+    return FIRST_VALUE.split(text, maxsplit=1)[0].strip() or "(left out)"
+
+
+def _of_a_warning(text: str) -> str:
+    """`file:line: Category` of what `warnings.formatwarning` wrote."""
+    found = WARNING_PLACE.match(text)
+    return found[0] if found else "a warning (left out)"
 
 
 class WithoutValuesExporter(SpanExporter):

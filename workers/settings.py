@@ -112,11 +112,13 @@ class Settings(PairsFolder, SecretFolders, EncryptionSettings):
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     api_host: Annotated[str, ReadBy(Reader.API)] = "127.0.0.1"
-    """Address on which the API listens. Without keys it refuses any that is not this machine's own."""
+    """Address on which the API listens. Without keys it refuses any that is not this machine's own, and in production
+    every one."""
     api_port: Annotated[int, ReadBy(Reader.API)] = Field(default=8080, ge=1, le=65535)
     """Port on which the API listens."""
     api_keys_file: Annotated[Path | None, ReadBy(Reader.API)] = None
-    """Hashes of the API's keys (`python -m api keys`); without, the API serves this machine only."""
+    """Hashes of the API's keys (`python -m api keys`); without, the API serves this machine only. Behind a proxy always
+    set it: what the proxy passes on comes from this machine."""
     temporal_ui_origins: Annotated[tuple[str, ...], NoDecode, ReadBy(Reader.API)] = ()
     """Origins of Temporal's Web UI, comma-separated (`https://temporal.example.com`): its pages may ask /codec."""
     otel_exporter_otlp_endpoint: str = ""

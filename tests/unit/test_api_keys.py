@@ -17,7 +17,7 @@ from api.__main__ import bind, check_keys, main
 from api.app import create_app
 from api.keys import ApiKey, KeyRing, KeysFileError, Scope, add_key, hash_of, read_keys, revoke_key
 from tests.support.processes import free_ports
-from workers.settings import Settings, SettingsError
+from workers.settings import DeploymentEnvironment, Settings, SettingsError
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 BOTH = frozenset(Scope)
@@ -435,3 +435,14 @@ def test_the_apis_socket_makes_asyncio_send_at_once() -> None:
     """What it accepts has TCP_NODELAY: asyncio sets it only where the listening socket names the protocol."""
     with bind(Settings(api_host="127.0.0.1", api_port=free_ports(1)[0])) as listener:
         assert listener.proto == socket.IPPROTO_TCP
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104
+def test_production_needs_a_valid_key_even_for_this_machine(file: Path, host: str) -> None:
+    settings = Settings(api_host=host, api_keys_file=file, deployment_environment=DeploymentEnvironment.PRODUCTION)
+    make(file, "old", lifetime=timedelta(days=1), at=datetime.now(UTC) - timedelta(days=2))
+    for keys in (KeyRing(None), KeyRing(file)):
+        with pytest.raises(SettingsError, match=r"production.*keys add"):
+            check_keys(settings, keys)
+    make(file, "young", lifetime=timedelta(days=1), at=datetime.now(UTC))
+    check_keys(settings, KeyRing(file))

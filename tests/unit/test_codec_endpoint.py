@@ -1,9 +1,11 @@
 """The codec endpoint: who may decode, from which pages, how much, and what is told when a key is missing."""
 
+import asyncio
 import base64
 import json
+import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import httpx
 import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
+from temporalio.converter import DataConverter, PayloadCodec
 
 from api.app import create_app
 from api.keys import KeyRing, Scope, add_key, revoke_key
@@ -137,9 +140,50 @@ async def test_a_body_has_a_limit_and_what_inflates_has_one(
         for count, status in ((2, 200), (3, 422)):
             answer = await api.post("/codec/decode", json={"payloads": [bomb] * count}, headers=headers)
             assert answer.status_code == status
+        # A single one is not inflated beyond the limit before it is looked at.
+        inner = Payload(data=b"0" * 2_000_000).SerializeToString()
+        bomb = as_json(Payload(metadata={"encoding": b"binary/zlib"}, data=zlib.compress(inner)))
+        answer = await api.post("/codec/decode", json={"payloads": [bomb]}, headers=headers)
+        assert answer.status_code == 422
+        assert "a payload inflates to more than 1000000 bytes" in answer.json()["error"]
         broken = as_json(Payload(metadata={"encoding": b"binary/zlib"}, data=b"no zlib"))
         answer = await api.post("/codec/decode", json={"payloads": [broken]}, headers=headers)
         assert answer.status_code == 422
+
+
+class Slow(PayloadCodec):
+    """Takes its time; notes in which thread, and how many were at work at once."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+        self.at_work = self.most_at_work = 0
+        self.go_on = threading.Event()
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return await self.decode(payloads)
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        self.threads.append(threading.get_ident())
+        self.at_work += 1
+        self.most_at_work = max(self.most_at_work, self.at_work)
+        assert self.go_on.wait(5)
+        self.at_work -= 1
+        return list(payloads)
+
+
+async def test_payloads_are_decoded_one_request_at_a_time_while_the_api_goes_on() -> None:
+    slow = Slow()
+    client = await Client.connect("127.0.0.1:1", lazy=True, data_converter=DataConverter(payload_codec=slow))
+    app = create_app({}, client, None)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8080") as api:
+        body = {"payloads": [as_json(Payload(data=b"x"))]}
+        asked = [asyncio.create_task(api.post(f"/codec/{what}", json=body)) for what in ("decode", "encode", "decode")]
+        assert (await api.get("/healthz")).status_code == 200
+        slow.go_on.set()
+        assert [answer.status_code for answer in await asyncio.gather(*asked)] == [200] * 3
+    assert len(slow.threads) == 3
+    assert threading.get_ident() not in slow.threads
+    assert slow.most_at_work == 1
 
 
 # ---- browsers -------------------------------------------------------------------------------------------------------
@@ -197,6 +241,26 @@ async def test_a_browser_signs_in_once_with_a_key(file: Path, make: Make) -> Non
         assert (await api.get("/openapi.json", headers=presented)).status_code == 401
         revoke_key(file, "key-1-decode")
         assert (await api.post("/codec/decode", json=body)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "secure"),
+    [
+        ({}, False),
+        ({"host": "localhost:8080", "origin": "http://localhost:8080", "sec-fetch-site": "same-origin"}, False),
+        ({"host": "api.example.com"}, True),
+        ({"host": "api.example.com", "x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.9"}, True),
+        # A proxy that says nothing of itself (nginx: proxy_pass http://127.0.0.1:8080, as it comes).
+        ({"origin": "https://api.example.com", "sec-fetch-site": "same-origin"}, True),
+    ],
+)
+async def test_behind_a_proxy_with_tls_the_cookie_travels_over_tls_alone(
+    headers: dict[str, str], secure: bool, file: Path, make: Make
+) -> None:
+    async with await an_api(file) as api:
+        signed_in = await api.post("/codec/sign-in", data={"key": make(Scope.DECODE)}, headers=headers)
+    assert signed_in.status_code == 200
+    assert ("; Secure" in signed_in.headers["set-cookie"]) is secure
 
 
 async def test_without_keys_this_machine_and_its_web_ui_are_served(file: Path) -> None:

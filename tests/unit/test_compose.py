@@ -1,11 +1,13 @@
 """docker-compose.yml: what the schema of the compose specification says, and what it cannot say."""
 
+import base64
 import json
 import os
 import re
 import stat
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,21 @@ import pytest
 import yaml
 from jsonschema import validators  # type: ignore[import-untyped]
 
+from api.__main__ import serve
+from api.keys import Scope, add_key
 from connectors.clarity.webhooks import decode_secret
 from tests.support.processes import ROOT
-from workers.__main__ import build_parser
+from workers.__main__ import build_parser, make_schedules, run_workers
 from workers.demo import Demo
 from workers.roles import Role, check_settings
-from workers.settings import PairSettings, Settings, load_pair_files, load_pair_settings, load_settings
+from workers.settings import (
+    DeploymentEnvironment,
+    PairSettings,
+    Settings,
+    load_pair_files,
+    load_pair_settings,
+    load_settings,
+)
 
 TEXT = (ROOT / "docker-compose.yml").read_text("utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
@@ -51,6 +62,11 @@ def binds() -> Iterator[tuple[str, str]]:
             source = volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
             if source.startswith("."):
                 yield name, source
+
+
+def make_secrets(folder: Path, *sandbox: str) -> None:
+    """The folder of secrets."""
+    subprocess.run(["sh", "deploy/secrets.sh", *sandbox, str(folder)], cwd=ROOT, check=True)
 
 
 def test_the_file_is_valid_by_the_schema_of_the_compose_specification() -> None:
@@ -177,6 +193,85 @@ def test_the_server_gets_what_the_demo_gives_its_own() -> None:
     assert ours == demo
 
 
+# ---- production -----------------------------------------------------------------------------------------------------
+
+
+class Started(Exception):
+    """The process has accepted its settings, and goes on to Temporal or to its port."""
+
+
+def starts() -> None:
+    raise Started
+
+
+SECRETS_OF_A_SITE = {
+    "shared": {"demo_match_key_secret": "M2Vb-64mh_wQpz71rX0c"},
+    "api": {"demo_clarity_webhook_secrets": "whsec_" + base64.b64encode(bytes(range(100, 132))).decode()},
+    "sage": {
+        "demo_sage_password": "kJ8-vTq2xLw0",
+        "demo_sage_odbc": "Driver=/opt/sage-odbc/x.so;UID=reader;PWD=pQ7_aaz91",
+    },
+    "clarity": {"demo_clarity_client_secret": "0f7a52c4b1d9"},
+}
+ADDRESSES_OF_A_SITE = {
+    "DEPLOYMENT_ENVIRONMENT": "production",
+    "DEMO_SAGE_GATEWAY_URL": "https://sage.example.com",
+    "DEMO_SAGE_USER": "integration",
+    "DEMO_CLARITY_URL": "https://shop.example.com",
+    "DEMO_CLARITY_CLIENT_ID": "integration",
+}
+
+
+def seen_by(service: str, folder: Path) -> dict[str, str]:
+    """A service's environment, with the places of this machine for those that it mounts, and nowhere for the others."""
+    with_defaults = yaml.safe_load(re.sub(r"(?<!\$)\$\{[A-Z0-9_]+:-([^}]*)\}", r"\1", TEXT))
+    places = {}
+    for volume in with_defaults["services"][service]["volumes"]:
+        source, target = (volume["source"], volume["target"]) if isinstance(volume, dict) else volume.split(":")
+        places[target] = ROOT / source if source.startswith("./mappings") else folder / Path(source).name
+    environment = {**listed(".env.example"), **ADDRESSES_OF_A_SITE, **with_defaults["services"][service]["environment"]}
+    # No address is taken: this machine may use them for something else.
+    environment |= dict.fromkeys(("METRICS_ADDRESS", "TEMPORAL_METRICS_ADDRESS", "OTEL_EXPORTER_OTLP_ENDPOINT"), "")
+    for name in ("SECRETS_DIR", "PAIRS_DIR", "API_KEYS_FILE"):
+        parts = [Path(part) for part in environment.get(name, "").split(":") if part]
+        environment[name] = os.pathsep.join(
+            str(
+                next(
+                    (here / part.relative_to(there) for there, here in places.items() if part.is_relative_to(there)),
+                    part,
+                )
+            )
+            for part in parts
+        )
+    return environment
+
+
+@pytest.mark.parametrize("service", ["api", "orders", "sage", "clarity", "schedules"])
+async def test_every_process_starts_in_production_with_what_it_sees(
+    service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_secrets(tmp_path)
+    for folder, secrets in SECRETS_OF_A_SITE.items():
+        for name, value in secrets.items():
+            (tmp_path / folder / name).write_text(value, "utf-8")
+    add_key(tmp_path / "keys" / "api-keys.json", "console", frozenset(Scope), None, datetime.now(UTC))
+    monkeypatch.chdir(tmp_path)  # no .env
+    for name, value in seen_by(service, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("workers.__main__.connect", lambda *_: starts())
+    monkeypatch.setattr("workers.__main__.stop_on_signals", lambda _: None)
+    monkeypatch.setattr("api.__main__.bind", lambda _: starts())
+    command, settings = SERVICES[service]["command"][2:], load_settings()
+    assert settings.deployment_environment is DeploymentEnvironment.PRODUCTION
+    with pytest.raises(Started):
+        if command[0] == "api":
+            await serve(settings)
+        elif command[1] == "schedules":
+            await make_schedules(settings)
+        else:
+            await run_workers(settings, [Role(command[2])])
+
+
 # ---- the folder of secrets ------------------------------------------------------------------------------------------
 
 
@@ -184,12 +279,8 @@ def test_the_server_gets_what_the_demo_gives_its_own() -> None:
 def secrets(tmp_path: Path) -> Path:
     """The folder as `sh deploy/secrets.sh sandbox` makes it."""
     folder = tmp_path / "secrets"
-    make_secrets(folder)
+    make_secrets(folder, "sandbox")
     return folder
-
-
-def make_secrets(folder: Path) -> None:
-    subprocess.run(["sh", "deploy/secrets.sh", "sandbox", str(folder)], cwd=ROOT, check=True)
 
 
 def test_the_secrets_of_the_trial_are_enough_for_every_process(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,11 +299,26 @@ def test_the_secrets_of_the_trial_are_enough_for_every_process(secrets: Path, mo
     assert decode_secret(signing.get_secret_value(), pair.clarity.webhook) == b"sandbox-webhook-signing-secret-001"
 
 
+def test_the_trials_key_and_origin_show_its_orders_in_the_web_ui() -> None:
+    command = SERVICES["sandbox-key"]["command"][-1]
+    assert set(re.findall(r"--scope (\w+)", command)) == set(Scope)
+    assert listed("deploy/sandbox.env")["TEMPORAL_UI_ORIGINS"] == f"http://{variables()['UI_PUBLISH']}"
+    assert SERVICES["sandbox-key"]["environment"]["API_KEYS_FILE"] == SERVICES["api"]["environment"]["API_KEYS_FILE"]
+
+
+def test_every_worker_is_scraped_and_the_docs_say_what_to_change_for_one_elsewhere() -> None:
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
+    targets = {one for job in config["scrape_configs"] for place in job["static_configs"] for one in place["targets"]}
+    assert targets == {"api:8080"} | {f"{role}:{port}" for role in Role for port in (9464, 9465)}
+    page = (ROOT / "docs/deploy.md").read_text("utf-8")
+    assert "replace `sage:9464` and `sage:9465`" in page
+
+
 def test_a_second_run_changes_no_secret_and_each_folder_has_its_own(secrets: Path, tmp_path: Path) -> None:
     before = {file: file.read_text("utf-8") for file in secrets.rglob("*") if file.is_file()}
-    make_secrets(secrets)
+    make_secrets(secrets, "sandbox")
     assert before == {file: file.read_text("utf-8") for file in secrets.rglob("*") if file.is_file()}
-    make_secrets(tmp_path / "other")
+    make_secrets(tmp_path / "other", "sandbox")
     for name in ("postgres_password", "grafana_admin_password"):
         assert len(before[secrets / name]) == 49
         assert before[secrets / name] != (tmp_path / "other" / name).read_text("utf-8")

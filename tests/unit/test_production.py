@@ -94,14 +94,19 @@ def test_without_an_encryption_key_nothing_starts(monkeypatch: pytest.MonkeyPatc
     assert "ENCRYPTION_KEYS is not set" in refused()
 
 
-def test_others_may_reach_the_api_only_when_there_are_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("API_HOST", "0.0.0.0")  # noqa: S104
-    assert "API_KEYS_FILE names no file" in refused()
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104
+def test_the_api_needs_keys_wherever_it_listens_and_no_other_process_is_asked_for_them(
+    host: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     keys = tmp_path / "keys.json"
-    monkeypatch.setenv("API_KEYS_FILE", str(keys))
-    assert "API_KEYS_FILE names no file" in refused()
+    monkeypatch.setenv("API_HOST", host)
+    for file in ("", str(keys)):
+        monkeypatch.setenv("API_KEYS_FILE", file)
+        refuse_unsafe(Settings(), ["acme"])
+        with pytest.raises(SettingsError, match=r"API_KEYS_FILE names no file.*keys add"):
+            refuse_unsafe(Settings(), ["acme"], serves_api=True)
     keys.write_text('{"keys": []}')
-    refuse_unsafe(Settings(), ["acme"])
+    refuse_unsafe(Settings(), ["acme"], serves_api=True)
 
 
 def test_tls_or_a_key_of_the_cloud_makes_a_far_server_safe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +165,17 @@ def test_no_process_starts_in_production_with_what_is_refused(monkeypatch: pytes
     for start in (run_workers(settings, [Role.SAGE]), make_schedules(settings), serve(settings)):
         with pytest.raises(SettingsError, match="DEMO_SAGE_PASSWORD is a secret that everybody knows"):
             asyncio.run(start)
+
+
+async def test_the_api_does_not_start_in_production_without_keys_even_for_this_machine_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PAIRS_DIR", str(ROOT / "mappings/pairs"))
+    for name, value in SAFE.items():
+        monkeypatch.setenv(f"DEMO_{name}", value)
+    monkeypatch.setattr("api.__main__.bind", lambda _: pytest.fail("it would listen"))
+    with pytest.raises(SettingsError, match="API_KEYS_FILE names no file"):
+        await serve(Settings(api_host="127.0.0.1"))
 
 
 def test_names_are_given_whatever_the_environment_for_the_check_to_warn() -> None:

@@ -72,3 +72,13 @@ def test_every_module_opens_with_its_docstring() -> None:
     for name in tracked():
         if name.endswith(".py") and (ROOT / name).read_text("utf-8").strip():
             assert (ROOT / name).read_text("utf-8").startswith('"""'), name
+
+
+def test_a_command_of_the_docs_that_deletes_names_its_pair_and_every_run() -> None:
+    """Two companies number their customers alike, and `-w` deletes the last run of an order alone."""
+    lines = (ROOT / "docs/personal-data.md").read_text("utf-8").splitlines()
+    commands = [line for line in lines if " workflow delete " in line]
+    assert len(commands) >= 4
+    assert [
+        one for one in commands if not re.search(r"""--query "[^"]*\b(Pair|WorkflowId)='[^"]*" --yes$""", one)
+    ] == []

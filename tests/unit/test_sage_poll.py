@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import pytest
+from prometheus_client import REGISTRY
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
@@ -18,7 +19,7 @@ from activities.sage_poll import SagePollActivities
 from connectors.sage100.odbc import InvoiceHead, SageReader
 from contracts.messages import Alert, AlertKind, PollCursor, PollShift
 from mappings.items import ItemFacts
-from mappings.pair import Pace, Pair
+from mappings.pair import Mode, Pace, Pair
 from mappings.shipments import InvoicedLine, SalesOrderStanding, ShipmentInvoice, ShipmentSeen
 
 OURS, THEIRS = "0001042", "0002000"
@@ -617,6 +618,27 @@ async def test_two_processes_at_once_repeat_and_lose_nothing(poller: Poller, pai
     both = await asyncio.gather(other.poll_once(PollCursor(), PACE), poller.polls.poll_once(PollCursor(), PACE))
     assert [cursor.unposted for cursor in both] == [[f"1/{OURS}"]] * 2
     assert told_by(poller.temporal.signals) == {"1"}
+
+
+# ---- the lag that Prometheus sees -----------------------------------------------------------------------------------
+
+
+def last_poll(pair: Pair) -> float:
+    return REGISTRY.get_sample_value("clarity_sage_last_poll_timestamp_seconds", {"pair": pair.name}) or 0.0
+
+
+async def test_the_lag_counts_from_the_start_of_the_worker_until_there_is_a_poll(pair: Pair) -> None:
+    started = Poller(pair.model_copy(update={"name": "started"}))
+    began = last_poll(started.pair)
+    assert began > 0
+    await started.poll()
+    assert last_poll(started.pair) >= began
+
+
+def test_a_pair_in_shadow_mode_is_not_polled_and_has_no_lag(pair: Pair) -> None:
+    shadow = pair.model_copy(update={"name": "shadow", "mode": Mode.SHADOW})
+    Poller(shadow)
+    assert last_poll(shadow) == 0
 
 
 # ---- clocks ---------------------------------------------------------------------------------------------------------

@@ -1,11 +1,16 @@
 """Telemetry without any process: log lines, redaction, counting, settings."""
 
 import asyncio
+import contextlib
+import gc
 import io
 import json
 import logging
+import re
 import socket
+import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -13,6 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from prometheus_client import REGISTRY
+from pydantic import BaseModel
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
@@ -21,7 +27,7 @@ from activities.errors import translate
 from activities.metering import Metering, Seats, place_of
 from connectors.errors import RetryLater, TooManyRequests
 from contracts import queues
-from workers.redaction import WithoutValuesExporter
+from workers.redaction import WithoutValues, WithoutValuesExporter
 from workers.settings import Settings, SettingsError, load_settings
 from workers.telemetry import (
     Context,
@@ -31,6 +37,9 @@ from workers.telemetry import (
     show_metrics,
     temporal_runtime,
 )
+
+STREET = "-".join(("1515", "Bellevue", "Avenue"))
+"""In no line of source: tracebacks show those."""
 
 
 @pytest.fixture
@@ -78,6 +87,55 @@ def test_a_line_carries_workflow_and_trace_of_the_activity_that_wrote_it(
     first, second = handler.stream.getvalue().splitlines()
     trace_id = second.split(": ")[1].split(" ")[0]
     assert first.endswith(f"WARNING tests.telemetry: held [{environment.info.workflow_id} trace={trace_id}]")
+
+
+@contextlib.contextmanager
+def what_python_logs() -> Iterator[io.StringIO]:
+    """What asyncio and warnings log, with our filter. No fixture: pytest has warnings of its own in each phase."""
+    handler = logging.StreamHandler(io.StringIO())
+    handler.addFilter(WithoutValues())
+    loggers = [logging.getLogger(name) for name in ("asyncio", "py.warnings")]
+    for one in loggers:
+        one.addHandler(handler)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        # Off first: it may be on, and what shows warnings another one since.
+        logging.captureWarnings(False)
+        logging.captureWarnings(True)
+        yield handler.stream
+        logging.captureWarnings(False)
+    for one in loggers:
+        one.removeHandler(handler)
+
+
+def fails(street: str) -> None:
+    raise ValueError(street)
+
+
+async def fails_later() -> None:
+    fails(STREET)
+
+
+class Model(BaseModel):
+    number: int
+
+
+async def test_what_python_itself_logs_holds_no_values() -> None:
+    with what_python_logs() as stream:
+        asyncio.get_running_loop().call_soon(fails, STREET)
+        task = asyncio.create_task(fails_later())
+        await asyncio.wait([task])
+        # Nobody looks at how it ended.
+        del task
+        gc.collect()
+        logging.getLogger("asyncio").warning("Executing %s took %.3f seconds", f"<Task result={STREET!r}>", 1.5)
+        no_number: Any = STREET
+        Model.model_construct(number=no_number).model_dump_json()
+    written = stream.getvalue()
+    assert "Bellevue" not in written
+    for told in ("Exception in callback fails\nTraceback", "never retrieved\nTraceback", "Executing\n"):
+        assert told in written
+    assert re.search(r"^\S+\.py:\d+: UserWarning$", written, re.MULTILINE)
 
 
 def test_what_an_error_says_and_what_was_asked_for_is_not_sent() -> None:

@@ -200,7 +200,13 @@ BROKEN: list[tuple[Role, dict[str, str], str, str, str]] = [
     (Role.ORDERS, {"TEMPORAL_NAMESPACE": "nosuch"}, "temporal.namespace", "no namespace nosuch", "namespace create"),
     (Role.ORDERS, {"API_PORT": "many"}, "settings.values", "API_PORT", "docs/settings.md"),
     (Role.ORDERS, {"PAIRS_DIR": "{folder}/none"}, "settings.pair_files", "PAIRS_DIR", "folder of the pair files"),
-    (Role.ORDERS, {"DEPLOYMENT_ENVIRONMENT": "production"}, "settings.environment", "production does not start", "Set"),
+    (
+        Role.ORDERS,
+        {"DEPLOYMENT_ENVIRONMENT": "production", "API_KEYS_FILE": "{folder}/keys.json"},
+        "settings.environment",
+        "production does not start",
+        "Set",
+    ),
 ]
 
 
@@ -219,6 +225,8 @@ async def test_a_broken_set_up_is_named_with_its_remedy(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "elf32.so").write_bytes(b"\x7fELF\x01" + bytes(80))
+    (tmp_path / "keys.json").write_text('{"keys": [{}]}', "utf-8")
+    (tmp_path / "keys.json").chmod(0o600)
     (tmp_path / "elf64.so").write_bytes(b"\x7fELF\x02" + bytes(80))
     (tmp_path / "pe32.dll").write_bytes(b"MZ" + bytes(58) + (64).to_bytes(4, "little") + b"PE\0\0\x4c\x01")
     places = {"closed": free_ports(1)[0], "clarity": sandbox.clarity_url, "sage": sandbox.sage_url, "folder": tmp_path}
@@ -235,6 +243,15 @@ async def test_a_broken_set_up_is_named_with_its_remedy(
     assert PASSWORD not in as_json(results)
     later = [one for one in results if one.seen == f"because {name} failed"]
     assert all(one.outcome is Outcome.SKIPPED for one in later)
+
+
+async def test_in_production_the_api_needs_keys_wherever_it_listens(
+    site: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOYMENT_ENVIRONMENT", "production")
+    failed = failures(await check([], [Role.ORDERS]))["api_keys.file"]
+    assert "this is production: the API will not start" in failed.seen
+    assert "python -m api keys add" in failed.remedy
 
 
 @pytest.mark.parametrize(

@@ -119,12 +119,14 @@ async def check_reports(group: Group, settings: Settings) -> None:
 async def check_api_keys(group: Group, settings: Settings) -> None:
     """Whether the API may listen where it should, and somebody can get in."""
     file = settings.api_keys_file
-    local = is_this_machine(settings.api_host)
+    production = settings.deployment_environment is DeploymentEnvironment.PRODUCTION
+    local = is_this_machine(settings.api_host) and not production
     make = "Make one: python -m api keys add NAME --scope read --scope operate (with API_KEYS_FILE set)."
     if file is None or not file.exists():
         where = "API_KEYS_FILE is not set" if file is None else f"API_KEYS_FILE {file} is not there"
         if not local:
-            group.failed("file", f"{where}, and API_HOST is {settings.api_host}: the API will not start", make)
+            why = "this is production" if production else f"API_HOST is {settings.api_host}"
+            group.failed("file", f"{where}, and {why}: the API will not start", make)
         elif file is not None:
             group.warning("file", f"{where}: the API serves this machine only", make)
         else:

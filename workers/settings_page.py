@@ -6,7 +6,6 @@ models. `python -m workers.settings_page [FILE]` writes it.
 
 import sys
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin
@@ -17,7 +16,7 @@ from pydantic_settings import BaseSettings
 
 from mappings.reference import type_of
 from workers.production import RULES
-from workers.settings import PairSettings, ReadBy, Settings
+from workers.settings import DeploymentEnvironment, PairSettings, ReadBy, Settings
 
 PAGE: Final = Path("docs/settings.md")
 EXAMPLE_PAIR: Final = "DEMO"
@@ -135,7 +134,7 @@ def _default(field: FieldInfo) -> str:
 
 def _meaning(field: FieldInfo) -> str:
     words = " ".join((field.description or "").split())
-    if isinstance(field.annotation, type) and issubclass(field.annotation, StrEnum):
+    if field.annotation is DeploymentEnvironment:
         return f"{words} What it changes: *What production refuses* below."
     return words
 

@@ -30,6 +30,11 @@ def test_the_committed_page_is_what_the_models_say(tmp_path: Path) -> None:
     assert (tmp_path / "settings.md").read_bytes() == PAGE.encode()
 
 
+def test_only_the_environment_changes_what_production_refuses() -> None:
+    (line,) = (line for line in PAGE.splitlines() if "What it changes" in line)
+    assert line.startswith("| `DEPLOYMENT_ENVIRONMENT` ")
+
+
 def test_every_setting_has_a_meaning_and_a_reader() -> None:
     rows = {cells[1].strip("` "): cells for line in PAGE.splitlines() if len(cells := line.split("|")) == 8}
     for model, prefix in ((Settings, ""), (PairSettings, "DEMO_")):

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -117,14 +118,6 @@ def test_without_temporal_the_webhook_answers_503_and_traces_go_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, nowhere = free_ports(2)
-    body = (ROOT / "sandbox/orders/01-consumer-new.json").read_bytes()
-    id_, at = f"msg_{uuid.uuid4().hex}", str(int(time.time()))
-    digest = hmac.new(SECRET, f"{id_}.{at}.".encode() + body, hashlib.sha256).digest()
-    headers = {
-        "webhook-id": id_,
-        "webhook-timestamp": at,
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
-    }
     with trace_receiver() as (endpoint, received):
         for name, value in {
             "TEMPORAL_ADDRESS": f"127.0.0.1:{nowhere}",
@@ -137,6 +130,17 @@ def test_without_temporal_the_webhook_answers_503_and_traces_go_out(
         with running(["api"], tmp_path / "api.log"):
             url = f"http://127.0.0.1:{api}"
             wait_until("the API answers", lambda: answers(f"{url}/healthz"), 30)
+            order = json.loads((ROOT / "sandbox/orders/01-consumer-new.json").read_text("utf-8"))
+            # Of a fresh order nothing is looked up before its start.
+            order["data"]["createdDate"] = datetime.now(UTC).isoformat()
+            body = json.dumps(order).encode()
+            id_, at = f"msg_{uuid.uuid4().hex}", str(int(time.time()))
+            digest = hmac.new(SECRET, f"{id_}.{at}.".encode() + body, hashlib.sha256).digest()
+            headers = {
+                "webhook-id": id_,
+                "webhook-timestamp": at,
+                "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+            }
             answer = HTTP.post(f"{url}/webhooks/clarity/demo", content=body, headers=headers, timeout=30)
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
             assert HTTP.get(f"{url}/readyz", timeout=30).status_code == 503

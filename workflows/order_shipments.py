@@ -62,6 +62,8 @@ class OrderShipments(OrderChanges):
 
     invoices_told: tuple[tuple[str, Decimal], ...] = ()
     """The posted invoices that Clarity's order has: InvoiceNo and amount."""
+    is_reading = False
+    """A read of Sage is under way: whatever is told meanwhile may be newer than it, also what was known before."""
 
     async def follow_shipments(self, *, read_first: bool) -> None:
         """Wait for shipments and tell Clarity each package, until everything is shipped and posted.
@@ -247,17 +249,20 @@ class OrderShipments(OrderChanges):
     async def read_shipments(self) -> ShipmentsRead:
         """Read this order's invoices, lines and standing from Sage; they join what the signals brought."""
         self.step("Sage's shipments of this order (ODBC)")
-        before = self.news
-        read = await self.insist(
-            SageReadActivities.read_shipments,
-            ReadShipments(
-                pair=self.pair,
-                SalesOrderNo=self.sales_order_no,
-                known_lines=[line.LineKey for line in self.lines],
-            ),
-            queues.sage_read(self.pair),
-            f"Read the shipments of {self.sales_order_no} in Sage",
-        )
+        before, self.is_reading = self.news, True
+        try:
+            read = await self.insist(
+                SageReadActivities.read_shipments,
+                ReadShipments(
+                    pair=self.pair,
+                    SalesOrderNo=self.sales_order_no,
+                    known_lines=[line.LineKey for line in self.lines],
+                ),
+                queues.sage_read(self.pair),
+                f"Read the shipments of {self.sales_order_no} in Sage",
+            )
+        finally:
+            self.is_reading = False
         self.reading, self.standing, self.read_at = read, read.standing, before
         self.gone_confirmed = self.gone_confirmed and not read.standing.live
         self.lines = adopt_lines(self.lines, read.added_lines)
@@ -395,7 +400,7 @@ class OrderShipments(OrderChanges):
         if seen is None or self.sales_order_no not in ("", seen.invoice.SalesOrderNo):
             return
         news = self.take(seen.invoice)
-        if news or self.standing != seen.standing:
+        if news or self.is_reading or self.standing != seen.standing:
             self.standing = seen.standing
             self.news += 1
             self.look_at_change()
@@ -403,7 +408,9 @@ class OrderShipments(OrderChanges):
     @workflow.signal(description="From the Sage poller: where the sales order stands, without a shipment")
     def sales_order_changed(self, standing: SalesOrderStanding | None = None) -> None:
         """The order changed or left Sage's live orders; or an unposted invoice of it is gone."""
-        if standing is not None and self.sales_order_no in ("", standing.SalesOrderNo) and self.standing != standing:
+        if standing is None or self.sales_order_no not in ("", standing.SalesOrderNo):
+            return
+        if self.is_reading or self.standing != standing:
             self.standing = standing
             self.news += 1
             self.look_at_change()

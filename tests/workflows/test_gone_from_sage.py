@@ -126,6 +126,24 @@ async def test_a_deletion_that_is_told_while_sage_is_read_is_not_lost_to_the_old
     assert view.hold.reason is HoldReason.DELETED_IN_SAGE
 
 
+async def test_a_second_deletion_that_is_told_while_a_retry_reads_sage_is_not_taken_for_the_first(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    """Entered again, released, and deleted again after the read began: the poller tells what the order knew before."""
+    handle = await opened(env)
+    world.read = read(gone(""))
+    await handle.signal("sales_order_changed", gone(""))
+    await until(handle, "held", hold=1)
+    world.reads = [read(live())]
+
+    async def deleted() -> None:
+        await handle.signal("sales_order_changed", gone(""))
+
+    world.when["read_shipments"] = deleted
+    await handle.execute_update("release_hold", {"action": "retry", "by": "Ann", "hold": 1})
+    await until(handle, "held", hold=2)
+
+
 async def test_an_order_cancelled_with_a_reason_ends_by_itself(env: WorkflowEnvironment, world: World) -> None:
     handle = await opened(env)
     world.read = read(live(live_lines={}), reason="CUST")

@@ -349,10 +349,14 @@ async def test_a_changed_customers_webhook_is_in_the_contracts_words(release: Re
     release.arrived.clear()
     change = {"phone": "1", "billingAddress": {"line1": "12 Oak St"}, "attributes": {"terms": "01"}}
     release.sandbox.control("clarity", "customers/change", {"customerId": "r9", "change": change})
-    [delivery] = wait_until("the webhook arrives", lambda: list(release.arrived), 20)
-    event = to_contract(parse_payload(delivery.body), Kind.EVENT, release.profile)
-    assert event["type"] == "customer.updated"
-    assert {name: event["data"][name] for name in ("id", *change)} == {"id": "r9", **change}
+
+    def told() -> list[dict[str, Any]]:
+        """Other tests' deliveries may still arrive."""
+        events = [to_contract(parse_payload(one.body), Kind.EVENT, release.profile) for one in release.arrived]
+        return [event["data"] for event in events if event["type"] == "customer.updated"]
+
+    [customer] = wait_until("the webhook arrives", told, 20)
+    assert {name: customer[name] for name in ("id", *change)} == {"id": "r9", **change}
 
 
 def document(database: Path, kind: str, id_: str) -> str:
@@ -394,7 +398,8 @@ async def test_products_are_listed_changed_and_told(release: Release, clarity: C
         return [one["data"] for one in events if one["type"] == "product.updated" and one["data"]["id"] == id_]
 
     wait_until("each change is told", lambda: len(told()) == 3, 20)
-    assert told()[-1]["attributes"] == {"colour": "red", "size": "L"}
+    # Deliveries may overtake each other.
+    assert {"colour": "red", "size": "L"} in [one["attributes"] for one in told()]
     assert told()[-1]["sku"] == f"P-{release.dialect}"
 
 
@@ -539,8 +544,7 @@ def test_a_webhook_is_genuine_under_either_secret_and_only_unchanged(release: Re
             check(wrong, its_key, at=at)
     before = len(release.arrived)
     release.sandbox.control("clarity", "webhooks", {"orderId": "signed-1", "sameId": True})
-    wait_until("it arrives again", lambda: len(release.arrived) > before, 20)
-    assert check(release.arrived[before], key) == webhook_id
+    wait_until("it arrives again", lambda: webhook_id in [check(one, key) for one in release.arrived[before:]], 20)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

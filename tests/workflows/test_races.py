@@ -473,7 +473,7 @@ async def test_attach_without_arguments_stops_no_resolution(env: WorkflowEnviron
     world.find_gate.clear()
     handle = await begin(env)
     await world.until_waiting(handle)
-    await world.until_called("request_customer", 1)
+    await world.until_called("find_customer", 1)
     resolution = env.client.get_workflow_handle(f"customer-test-{world.searches[0].match_key}")
     await resolution.signal("attach")
     world.find_gate.set()

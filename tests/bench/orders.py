@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ GOODS = (("CHAIR-TASK-BLK", 1, "229.00"), ("LAMP-LED-01", 2, "49.99"), ("CAB-FIL
 FLOOR_PAYLOAD = 1_900
 """Characters of each larger payload of the floor: its history is then as long as a plain order's."""
 STARTED, DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+ENOUGH = 1_000_000
+"""On hand, so that no order is held for stock."""
 PACE = {"poll_interval": 5, "quiet_interval": 5, "watch_interval": 60, "backfill_interval": 3600}
 
 
@@ -269,8 +271,10 @@ def utc_offset() -> float:
 
 
 def an_order(house: House | None = None) -> PlacedOrder:
-    """Three lines of goods for a buyer whom Sage knows."""
-    return PlacedOrder(house.sandbox if house else None, house.api_url if house else "", *GOODS)  # type: ignore[arg-type]
+    """Three lines of goods, now, for a buyer whom Sage knows."""
+    now = datetime.now(UTC).isoformat()
+    places: Any = (house.sandbox, house.api_url) if house else (None, "")
+    return PlacedOrder(*places, *GOODS, createdDate=now, updatedDate=now)
 
 
 def percentile(values: Sequence[float], place: int) -> float:
@@ -326,6 +330,8 @@ async def measure(house: House, sizes: Sizes, figures: Figures) -> None:
     client = await Client.connect(house.temporal_address, plugins=[integration_plugin()])
     async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=AT_ONCE)) as http:
         bench = Bench(house, client, http, figures)
+        for code, _, _ in GOODS:
+            house.sandbox.control("sage", "item", {"ItemCode": code, "OnHand": {"000": ENOUGH}})
         await bench.cost(sizes.shipments)
         await bench.latency(sizes.resting)
         await bench.throughput(sizes.orders)

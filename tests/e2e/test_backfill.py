@@ -97,17 +97,17 @@ def by_hand(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
-def letters(house: House, order_id: str) -> list[str]:
-    """Ids of the open dead letters about an order."""
-    return asyncio.run(_letters(house.temporal_address, order_id))
+def letters(house: House, order_id: str, reason: str = "") -> list[str]:
+    """Ids of the open dead letters about an order; with `reason` only those."""
+    return asyncio.run(_letters(house.temporal_address, order_id, reason))
 
 
-async def _letters(address: str, order_id: str) -> list[str]:
+async def _letters(address: str, order_id: str, reason: str) -> list[str]:
     client = await Client.connect(address)
     found = []
     async for run in client.list_workflows("WorkflowType='DeadLetterWorkflow' AND ExecutionStatus='Running'"):
         event = await client.get_workflow_handle(run.id).query("event")
-        if str(event["body"].get("data", {}).get("id")) == order_id:
+        if str(event["body"].get("data", {}).get("id")) == order_id and reason in ("", event["reason"]):
             found.append(run.id)
     return found
 

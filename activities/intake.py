@@ -155,6 +155,7 @@ class Intake:
             masked_fields=masked_fields,
             forced=forced,
             adopts=adopts,
+            is_asked_daily=True,
         )
         if self._pair.is_shadow:
             return await self._shadow(start, cancelled=event == EventType.ORDER_CANCELLED)

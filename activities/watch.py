@@ -1,5 +1,5 @@
 """The watch: workflows whose code fails, orders that ended without being completed, and shifts of the poller or
-backfills that failed.
+backfills that failed. Once a day it asks each waiting order to look at Sage itself.
 
 In: `WatchShift`. Out: one alert for each, and the cursor. Listings lag, so closed orders are looked at again for
 `OVERLAP`; what was told is kept in the cursor. A listing only finds: whether an order really ended is asked by its id.
@@ -22,15 +22,20 @@ from contracts import ids
 from contracts.alerts import WatchCursor, WatchShift
 from contracts.failures import FailureType
 from contracts.messages import Alert, AlertKind
-from contracts.search_attributes import FAILED_FLOWS
+from contracts.search_attributes import FAILED_FLOWS, WAITING_FOR_SAGE
 from mappings.pair import Pace
 
 OVERLAP: Final = timedelta(minutes=2)
 """A closed workflow is in the listing by then."""
 COLD_START: Final = timedelta(days=7)
 """How far back a watch looks that has no cursor."""
+ASKED_IN_SLOTS: Final = 24
+"""Each waiting order is asked in the slot of the day (`pace.daily_read`) in which it started."""
 TOLD_KEPT: Final = 2_000
 """Runs in the cursor, 12 characters each: those listed within the overlap, few but after a bulk termination."""
+
+LOOK_AT_SAGE: Final = "look_at_sage"
+"""Signal of `OrderFulfillmentWorkflow`."""
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +124,44 @@ class WatchActivities:
             await self._raise(failing_alert(pair, run, now), pace)
             failing.append(short(run.run_id))
             raised += 1
-        return WatchCursor(closed_since=now, ended=ended[:TOLD_KEPT], failing=failing, raised=raised)
+        asked_until = await self._ask_waiting(pair, cursor, pace, now)
+        return WatchCursor(
+            closed_since=now, ended=ended[:TOLD_KEPT], failing=failing, raised=raised, asked_until=asked_until
+        )
+
+    async def _ask_waiting(self, pair: str, cursor: WatchCursor, pace: Pace, now: datetime) -> datetime:
+        """Signal `look_at_sage` to the waiting orders whose time of day has come; until when they were asked.
+
+        A slot that was missed is made up for with the next look; whoever was asked twice looks twice.
+        """
+        since, day = cursor.asked_until or now, timedelta(seconds=pace.daily_read)
+        if now - since < day / ASKED_IN_SLOTS:
+            return since
+        # Whole seconds: one more is listed than is due.
+        before = now - day + timedelta(seconds=1)
+        query = (
+            f"Pair='{pair}' AND WorkflowType='OrderFulfillmentWorkflow' AND ExecutionStatus='Running' "
+            f"AND {WAITING_FOR_SAGE} AND StartTime < '{before:%Y-%m-%dT%H:%M:%SZ}'"
+        )
+        try:
+            async for run in self._client.list_workflows(query):
+                activity.heartbeat(cursor)
+                if (now - run.start_time) // day > (since - run.start_time) // day:
+                    await self._ask(run)
+        except RPCError as error:
+            log.warning("The watch of pair %s could not ask its waiting orders (%s); it asks again", pair, error.status)
+            return since
+        return now
+
+    async def _ask(self, run: WorkflowExecution) -> None:
+        try:
+            await self._client.get_workflow_handle(run.id, run_id=run.run_id).signal(
+                LOOK_AT_SAGE, rpc_timeout=timedelta(seconds=10)
+            )
+        except RPCError as error:
+            # Not found: it ended while it was listed.
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
 
     async def _is_the_last_run(self, run: WorkflowExecution) -> bool:
         """Not when the order was started again, or reset: then somebody follows it."""

@@ -109,6 +109,8 @@ class WatchCursor(Frozen):
     failing: list[str] = []
     """Runs whose failing tasks were told, as long as they fail."""
     raised: int = 0
+    asked_until: datetime | None = None
+    """Waiting orders whose time of day came before were asked to look at Sage."""
 
 
 class WatchShift(Frozen):

@@ -61,6 +61,9 @@ class OrderStart(Frozen):
     """Who let the order start though it may have been here before, and why (rules 4)."""
     adopts: str = ""
     """The SalesOrderNo that people typed for this order before the pair went live: followed, never created again."""
+    is_asked_daily: bool = False
+    """The pair's watch asks the order once a day to look at Sage (signal `look_at_sage`): while it waits it has no
+    timer of its own. Orders from before that have one."""
 
 
 class ClarityOrderChanged(Frozen):

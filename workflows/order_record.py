@@ -76,6 +76,9 @@ class OrderRecord:
         self.first_digest = self.digest = start.digest
         """Of the first version, and of the version in force."""
         self.state = OrderState.RECEIVED
+        self.listed_state = OrderState.RECEIVED
+        """What lists show (search attribute OrderState): an order shipped in one go stays `open` there for a while."""
+        self.is_asked_daily = start.is_asked_daily
         self.alerts_raised = 0
         self.waits_for = "its transformation"
         self.transformed: Transformed | None = None
@@ -250,7 +253,7 @@ class OrderRecord:
 
     def become(self, state: OrderState, *updates: SearchAttributeUpdate[Any]) -> None:
         """A real transition: state and its companions in one upsert, and the details page."""
-        self.state = state
+        self.state = self.listed_state = state
         if state is OrderState.OPEN and self.customer is not None:
             updates = (*updates, attributes.CUSTOMER_NO.value_set(attributes.scalar(str(self.customer))))
         workflow.upsert_search_attributes([attributes.ORDER_STATE.value_set(state.value), *updates])

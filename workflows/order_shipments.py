@@ -68,9 +68,10 @@ class OrderShipments(OrderChanges):
     async def follow_shipments(self, *, read_first: bool) -> None:
         """Wait for shipments and tell Clarity each package, until everything is shipped and posted.
 
-        The wait has no deadline of its own; one daily timer, outside of it, makes the order read Sage itself.
+        The wait has no deadline of its own and no timer: once a day the pair's watch asks the order to look at Sage.
         """
-        self.keep(self.read_daily())
+        if not self.is_asked_daily:
+            self.keep(self.read_daily())
         self.read_due = read_first
         while True:
             seen = self.news
@@ -230,16 +231,23 @@ class OrderShipments(OrderChanges):
         raise OrderEnds("cancelled in Sage: " + "; ".join(dict.fromkeys(self.reason_of(line) for line in lines))[:300])
 
     async def read_daily(self) -> None:
-        """Once a day the order reads its own shipments: a lost signal costs a day, never a shipment."""
+        """Of orders that nobody asks (`OrderStart.is_asked_daily`): a timer of their own, once a day."""
         while True:
             await workflow.sleep(
                 timedelta(seconds=self.pace.daily_read), summary="Daily: the order reads its own shipments in Sage"
             )
             self.read_due = True
 
+    @workflow.signal(description="Look at Sage now; the pair's watch asks each waiting order once a day")
+    def look_at_sage(self) -> None:
+        """A lost signal costs a day, never a shipment: the order reads its own shipments."""
+        self.read_due = True
+
     async def read_daily_shipments(self) -> None:
         """The daily look of the order's own; says so when the invoices are not posted for too long."""
         self.read_due = False
+        if self.listed_state is not self.state:
+            self.become(self.state)
         await self.read_shipments()
         if self.shipped_at is not None and self.progress() is not OrderProgress.COMPLETE:
             overdue = workflow.now() - self.shipped_at
@@ -318,7 +326,13 @@ class OrderShipments(OrderChanges):
         state = PROGRESS_STATE[progress]
         if state is OrderState.SHIPPED and self.shipped_at is None:
             self.shipped_at = workflow.now()
-        if state is not self.state and progress is not OrderProgress.CANCELLED:
+        if state is self.state or progress is OrderProgress.CANCELLED:
+            return
+        if self.is_asked_daily and (self.state, state) == (OrderState.OPEN, OrderState.SHIPPED):
+            # A plain order is posted soon, and complete: lists show `shipped` when a daily look finds it waiting.
+            self.state = state
+            self.show_waiting()
+        else:
             self.become(state)
 
     def is_news(self, invoice: ShipmentInvoice) -> bool:

@@ -61,7 +61,6 @@ class FloorWorkflow:
         await workflow.execute_activity(
             nothing, self.shipped, task_queue=CLARITY, start_to_close_timeout=LIMIT, summary="Shipment"
         )
-        self.become(OrderState.SHIPPED)
         await workflow.execute_activity(
             nothing, "", task_queue=CLARITY, start_to_close_timeout=LIMIT, summary="Invoices"
         )

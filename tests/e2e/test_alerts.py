@@ -5,11 +5,13 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import QUICK, House, pairs_with_pace, running_house
-from tests.e2e.temporal import temporal
+from tests.e2e.temporal import history, temporal
+from tests.support.histories import keep_history
 from tests.support.http import HTTP
 from tests.support.orders import PlacedOrder
 from tests.support.processes import free_ports, running, wait_until
@@ -20,6 +22,8 @@ LAMP = ("LAMP-LED-01", 1, "49.99")
 GROUP = 30.0
 HELD = 100 if LARGE else 30
 """Seconds, as in production: a hundred orders are checked out and held within them on a busy machine, too."""
+DAY = 8
+"""Seconds between two looks at Sage of an order that waits."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,8 @@ def hook() -> Iterator[WebHook]:
 def alerting(tmp_path_factory: pytest.TempPathFactory, hook: WebHook) -> Iterator[House]:
     """A house with a target that works and one where nobody listens."""
     folder = tmp_path_factory.mktemp("alerting")
-    pairs = pairs_with_pace(folder / "pairs", **QUICK, alert_group=GROUP, watch_interval=1)
+    pace = {**QUICK, "alert_group": GROUP, "watch_interval": 1, "daily_read": DAY}
+    pairs = pairs_with_pace(folder / "pairs", **pace)
     broken = f"json://me:hunter2pass@127.0.0.1:{free_ports(1)[0]}/s3cr3t-t0ken"
     environment = {
         "PAIRS_DIR": str(pairs),
@@ -93,6 +98,7 @@ def test_many_holds_are_one_message_although_another_target_is_broken(alerting: 
     wait_until("the broken target is told", lambda: came(hook, down), 60)
     good = PlacedOrder(alerting.sandbox, alerting.api_url, LAMP).check_out()
     good.until_state("complete")
+    keep_history(alerting.temporal_address, f"order-demo-{good.id}", "plain_without_a_timer")
     assert came(hook, down) == [down]
     for secret in ("hunter2pass", "s3cr3t-t0ken"):
         assert secret not in alert_log(alerting) + body_of(hook, down)
@@ -137,6 +143,35 @@ def test_failing_workflow_tasks_are_told_within_a_minute(alerting: House, hook: 
     assert message["type"] == "failure"
     assert "order-demo-stuck" in message["message"]
     temporal(alerting, "workflow", "terminate", "-w", "order-demo-stuck", "--reason", "the test is over")
+
+
+def test_an_order_of_which_no_signal_comes_is_asked_by_the_watch_and_looks_at_sage_itself(alerting: House) -> None:
+    """The poller is paused: what it would tell is read by the order (design 6), which has no timer of its own."""
+    poller = ("schedule", "toggle", "-s", "sage-poll-demo", "--reason", "a test")
+    shift = "WorkflowType='SagePollWorkflow' AND ExecutionStatus='Running'"
+
+    def shifts() -> int:
+        return len(json.loads(temporal(alerting, "workflow", "list", "--query", shift, "-o", "json") or "[]"))
+
+    wait_until("the shift is listed", lambda: shifts() == 1, 60)
+    temporal(alerting, *poller, "--pause")
+    try:
+        temporal(alerting, "workflow", "cancel", "--query", shift, "--reason", "a test", "--yes")
+        wait_until("nobody polls", lambda: shifts() == 0, 60)
+        order = PlacedOrder(alerting.sandbox, alerting.api_url, LAMP).check_out()
+        order.until_state("complete", deadline=120)
+        order.audit()
+    finally:
+        temporal(alerting, *poller, "--unpause")
+    events = history(alerting, f"order-demo-{order.id}")
+    signals = [event["workflowExecutionSignaledEventAttributes"]["signalName"] for event in events if signalled(event)]
+    assert set(signals) == {"look_at_sage"}
+    assert not [event for event in events if event["eventType"] == "EVENT_TYPE_TIMER_STARTED"]
+    keep_history(alerting.temporal_address, f"order-demo-{order.id}", "asked_by_the_watch")
+
+
+def signalled(event: dict[str, Any]) -> bool:
+    return bool(event["eventType"] == "EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED")
 
 
 def test_a_paused_watch_stays_paused_when_schedules_are_updated(alerting: House, tmp_path: Path) -> None:

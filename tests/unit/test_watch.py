@@ -15,7 +15,7 @@ from activities import watch as module
 from activities.watch import WatchActivities
 from contracts.alerts import WatchCursor, WatchShift
 from contracts.messages import AlertKind
-from contracts.search_attributes import FAILED_FLOWS
+from contracts.search_attributes import FAILED_FLOWS, WAITING_FOR_SAGE
 from mappings.pair import Pace
 from workflows.alert_texts import add_to, query_of
 
@@ -27,6 +27,9 @@ class Temporal:
         self.ended: list[Any] = []
         self.failing: list[Any] = []
         self.flows: list[Any] = []
+        self.waiting: list[Any] = []
+        self.asked: list[str] = []
+        self.unanswered: dict[str, RPCStatusCode] = {}
         self.latest: dict[str, Any] = {}
         self.raised: list[Any] = []
         self.queries: list[str] = []
@@ -36,6 +39,8 @@ class Temporal:
         found = self.failing if "TemporalReportedProblems" in query else self.ended
         if "WorkflowType != 'Order" in query:
             found = self.flows
+        if WAITING_FOR_SAGE in query:
+            found = self.waiting
 
         async def answer() -> AsyncIterator[Any]:
             for run in found:
@@ -43,13 +48,19 @@ class Temporal:
 
         return answer()
 
-    def get_workflow_handle(self, workflow_id: str) -> Any:
+    def get_workflow_handle(self, workflow_id: str, *, run_id: str = "") -> Any:
         async def describe(**_: Any) -> Any:
             if workflow_id not in self.latest:
                 raise RPCError("gone", RPCStatusCode.NOT_FOUND, b"")
             return self.latest[workflow_id]
 
-        return SimpleNamespace(describe=describe)
+        async def signal(name: str, **_: Any) -> None:
+            assert (name, run_id) == ("look_at_sage", f"run of {workflow_id}")
+            if workflow_id in self.unanswered:
+                raise RPCError("no", self.unanswered[workflow_id], b"")
+            self.asked.append(workflow_id.removeprefix("order-demo-"))
+
+        return SimpleNamespace(describe=describe, signal=signal)
 
     async def start_workflow(self, *_: Any, **options: Any) -> None:
         self.raised += options["start_signal_args"]
@@ -73,9 +84,9 @@ def temporal() -> Temporal:
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-async def look(temporal: Temporal, cursor: WatchCursor | None = None) -> WatchCursor:
+async def look(temporal: Temporal, cursor: WatchCursor | None = None, at: datetime = NOON) -> WatchCursor:
     watch = WatchActivities(cast(Client, temporal))
-    return await ActivityEnvironment().run(watch.look, "demo", cursor or WatchCursor(), Pace(), NOON)
+    return await ActivityEnvironment().run(watch.look, "demo", cursor or WatchCursor(), Pace(), at)
 
 
 async def test_a_terminated_order_is_told_once_with_its_restart(temporal: Temporal) -> None:
@@ -163,3 +174,62 @@ async def test_after_a_bad_deployment_no_workflow_is_told_again_with_each_look(
     temporal.failing = [one for one in temporal.failing if one.id not in told]
     await look(temporal, cursor)
     assert len({alert.workflow_id for alert in temporal.raised}) == 10
+
+
+# ---- waiting orders look at Sage once a day -------------------------------------------------------------------------
+
+
+def waiting(order: str, started: datetime) -> Any:
+    return SimpleNamespace(id=f"order-demo-{order}", run_id=f"run of order-demo-{order}", start_time=started)
+
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+async def test_each_waiting_order_is_asked_once_a_day_at_its_time_of_day(temporal: Temporal) -> None:
+    temporal.waiting = [
+        waiting("younger than a day", NOON - DAY + timedelta(minutes=1)),
+        waiting("a day", NOON - DAY - timedelta(minutes=5)),
+        waiting("a month", NOON - 30 * DAY - timedelta(minutes=50)),
+        waiting("later today", NOON - 3 * DAY + 2 * HOUR),
+        waiting("earlier today", NOON - 3 * DAY - 2 * HOUR),
+    ]
+    cursor = await look(temporal, WatchCursor(asked_until=NOON - HOUR))
+    assert temporal.asked == ["a day", "a month"]
+    assert cursor.asked_until == NOON
+    for hour in range(1, 25):
+        cursor = await look(temporal, cursor, NOON + hour * HOUR)
+    rest = ["younger than a day", "later today", "earlier today", "a day", "a month"]
+    assert sorted(temporal.asked[2:]) == sorted(rest)
+
+
+async def test_between_two_slots_nobody_is_listed_or_asked(temporal: Temporal) -> None:
+    temporal.waiting = [waiting("a day", NOON - DAY - timedelta(minutes=5))]
+    since = NOON - timedelta(minutes=59)
+    cursor = await look(temporal, WatchCursor(asked_until=since))
+    assert (cursor.asked_until, temporal.asked) == (since, [])
+    assert not [query for query in temporal.queries if WAITING_FOR_SAGE in query]
+
+
+async def test_a_first_watch_asks_from_now_on_and_a_late_one_makes_up_for_what_was_missed(temporal: Temporal) -> None:
+    temporal.waiting = [waiting(f"{hour}", NOON - 5 * DAY - hour * HOUR) for hour in range(24)]
+    assert (await look(temporal)).asked_until == NOON
+    assert temporal.asked == []
+    await look(temporal, WatchCursor(asked_until=NOON - 5 * HOUR))
+    assert temporal.asked == ["0", "1", "2", "3", "4"]
+    temporal.asked.clear()
+    await look(temporal, WatchCursor(asked_until=NOON - 9 * DAY))
+    assert len(temporal.asked) == 24
+
+
+async def test_an_order_that_ended_meanwhile_is_left_and_a_server_that_does_not_answer_is_asked_again(
+    temporal: Temporal,
+) -> None:
+    temporal.waiting = [waiting(f"{hour}", NOON - DAY - timedelta(minutes=hour)) for hour in range(1, 5)]
+    temporal.unanswered = {"order-demo-2": RPCStatusCode.NOT_FOUND, "order-demo-4": RPCStatusCode.UNAVAILABLE}
+    cursor = await look(temporal, WatchCursor(asked_until=NOON - HOUR))
+    assert (temporal.asked, cursor.asked_until, cursor.closed_since) == (["1", "3"], NOON - HOUR, NOON)
+    temporal.unanswered.clear()
+    assert (await look(temporal, cursor)).asked_until == NOON
+    assert temporal.asked == ["1", "3", "1", "2", "3", "4"]

@@ -2,14 +2,17 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
 from contracts import queues
+from contracts import search_attributes as attributes
 from contracts.failures import FailureType
 from contracts.messages import (
     AlertKind,
@@ -120,6 +123,57 @@ async def test_order_reads_sage_once_a_day_so_a_lost_signal_costs_a_day(env: Wor
     world.read = ShipmentsRead(invoices=[seen.invoice], standing=seen.standing)
     await env.fast_forward(handle, timedelta(days=1, minutes=1))
     assert (await outcome(handle)).state is OrderState.COMPLETE
+
+
+async def test_an_order_that_the_watch_asks_has_no_timer_and_looks_when_asked(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    """The plain order: upserts when open and when complete, no timer in the wait (design, budget)."""
+    handle = await begin(env, start_of().model_copy(update={"is_asked_daily": True}))
+    await until(handle, "open")
+    await handle.signal("shipment", shipment())
+    assert (await until(handle, "shipped")).waits_for.startswith("the invoice to be posted")
+    assert (await listed_state(handle), await kinds(handle)) == ("open", {UPSERTED: 1})
+    seen = shipment(posted=True, live=False)
+    world.read = ShipmentsRead(invoices=[seen.invoice], standing=seen.standing)
+    await env.fast_forward(handle, timedelta(days=2))
+    assert "read_shipments" not in world.calls
+    await handle.signal("look_at_sage")
+    assert (await outcome(handle)).state is OrderState.COMPLETE
+    assert world.calls.count("read_shipments") == 1
+
+
+async def test_lists_show_shipped_with_the_first_look_that_finds_the_order_waiting(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    handle = await begin(env, start_of().model_copy(update={"is_asked_daily": True}))
+    await until(handle, "open")
+    await handle.signal("shipment", shipment())
+    await until(handle, "shipped")
+    world.read = ShipmentsRead(invoices=[shipment().invoice], standing=shipment().standing)
+    for look in (1, 2):
+        await handle.signal("look_at_sage")
+        await world.until_called("read_shipments", look)
+        await until(handle, "shipped")
+    assert (await listed_state(handle), await kinds(handle)) == ("shipped", {UPSERTED: 2})
+    await handle.signal("shipment", shipment(posted=True, live=False))
+    assert (await outcome(handle)).state is OrderState.COMPLETE
+    assert await kinds(handle) == {UPSERTED: 3}
+
+
+UPSERTED = "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"
+
+
+async def listed_state(handle: Handle) -> str | None:
+    """OrderState as lists show it."""
+    return (await handle.describe()).typed_search_attributes.get(attributes.ORDER_STATE)
+
+
+async def kinds(handle: Handle) -> Counter[str]:
+    """How often the order started a timer or changed its search attributes."""
+    history = await handle.fetch_history()
+    names = Counter(EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in history.events)
+    return Counter({name: names[name] for name in (UPSERTED, "TIMER_STARTED") if names[name]})
 
 
 async def test_shipped_and_never_posted_alerts_after_a_week_and_ends_after_settle_days(

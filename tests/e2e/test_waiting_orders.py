@@ -188,7 +188,7 @@ def test_orders_wait_out_half_an_hour_without_sage_and_expedited_ones_go_first(h
     assert len(alerts_of(house, "answers? again")) == 1, alerts_of(house, "answers? again")
     assert sorted(open_in_order) == sorted(in_order) == sorted(order_ids)
     assert last_open <= ORDERS / 5
-    # Of some dozens, the poller tells many in one poll: they end side by side. Without priority these would be the last.
+    # Of some dozens, the poller tells many in one poll: they end side by side. Without priority these were the last.
     assert last_completed <= (ORDERS / 5 if LARGE else ORDERS / 2)
     keep_history(house.temporal_address, f"order-demo-{new[0].id}", "outage_waited_out")
     keep_history(house.temporal_address, "outage-demo-sage", "outage_watch")

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from temporalio import activity
 
-from activities.sage_write import ON_HOLD, CompanyWrites
+from activities.sage_seats import CompanyWrites, SeatedEditor
+from activities.sage_write import ON_HOLD
 from connectors.errors import Refused
 from connectors.sage100.gateway import SalesOrderEditor
 from connectors.sage100.odbc import OrderReading
@@ -65,9 +66,9 @@ class SageChangeActivities:
 
     def __init__(self, pair: Pair, orders: SalesOrderEditor, reader: OrderReader, company: CompanyWrites) -> None:
         self._pair = pair
-        self._orders = orders
+        self._orders = SeatedEditor(orders, company.seats)
         self._reader = reader
-        self._seats, self._alone = company.seats, company.alone
+        self._alone = company.alone
 
     @activity.defn
     async def change_sales_order(self, request: ChangeSalesOrder) -> SalesOrderChanged:
@@ -78,49 +79,48 @@ class SageChangeActivities:
         """
         before = None if request.before is None else balanced(request.before, self._pair, request.decisions)
         after = balanced(request.after, self._pair, request.decisions)
-        async with self._seats:
-            sage = await self._read(request.SalesOrderNo, request.lines)
-            if sage is None or not sage.order.live:
-                return SalesOrderChanged(too_late=True)
-            plan = plan_change(before, after, sage)
-            if plan.problems:
-                return SalesOrderChanged(problems=plan.problems, said=plan.said)
-            if plan.is_empty:
-                lines = follow(request.lines, before, after, sage)
-                said = wishes(before, after)
-                return SalesOrderChanged(
-                    changed=bool(said), lines=lines, said=said, remarks=plan.remarks, standing=sage.standing
-                )
-            if problems := await self._does_not_add_up(request, after):
-                return SalesOrderChanged(problems=problems, said=plan.said)
-            async with self._alone:
-                if problems := await self._not_available(request, before, after):
-                    return SalesOrderChanged(problems=problems, said=plan.said)
-                try:
-                    await self._orders.edit_sales_order(request.SalesOrderNo, plan.columns, plan.lines)
-                except Refused as error:
-                    return SalesOrderChanged(problems=[_refused(request.SalesOrderNo, error)], said=plan.said)
-            stored = await self._read(request.SalesOrderNo, request.lines)
-            if stored is None or not stored.order.live:
-                return SalesOrderChanged(too_late=True)
-            left = plan_change(before, after, stored)
-            if not left.is_empty or left.problems:
-                # A plan with problems is empty, too: Sage may have stored something else than it was given.
-                problems = [_not_as_wanted(request.SalesOrderNo, left), *left.problems]
-                return SalesOrderChanged(problems=problems, said=plan.said)
-            if not self._pair.sage.preview and before is not None and not stored.invoices:
-                # Nothing could be compared before.
-                finding = compare_totals(request.expected, stored.order, request.decisions)
-                if finding is not None:
-                    problems = [_changed_and_differs(request.SalesOrderNo, plan), *finding.problems]
-                    return SalesOrderChanged(problems=problems, said=plan.said)
+        sage = await self._read(request.SalesOrderNo, request.lines)
+        if sage is None or not sage.order.live:
+            return SalesOrderChanged(too_late=True)
+        plan = plan_change(before, after, sage)
+        if plan.problems:
+            return SalesOrderChanged(problems=plan.problems, said=plan.said)
+        if plan.is_empty:
+            lines = follow(request.lines, before, after, sage)
+            said = wishes(before, after)
             return SalesOrderChanged(
-                lines=follow(request.lines, before, after, stored),
-                said=plan.said,
-                remarks=plan.remarks,
-                changed=True,
-                standing=stored.standing,
+                changed=bool(said), lines=lines, said=said, remarks=plan.remarks, standing=sage.standing
             )
+        if problems := await self._does_not_add_up(request, after):
+            return SalesOrderChanged(problems=problems, said=plan.said)
+        async with self._alone:
+            if problems := await self._not_available(request, before, after):
+                return SalesOrderChanged(problems=problems, said=plan.said)
+            try:
+                await self._orders.edit_sales_order(request.SalesOrderNo, plan.columns, plan.lines)
+            except Refused as error:
+                return SalesOrderChanged(problems=[_refused(request.SalesOrderNo, error)], said=plan.said)
+        stored = await self._read(request.SalesOrderNo, request.lines)
+        if stored is None or not stored.order.live:
+            return SalesOrderChanged(too_late=True)
+        left = plan_change(before, after, stored)
+        if not left.is_empty or left.problems:
+            # A plan with problems is empty, too: Sage may have stored something else than it was given.
+            problems = [_not_as_wanted(request.SalesOrderNo, left), *left.problems]
+            return SalesOrderChanged(problems=problems, said=plan.said)
+        if not self._pair.sage.preview and before is not None and not stored.invoices:
+            # Nothing could be compared before.
+            finding = compare_totals(request.expected, stored.order, request.decisions)
+            if finding is not None:
+                problems = [_changed_and_differs(request.SalesOrderNo, plan), *finding.problems]
+                return SalesOrderChanged(problems=problems, said=plan.said)
+        return SalesOrderChanged(
+            lines=follow(request.lines, before, after, stored),
+            said=plan.said,
+            remarks=plan.remarks,
+            changed=True,
+            standing=stored.standing,
+        )
 
     async def _read(self, number: str, lines: list[CreatedLine]) -> OnSage | None:
         """The gateway's order first, then its invoices: an invoice that begins in between stops the change."""
@@ -166,34 +166,33 @@ class SageChangeActivities:
         """Cancel in Sage what is not shipped (rules 7): deleted with a reason code where the pair says that Sage keeps
         such history, else set on hold with a comment, for a person to delete."""
         number, rules = request.SalesOrderNo, self._pair.order.cancel
-        async with self._seats:
-            stored = await self._orders.read_sales_order(number)
-            # After the order itself: without order history only its invoices may be left of it.
-            reading = await self._reader.order_reading(number)
-            invoices = sorted(invoice.InvoiceNo for invoice in reading.invoices)
-            if invoices or (stored is not None and not stored.order.live and not stored.order.is_deleted):
-                return SalesOrderCancelled(outcome=CancelOutcome.INVOICED, invoices=invoices)
-            if stored is None or stored.order.is_deleted:
+        stored = await self._orders.read_sales_order(number)
+        # After the order itself: without order history only its invoices may be left of it.
+        reading = await self._reader.order_reading(number)
+        invoices = sorted(invoice.InvoiceNo for invoice in reading.invoices)
+        if invoices or (stored is not None and not stored.order.live and not stored.order.is_deleted):
+            return SalesOrderCancelled(outcome=CancelOutcome.INVOICED, invoices=invoices)
+        if stored is None or stored.order.is_deleted:
+            return SalesOrderCancelled(outcome=CancelOutcome.CANCELLED)
+        try:
+            if rules.in_sage is CancelInSage.DELETE:
+                await self._orders.edit_sales_order(number, {"CancelReasonCode": rules.reason_code})
+                try:
+                    await self._orders.delete_sales_order(number)
+                except Refused:
+                    # The order lives on, and has no reason to be cancelled.
+                    with contextlib.suppress(Refused):
+                        await self._orders.edit_sales_order(
+                            number, {"CancelReasonCode": stored.columns.get("CancelReasonCode", "")}
+                        )
+                    raise
                 return SalesOrderCancelled(outcome=CancelOutcome.CANCELLED)
-            try:
-                if rules.in_sage is CancelInSage.DELETE:
-                    await self._orders.edit_sales_order(number, {"CancelReasonCode": rules.reason_code})
-                    try:
-                        await self._orders.delete_sales_order(number)
-                    except Refused:
-                        # The order lives on, and has no reason to be cancelled.
-                        with contextlib.suppress(Refused):
-                            await self._orders.edit_sales_order(
-                                number, {"CancelReasonCode": stored.columns.get("CancelReasonCode", "")}
-                            )
-                        raise
-                    return SalesOrderCancelled(outcome=CancelOutcome.CANCELLED)
-                note = [] if CANCELLED_COMMENT in stored.comments.values() else [LineChange(new=self._comment())]
-                await self._orders.edit_sales_order(number, {"OrderStatus": ON_HOLD}, note)
-            except Refused as error:
-                # An invoice that was begun in between, or a rule of the site.
-                return SalesOrderCancelled(outcome=CancelOutcome.REFUSED, problems=[_refused(number, error)])
-            return SalesOrderCancelled(outcome=CancelOutcome.ON_HOLD)
+            note = [] if CANCELLED_COMMENT in stored.comments.values() else [LineChange(new=self._comment())]
+            await self._orders.edit_sales_order(number, {"OrderStatus": ON_HOLD}, note)
+        except Refused as error:
+            # An invoice that was begun in between, or a rule of the site.
+            return SalesOrderCancelled(outcome=CancelOutcome.REFUSED, problems=[_refused(number, error)])
+        return SalesOrderCancelled(outcome=CancelOutcome.ON_HOLD)
 
     def _comment(self) -> SalesOrderLine:
         return SalesOrderLine(

@@ -1,11 +1,10 @@
 """What is written to Sage, through its gateway: reserved numbers, sales orders, customers. Each exactly once.
 
-In: messages of `contracts.messages`. Out: likewise. Runs on `sage-write-{pair}`; one instance per pair. Slots are one
-more than the company's writers, and a lock of `writers` stands around the calls, so that a writer's seat never waits
-for a poll of Temporal (design, processes).
+In: messages of `contracts.messages`. Out: likewise. Runs on `sage-write-{pair}`; one instance per pair. Slots are more
+than the company's writers, and a lock of `writers` stands around each call, so that a writer's seat never waits for a
+poll of Temporal (design, processes) or for a look through ODBC.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -14,8 +13,8 @@ from typing import Protocol
 
 from temporalio import activity
 
-from activities.metering import Seats
 from activities.sage_read import recent_since
+from activities.sage_seats import CompanyWrites, SeatedWriter
 from connectors.errors import AlreadyExists, Refused
 from connectors.sage100.gateway import AliasWriter, CustomerWriter, SalesOrderWriter
 from contracts.messages import (
@@ -99,20 +98,6 @@ class FactsReader(Protocol):
         ...
 
 
-class CompanyWrites:
-    """Who may write to one company at the same moment: shared by every pair of this process that has that company.
-
-    Two stores that sell one company's stock would else look at the same last piece, and both take it.
-    """
-
-    def __init__(self, writers: int, company: str = "") -> None:
-        """`company` is its code, which the metrics name."""
-        self.seats: asyncio.Semaphore = Seats(writers, company)
-        """Held around every write."""
-        self.alone = asyncio.Lock()
-        """Held between a last look at stock and credit, and the write that takes them."""
-
-
 class SageWriteActivities:
     """Writes of one pair. The writers are the same gateway, or several side by side."""
 
@@ -126,18 +111,17 @@ class SageWriteActivities:
         company: CompanyWrites | None = None,
     ) -> None:
         self._pair = pair
-        self._sales_orders = sales_orders
+        company = company or CompanyWrites(pair.sage.writers, pair.company.code)
+        self._seats, self._alone = company.seats, company.alone
+        self._sales_orders = SeatedWriter(sales_orders, company.seats)
         self._customers = customers
         self._aliases = aliases
         self._reader = reader
-        company = company or CompanyWrites(pair.sage.writers, pair.company.code)
-        self._seats, self._alone = company.seats, company.alone
 
     @activity.defn
     async def reserve_sales_order_number(self, request: ReserveRequest) -> str:
         """The next SalesOrderNo. A number that is never used leaves a harmless gap."""
-        async with self._seats:
-            return await self._sales_orders.next_sales_order_no()
+        return await self._sales_orders.next_sales_order_no()
 
     @activity.defn
     async def create_sales_order(self, request: CreateSalesOrder) -> SalesOrderCreated:
@@ -149,26 +133,23 @@ class SageWriteActivities:
         open that order and write ours over it.
         """
         wanted = balanced(request.sales_order, self._pair, request.decisions)
-        async with self._seats:
-            if request.look_first or activity.info().attempt > 1:
-                there = await self._already_there(request, wanted)
-                if there is not None:
-                    return there
-            bill_to: CustomerKey | None = None
-            if self._pair.sage.preview:
-                preview = await self._sales_orders.preview(wanted)
-                bill_to = preview.bill_to
-                if (stop := self._compare(request, preview)) is not None:
-                    return stop
-                if bill_to is not None and not request.authenticated:
-                    return SalesOrderCreated(
-                        hold=HoldReason.CUSTOMER_REVIEW, problems=[billed_elsewhere(bill_to, wanted)]
-                    )
-                too_cheap = await self._below_sages_price(request, wanted)
-                if too_cheap is not None:
-                    return SalesOrderCreated(hold=too_cheap.reason, problems=too_cheap.problems, check=too_cheap.check)
-            async with self._alone:
-                return await self._create(request, wanted, bill_to)
+        if request.look_first or activity.info().attempt > 1:
+            there = await self._already_there(request, wanted)
+            if there is not None:
+                return there
+        bill_to: CustomerKey | None = None
+        if self._pair.sage.preview:
+            preview = await self._sales_orders.preview(wanted)
+            bill_to = preview.bill_to
+            if (stop := self._compare(request, preview)) is not None:
+                return stop
+            if bill_to is not None and not request.authenticated:
+                return SalesOrderCreated(hold=HoldReason.CUSTOMER_REVIEW, problems=[billed_elsewhere(bill_to, wanted)])
+            too_cheap = await self._below_sages_price(request, wanted)
+            if too_cheap is not None:
+                return SalesOrderCreated(hold=too_cheap.reason, problems=too_cheap.problems, check=too_cheap.check)
+        async with self._alone:
+            return await self._create(request, wanted, bill_to)
 
     @activity.defn
     async def preview_sales_order(self, request: CreateSalesOrder) -> SalesOrderPreviewed:
@@ -179,16 +160,15 @@ class SageWriteActivities:
         wanted = balanced(request.sales_order, self._pair, request.decisions)
         findings: list[Finding] = []
         on_sage: SalesOrderOnSage | None = None
-        async with self._seats:
-            if self._pair.sage.preview:
-                on_sage = await self._sales_orders.preview(wanted)
-                if (stop := self._compare(request, on_sage)) is not None:
-                    findings.append(stop.finding)
-                if on_sage.bill_to is not None and not request.authenticated:
-                    problems = [billed_elsewhere(on_sage.bill_to, wanted)]
-                    findings.append(Finding(reason=HoldReason.CUSTOMER_REVIEW, problems=problems))
-                if (too_cheap := await self._below_sages_price(request, wanted)) is not None:
-                    findings.append(too_cheap)
+        if self._pair.sage.preview:
+            on_sage = await self._sales_orders.preview(wanted)
+            if (stop := self._compare(request, on_sage)) is not None:
+                findings.append(stop.finding)
+            if on_sage.bill_to is not None and not request.authenticated:
+                problems = [billed_elsewhere(on_sage.bill_to, wanted)]
+                findings.append(Finding(reason=HoldReason.CUSTOMER_REVIEW, problems=problems))
+            if (too_cheap := await self._below_sages_price(request, wanted)) is not None:
+                findings.append(too_cheap)
         items = await self._items_of(wanted)
         findings += await self._check(request, wanted, items, on_sage.bill_to if on_sage is not None else None)
         order = back_ordered(wanted, items, self._pair, request.decisions)
@@ -317,7 +297,8 @@ class SageWriteActivities:
         """The pair's opt-in: the address becomes one of the account's. Its code follows from the address, so that what
         exists is what an earlier attempt made."""
         with contextlib.suppress(AlreadyExists):
-            await self._customers.create_ship_to(customer, ship_to)
+            async with self._seats:
+                await self._customers.create_ship_to(customer, ship_to)
         return order.model_copy(update={"ShipToCode": ship_to.ShipToCode})
 
     async def _decide(

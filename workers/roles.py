@@ -34,7 +34,8 @@ from activities.replay import ReplayActivities
 from activities.sage_change import SageChangeActivities
 from activities.sage_poll import SagePollActivities
 from activities.sage_read import SageReadActivities
-from activities.sage_write import CompanyWrites, SageWriteActivities
+from activities.sage_seats import CompanyWrites
+from activities.sage_write import SageWriteActivities
 from activities.shadow import ShadowReportActivities, TypedOrderActivities
 from activities.stock_sweep import StockSweepActivities
 from activities.store_stock import StoreStockActivities

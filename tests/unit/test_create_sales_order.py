@@ -9,7 +9,8 @@ from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.sage_write import CompanyWrites, SageWriteActivities
+from activities.sage_seats import CompanyWrites
+from activities.sage_write import SageWriteActivities
 from connectors.errors import AlreadyExists, Refused
 from contracts.messages import CreateSalesOrder, SalesOrderCreated
 from mappings.baskets import RecentBasket
@@ -189,6 +190,57 @@ async def test_two_pairs_of_one_company_do_not_both_take_the_last_pieces(pair: P
     results = await asyncio.gather(*(create(pair, Slow(), Shelf(), company) for _ in range(2)))
     assert sorted(result.hold is None for result in results) == [False, True]
     assert left == [0]
+
+
+async def test_while_one_order_looks_at_stock_the_only_seat_previews_the_next_one(pair: Pair) -> None:
+    """A seat is taken for each call to the gateway, never for what is read through ODBC."""
+    company, looking, go_on = CompanyWrites(writers=1), asyncio.Event(), asyncio.Event()
+
+    class Slow(Reader):
+        async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
+            looking.set()
+            await go_on.wait()
+            return await super().items(codes)
+
+    class Previewed(Gateway):
+        async def preview(self, order: SalesOrder) -> SalesOrderOnSage:
+            if looking.is_set():
+                go_on.set()
+            return await super().preview(order)
+
+    async with asyncio.timeout(20):
+        first = asyncio.create_task(create(pair, Previewed(), Slow(), company))
+        await looking.wait()
+        second = await create(pair, Previewed(), Slow(), company)
+        assert (await first).created is not None
+    assert second.created is not None
+
+
+async def test_one_writer_is_one_call_at_a_time(pair: Pair) -> None:
+    company, calls, most = CompanyWrites(writers=1), [0], [0]
+
+    class Counting(Gateway):
+        async def counted(self) -> None:
+            calls[0] += 1
+            most[0] = max(most[0], calls[0])
+            await asyncio.sleep(0)
+            calls[0] -= 1
+
+        async def preview(self, order: SalesOrder) -> SalesOrderOnSage:
+            await self.counted()
+            return await super().preview(order)
+
+        async def get_sales_order(self, number: str) -> SalesOrderOnSage | None:
+            await self.counted()
+            return await super().get_sales_order(number)
+
+        async def create_sales_order(self, number: str, order: SalesOrder) -> SalesOrderOnSage:
+            await self.counted()
+            return await super().create_sales_order(number, order)
+
+    results = await asyncio.gather(*(create(pair, Counting(), Reader(), company) for _ in range(5)))
+    assert [result.created is not None for result in results] == [True] * 5
+    assert most == [1]
 
 
 async def test_what_was_stored_otherwise_than_sent_is_held(pair: Pair) -> None:

@@ -1,5 +1,6 @@
 """Changing and cancelling a sales order: every attempt reads first, and what crosses it stops it."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -10,7 +11,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.sage_change import CANCELLED_COMMENT, SageChangeActivities
-from activities.sage_write import CompanyWrites
+from activities.sage_seats import CompanyWrites
 from connectors.errors import Refused
 from connectors.sage100.odbc import OrderReading
 from contracts.messages import CancelOutcome, CancelSalesOrder, ChangeSalesOrder, SalesOrderCancelled, SalesOrderChanged
@@ -89,8 +90,8 @@ class Working(Office):
         return self.there
 
 
-def activities(office: Office, pair: Pair = DEMO) -> SageChangeActivities:
-    return SageChangeActivities(pair, office, office, CompanyWrites(1))
+def activities(office: Office, pair: Pair = DEMO, company: CompanyWrites | None = None) -> SageChangeActivities:
+    return SageChangeActivities(pair, office, office, company or CompanyWrites(1))
 
 
 async def cancel(office: Office, pair: Pair = DEMO) -> SalesOrderCancelled:
@@ -99,7 +100,9 @@ async def cancel(office: Office, pair: Pair = DEMO) -> SalesOrderCancelled:
     return result
 
 
-async def change(office: Office, after: SalesOrder, grand: str, pair: Pair = DEMO) -> SalesOrderChanged:
+async def change(
+    office: Office, after: SalesOrder, grand: str, pair: Pair = DEMO, company: CompanyWrites | None = None
+) -> SalesOrderChanged:
     request = ChangeSalesOrder(
         pair="demo",
         SalesOrderNo=NUMBER,
@@ -108,7 +111,8 @@ async def change(office: Office, after: SalesOrder, grand: str, pair: Pair = DEM
         expected=ExpectedTotals(currency="USD", tax=Decimal(0), freight=Decimal(0), grand=Decimal(grand)),
         lines=entered(BEFORE.Lines)[0],
     )
-    result: SalesOrderChanged = await ActivityEnvironment().run(activities(office, pair).change_sales_order, request)
+    work = activities(office, pair, company).change_sales_order
+    result: SalesOrderChanged = await ActivityEnvironment().run(work, request)
     return result
 
 
@@ -227,6 +231,24 @@ async def test_what_sage_stored_otherwise_than_given_is_not_called_done() -> Non
     assert not result.changed
     assert "answered that it was changed, and has not" in result.problems[0].message
     assert "in Sage stand 12" in result.problems[1].message
+
+
+async def test_a_change_that_waits_for_a_create_leaves_it_the_seat() -> None:
+    """A create looks at stock, which nobody else may do meanwhile, and then needs the seat: no two wait for ever."""
+    company, previewed = CompanyWrites(1), asyncio.Event()
+
+    class Told(Working):
+        async def preview(self, order: SalesOrder) -> SalesOrderOnSage:
+            previewed.set()
+            return await super().preview(order)
+
+    async with asyncio.timeout(20):
+        async with company.alone:
+            waiting = asyncio.create_task(change(Told(), TWO_LAMPS, "225.00", company=company))
+            await previewed.wait()
+            async with company.seats:
+                assert not waiting.done()
+        assert (await waiting).changed
 
 
 async def test_what_left_sage_is_too_late() -> None:

@@ -631,12 +631,15 @@ class SagePollActivities:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 poll.counts["not_found"] += 1
                 log.warning(
-                    "Order %s cannot be signalled (%s): it reads Sage once a day",
+                    "Order %s takes no signal (%s)",
                     order_id,
                     error.status.name,
                     extra={"workflow_id": handle.id},
                 )
-                text = f"it cannot be told of its shipments ({error.status.name}); it reads Sage once a day"
+                text = (
+                    f"it cannot be told of its shipments ({error.status.name}). Terminate its workflow and start it "
+                    f"again: POST /orders/{self._pair.name}/{order_id}/restart; it takes its sales order up"
+                )
                 self._alert(f"Order {order_id}", text, handle.id)
                 return False
             # The order is complete, or was never ours to follow: recorded, and not asked again by this process.

@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.alerting import log_alert, signal_alert
+from activities.errors import TEMPORAL_AWAY
 from activities.shifts import server_clock
 from contracts import ids
 from contracts.alerts import WatchCursor, WatchShift
@@ -132,7 +133,8 @@ class WatchActivities:
     async def _ask_waiting(self, pair: str, cursor: WatchCursor, pace: Pace, now: datetime) -> datetime:
         """Signal `look_at_sage` to the waiting orders whose time of day has come; until when they were asked.
 
-        A slot that was missed is made up for with the next look; whoever was asked twice looks twice.
+        A slot that was missed is made up for with the next look. Where Temporal goes away in the middle, the next slot
+        begins with those that were not asked; an order that takes no signal is left behind, and stops no other.
         """
         since, day = cursor.asked_until or now, timedelta(seconds=pace.daily_read)
         if now - since < day / ASKED_IN_SLOTS:
@@ -143,25 +145,33 @@ class WatchActivities:
             f"Pair='{pair}' AND WorkflowType='OrderFulfillmentWorkflow' AND ExecutionStatus='Running' "
             f"AND {WAITING_FOR_SAGE} AND StartTime < '{before:%Y-%m-%dT%H:%M:%SZ}'"
         )
+        due: list[tuple[datetime, str, str]] = []
         try:
             async for run in self._client.list_workflows(query):
                 activity.heartbeat(cursor)
-                if (now - run.start_time) // day > (since - run.start_time) // day:
-                    await self._ask(run)
+                at = run.start_time + (now - run.start_time) // day * day
+                if at > since:
+                    due.append((at, run.id, run.run_id))
+            for at, id_, run_id in sorted(due):
+                activity.heartbeat(cursor)
+                await self._ask(id_, run_id)
+                since = at
         except RPCError as error:
-            log.warning("The watch of pair %s could not ask its waiting orders (%s); it asks again", pair, error.status)
+            log.warning("The watch of pair %s could not ask its waiting orders (%s); it goes on", pair, error.status)
             return since
         return now
 
-    async def _ask(self, run: WorkflowExecution) -> None:
+    async def _ask(self, id_: str, run_id: str) -> None:
         try:
-            await self._client.get_workflow_handle(run.id, run_id=run.run_id).signal(
+            await self._client.get_workflow_handle(id_, run_id=run_id).signal(
                 LOOK_AT_SAGE, rpc_timeout=timedelta(seconds=10)
             )
         except RPCError as error:
-            # Not found: it ended while it was listed.
-            if error.status is not RPCStatusCode.NOT_FOUND:
+            if error.status in TEMPORAL_AWAY:
                 raise
+            # Not found: it ended while it was listed. Of others people are told when the poller has news for them.
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                log.warning("Order cannot be asked (%s)", error.status.name, extra={"workflow_id": id_})
 
     async def _is_the_last_run(self, run: WorkflowExecution) -> bool:
         """Not when the order was started again, or reset: then somebody follows it."""

@@ -51,8 +51,8 @@ ALL: Final[tuple[SearchAttributeKey[Any], ...]] = (
 
 FAILED_FLOWS: Final = "WorkflowType != 'OrderFulfillmentWorkflow' AND ExecutionStatus IN ('Failed', 'TimedOut')"
 """Visibility query: runs of every flow but orders that ended without doing their work."""
-WAITING_FOR_SAGE: Final = "OrderState IN ('open', 'partially_shipped', 'shipped')"
-"""Visibility query: orders that stand in Sage and wait for what happens there."""
+WAITING_FOR_SAGE: Final = "SalesOrderNo IS NOT NULL"
+"""Visibility query, of running orders: those that stand in Sage and wait for what happens there, held ones, too."""
 
 
 def scalar(text: str) -> str:

@@ -196,7 +196,7 @@ async def test_each_waiting_order_is_asked_once_a_day_at_its_time_of_day(tempora
         waiting("earlier today", NOON - 3 * DAY - 2 * HOUR),
     ]
     cursor = await look(temporal, WatchCursor(asked_until=NOON - HOUR))
-    assert temporal.asked == ["a day", "a month"]
+    assert temporal.asked == ["a month", "a day"]
     assert cursor.asked_until == NOON
     for hour in range(1, 25):
         cursor = await look(temporal, cursor, NOON + hour * HOUR)
@@ -217,19 +217,33 @@ async def test_a_first_watch_asks_from_now_on_and_a_late_one_makes_up_for_what_w
     assert (await look(temporal)).asked_until == NOON
     assert temporal.asked == []
     await look(temporal, WatchCursor(asked_until=NOON - 5 * HOUR))
-    assert temporal.asked == ["0", "1", "2", "3", "4"]
+    assert temporal.asked == ["4", "3", "2", "1", "0"]
     temporal.asked.clear()
     await look(temporal, WatchCursor(asked_until=NOON - 9 * DAY))
     assert len(temporal.asked) == 24
 
 
-async def test_an_order_that_ended_meanwhile_is_left_and_a_server_that_does_not_answer_is_asked_again(
-    temporal: Temporal,
+async def test_an_order_that_takes_no_signal_stops_no_other(temporal: Temporal) -> None:
+    temporal.waiting = [waiting(f"{hour}", NOON - DAY - timedelta(minutes=hour)) for hour in range(1, 5)]
+    temporal.unanswered = {
+        "order-demo-2": RPCStatusCode.NOT_FOUND,
+        "order-demo-3": RPCStatusCode.INVALID_ARGUMENT,
+    }
+    cursor = await look(temporal, WatchCursor(asked_until=NOON - HOUR))
+    assert (temporal.asked, cursor.asked_until) == (["4", "1"], NOON)
+
+
+@pytest.mark.parametrize("status", [RPCStatusCode.UNAVAILABLE, RPCStatusCode.RESOURCE_EXHAUSTED])
+async def test_where_temporal_goes_away_the_next_look_goes_on_with_those_that_were_not_asked(
+    temporal: Temporal, status: RPCStatusCode
 ) -> None:
     temporal.waiting = [waiting(f"{hour}", NOON - DAY - timedelta(minutes=hour)) for hour in range(1, 5)]
-    temporal.unanswered = {"order-demo-2": RPCStatusCode.NOT_FOUND, "order-demo-4": RPCStatusCode.UNAVAILABLE}
+    temporal.unanswered = {"order-demo-2": status}
     cursor = await look(temporal, WatchCursor(asked_until=NOON - HOUR))
-    assert (temporal.asked, cursor.asked_until, cursor.closed_since) == (["1", "3"], NOON - HOUR, NOON)
+    assert (temporal.asked, cursor.asked_until) == (["4", "3"], NOON - timedelta(minutes=3))
+    assert cursor.closed_since == NOON
     temporal.unanswered.clear()
-    assert (await look(temporal, cursor)).asked_until == NOON
-    assert temporal.asked == ["1", "3", "1", "2", "3", "4"]
+    assert (await look(temporal, cursor)).asked_until == NOON - timedelta(minutes=3), "the slot is not over"
+    later = NOON + HOUR
+    assert (await look(temporal, cursor, later)).asked_until == later
+    assert temporal.asked == ["4", "3", "2", "1"]

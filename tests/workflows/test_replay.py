@@ -36,7 +36,17 @@ EACH = pytest.mark.parametrize("file", HISTORIES, ids=lambda file: file.stem)
 LARGEST = 200_000
 """Bytes of a history: they are read at each run of the tests."""
 PATHS = (
-    *("plain", "new_buyer", "partial_shipments", "closed_short", "voided", "outage_waited_out", "held_out_of_stock"),
+    *(
+        "plain",
+        "plain_without_a_timer",
+        "asked_by_the_watch",
+        "new_buyer",
+        "partial_shipments",
+        "closed_short",
+        "voided",
+        "outage_waited_out",
+        "held_out_of_stock",
+    ),
     *("cancelled_at_clarity_before_creation", "cancelled_in_sage", "deleted_in_sage", "number_taken"),
     *("lost_answer_part", "lost_answer_full", "unread_part", "unread_full", "reset_after_the_look"),
     *("started_again_after_termination", "forced_after_retention"),

@@ -24,7 +24,7 @@ from temporalio.api.workflowservice.v1 import (
     SetWorkerDeploymentRampingVersionRequest,
     UpdateWorkerDeploymentVersionMetadataRequest,
 )
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowHistoryEventFilterType
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -43,6 +43,8 @@ GATE_OPENS: Final = timedelta(seconds=60)
 """In which a worker polls again after an outage or a maintenance window: it probes every `pace.probe_interval`."""
 SHOWN: Final = 20
 """Failures that are named."""
+BY_THE_SERVER: Final = "history-service"
+"""Identity with which Temporal itself terminates what exceeds its limits; a person has another, and so has a reset."""
 ELSEWHERE: Final = "RoutingChangedElsewhere"
 """Failure type: somebody else routes the same deployment."""
 
@@ -102,6 +104,8 @@ class PromotionActivities:
         self._closed_at: dict[str, float] = {}
         """When a queue was last seen with a system that is out, on the clock that never jumps."""
         self._told: set[str] = set()
+        self._by_hand: set[str] = set()
+        """Runs of orders that somebody terminated."""
 
     @activity.defn
     async def set_patches(self, request: SetPatches) -> None:
@@ -213,21 +217,44 @@ class PromotionActivities:
         """By visibility: it lags by less than a second, and the next look comes.
 
         Which version failed a workflow's tasks is not told, as its version is the one that last completed a task. So
-        everything new counts; before a promotion's end nothing else should change in the house.
+        everything new counts; before a promotion's end nothing else should change in the house. An order's end, too:
+        it is never failed by itself, and one that is terminated in its first task has no version at all.
         """
+        since = f"CloseTime >= '{request.since.astimezone(UTC).isoformat()}'"
         held = f"{HOLD_REASON.name}='{HoldReason.INTERNAL_ERROR.value}' AND ExecutionStatus='Running'"
         failed = (
-            f"{FAILED_FLOWS} AND CloseTime >= '{request.since.astimezone(UTC).isoformat()}' AND "
+            f"{FAILED_FLOWS} AND {since} AND "
             f"TemporalWorkerDeploymentVersion='{deployment_name(request.deployment, 'orders')}:{request.build_id}'"
         )
+        order = "WorkflowType='OrderFulfillmentWorkflow'"
         for query, what in (
             ("TemporalReportedProblems IS NOT NULL AND ExecutionStatus='Running'", "its workflow tasks fail"),
             (held, "is held with internal_error"),
             (failed, "failed under the candidate"),
+            (f"{order} AND ExecutionStatus IN ('Failed', 'TimedOut') AND {since}", "the order's workflow failed"),
         ):
             async for run in self._client.list_workflows(query):
                 if run.id != activity.info().workflow_id:
                     yield Failing(workflow_id=run.id, what=what)
+        async for run in self._client.list_workflows(f"{order} AND ExecutionStatus='Terminated' AND {since}"):
+            if run.run_id not in self._by_hand and (why := await self._terminated_by_the_server(run)):
+                yield Failing(workflow_id=run.id, what=f"Temporal terminated it: {why}")
+
+    async def _terminated_by_the_server(self, run: WorkflowExecution) -> str:
+        """Temporal's words; empty when a person terminated it, or its history is gone."""
+        handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
+        try:
+            async for event in handle.fetch_history_events(
+                event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT
+            ):
+                ended = event.workflow_execution_terminated_event_attributes
+                if ended.identity == BY_THE_SERVER:
+                    return ended.reason[:200] or "without a reason"
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        self._by_hand.add(run.run_id)
+        return ""
 
     async def _unpolled(self, build_id: str, role: str, of_role: list[str]) -> Unpolled:
         """Who else polls a queue says nothing: a version without tasks does not notice that its system is out."""

@@ -1,12 +1,14 @@
-"""What a promotion's watch makes of a queue that no worker of the candidate polls; Temporal's answers are given."""
+"""What a promotion's watch takes for a failure: queues, outages, orders that end; Temporal's answers are given."""
 
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 from temporalio.api.deployment.v1 import RoutingConfig, WorkerDeploymentVersion
+from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionTerminatedEventAttributes
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
@@ -27,6 +29,15 @@ SAGE = queues.of_role("sage", ["demo"])
 ALWAYS = [MaintenanceWindow(start="00:00", end="12:00"), MaintenanceWindow(start="12:00", end="00:00")]
 
 
+class Closed(NamedTuple):
+    """A run that ended."""
+
+    kind: str
+    status: str
+    by: str = ""
+    why: str = ""
+
+
 class Temporal:
     """Who polls what, and which outages are watched."""
 
@@ -34,6 +45,7 @@ class Temporal:
         self.polling: dict[str, set[str]] = {}
         self.outages: set[str] = set()
         self.looks: Counter[str] = Counter()
+        self.closed: list[Closed] = []
         self.after_looks: dict[int, Any] = {}
         """Called at the so-manieth look at a queue."""
         monkeypatch.setattr(promotion, "polled_by", self.polled_by)
@@ -49,18 +61,26 @@ class Temporal:
         candidate = WorkerDeploymentVersion(build_id=NEW)
         return RoutingConfig(ramping_deployment_version=candidate, ramping_version_percentage=100)
 
-    def get_workflow_handle(self, workflow_id: str) -> Any:
+    def get_workflow_handle(self, workflow_id: str, run_id: str = "") -> Any:
         async def describe() -> Any:
             if workflow_id not in self.outages:
                 raise RPCError("no such workflow", RPCStatusCode.NOT_FOUND, b"")
             return SimpleNamespace(status=WorkflowExecutionStatus.RUNNING)
 
-        return SimpleNamespace(describe=describe)
+        async def fetch_history_events(**_: object) -> Any:
+            ended = self.closed[int(run_id)]
+            terminated = WorkflowExecutionTerminatedEventAttributes(reason=ended.why, identity=ended.by)
+            yield HistoryEvent(workflow_execution_terminated_event_attributes=terminated)
 
-    async def list_workflows(self, _: str) -> Any:
-        nothing: tuple[Any, ...] = ()
-        for run in nothing:
-            yield run
+        return SimpleNamespace(describe=describe, fetch_history_events=fetch_history_events)
+
+    async def list_workflows(self, query: str) -> Any:
+        """As the server would by type and status; closed after the beginning of the ramp, all of them."""
+        wanted = re.search(r"WorkflowType ?(!?=) ?'(\w+)'", query)
+        for number, one in enumerate(self.closed):
+            of_type = wanted is not None and (one.kind == wanted[2]) == (wanted[1] == "=")
+            if of_type and f"'{one.status}'" in query and "CloseTime >= " in query:
+                yield SimpleNamespace(id=f"run-{number}", run_id=str(number))
 
 
 def polled_by_all(build: str) -> dict[str, set[str]]:
@@ -156,3 +176,34 @@ async def test_a_version_that_serves_again_and_has_no_workers_is_named(temporal:
         "no worker of build 1 polls the queue sage-write-demo",
         "no worker of the version before, which has no build id, polls the queue clarity-demo",
     ]
+
+
+@pytest.mark.parametrize(
+    ("ended", "what"),
+    [
+        (Closed("OrderFulfillmentWorkflow", "Failed"), "the order's workflow failed"),
+        (Closed("OrderFulfillmentWorkflow", "TimedOut"), "the order's workflow failed"),
+        (
+            Closed("OrderFulfillmentWorkflow", "Terminated", "history-service", "BadSearchAttributes: too large"),
+            "Temporal terminated it: BadSearchAttributes: too large",
+        ),
+        (Closed("InventorySyncWorkflow", "Failed"), "failed under the candidate"),
+    ],
+)
+async def test_an_order_that_ends_without_its_work_is_a_failure(temporal: Temporal, ended: Closed, what: str) -> None:
+    temporal.polling, temporal.closed = polled_by_all(NEW), [ended]
+    assert await watched(temporal) == [what]
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        Closed("OrderFulfillmentWorkflow", "Terminated", "ann@office", "entered twice"),
+        Closed("OrderFulfillmentWorkflow", "Terminated", "history-resetter", "reset by Ann"),
+        Closed("OrderFulfillmentWorkflow", "Completed"),
+        Closed("OrderFulfillmentWorkflow", "Canceled"),
+    ],
+)
+async def test_an_order_that_a_person_ended_is_no_failure(temporal: Temporal, ended: Closed) -> None:
+    temporal.polling, temporal.closed = polled_by_all(NEW), [ended]
+    assert await watched(temporal) == []

@@ -64,6 +64,26 @@ async def routing(client: Client, deployment: str) -> RoutingConfig | None:
     return answer.worker_deployment_info.routing_config
 
 
+def current_of(now: RoutingConfig | None) -> str:
+    """Build id of the version that serves a deployment; empty for workers without one."""
+    return now.current_deployment_version.build_id if now else ""
+
+
+def unless_changed(deployment: str, now: RoutingConfig | None, checked: str | None, build_id: str = "") -> None:
+    """Raises ApplicationError of type `RoutingChangedElsewhere` when neither of these builds serves a deployment.
+
+    `checked` is the one that was found before anything was ramped; None: whichever.
+    """
+    if checked is not None and current_of(now) not in (checked, build_id or checked):
+        found, wanted = (build or "workers without a version" for build in (current_of(now), checked))
+        raise changed_elsewhere(f"{deployment}: somebody made {found} current meanwhile, instead of {wanted}")
+
+
+def changed_elsewhere(message: str) -> ApplicationError:
+    """Nothing that another attempt could mend."""
+    return ApplicationError(message, type=ELSEWHERE, non_retryable=True)
+
+
 async def polled_by(client: Client, queue: str) -> set[str]:
     """Build ids of the workers that poll a queue now; empty text for workers without a version."""
     found: set[str] = set()
@@ -109,7 +129,12 @@ class PromotionActivities:
 
     @activity.defn
     async def set_patches(self, request: SetPatches) -> None:
-        """Into the version's metadata, where its workers read it."""
+        """Into the version's metadata, where its workers read it.
+
+        Raises ApplicationError of type `RoutingChangedElsewhere`, as do the next two.
+        """
+        if request.current is not None:
+            unless_changed(request.deployment, await routing(self._client, request.deployment), request.current)
         await self._client.workflow_service.update_worker_deployment_version_metadata(
             UpdateWorkerDeploymentVersionMetadataRequest(
                 namespace=self._client.namespace,
@@ -128,17 +153,20 @@ class PromotionActivities:
 
     @activity.defn
     async def set_ramp(self, request: SetRamp) -> None:
-        """Raises ApplicationError of type `RoutingChangedElsewhere` when another version is being ramped."""
+        """Not over another ramp, nor beside another version than was checked. A ramp of its own ends in any case."""
         now = await routing(self._client, request.deployment)
         ramping = now.ramping_deployment_version.build_id if now else ""
-        if request.percentage and ramping not in ("", request.build_id):
-            raise ApplicationError(
-                f"{request.deployment} ramps build {ramping}, which this promotion did not begin",
-                type=ELSEWHERE,
-                non_retryable=True,
-            )
-        if not request.percentage and ramping != request.build_id:
+        if not request.percentage:
+            if ramping == request.build_id:
+                await self._set_ramp(request)
+            unless_changed(request.deployment, now, request.current)
             return
+        if ramping not in ("", request.build_id):
+            raise changed_elsewhere(f"{request.deployment} ramps build {ramping}, which this promotion did not begin")
+        unless_changed(request.deployment, now, request.current)
+        await self._set_ramp(request)
+
+    async def _set_ramp(self, request: SetRamp) -> None:
         await self._client.workflow_service.set_worker_deployment_ramping_version(
             SetWorkerDeploymentRampingVersionRequest(
                 namespace=self._client.namespace,
@@ -154,7 +182,10 @@ class PromotionActivities:
 
     @activity.defn
     async def set_current(self, request: SetCurrent) -> None:
-        """The version that serves a deployment; ends its ramp."""
+        """The version that serves a deployment; ends its ramp. Only in place of the one that it was checked against."""
+        if request.instead_of is not None:
+            now = await routing(self._client, request.deployment)
+            unless_changed(request.deployment, now, request.instead_of, request.build_id)
         await self._client.workflow_service.set_worker_deployment_current_version(
             SetWorkerDeploymentCurrentVersionRequest(
                 namespace=self._client.namespace,
@@ -301,7 +332,12 @@ class PromotionActivities:
             deployment = deployment_name(request.deployment, role)
             now = await routing(self._client, deployment)
             ramping = now.ramping_deployment_version.build_id if now else ""
-            if now is None or ramping != request.build_id or round(now.ramping_version_percentage) != percentage:
+            if (
+                now is None
+                or ramping != request.build_id
+                or round(now.ramping_version_percentage) != percentage
+                or current_of(now) != request.current.get(role, current_of(now))
+            ):
                 changed.append(Failing(what=f"the routing of {deployment} was changed from elsewhere"))
         return changed
 

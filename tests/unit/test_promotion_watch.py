@@ -10,13 +10,15 @@ import pytest
 from temporalio.api.deployment.v1 import RoutingConfig, WorkerDeploymentVersion
 from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionTerminatedEventAttributes
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities import promotion
 from activities.promotion import PromotionActivities
 from contracts import queues
-from contracts.promotion import Failing, FindUnpolled, WatchRamp
+from contracts.deployments import PatchState
+from contracts.promotion import Failing, FindUnpolled, SetCurrent, SetPatches, SetRamp, WatchRamp
 from mappings.maintenance import MaintenanceWindow
 from mappings.pair import Pair, load_pairs
 from tests.support.processes import ROOT
@@ -24,7 +26,7 @@ from tests.support.processes import ROOT
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 DEMO = load_pairs(ROOT / "mappings" / "pairs")["demo"]
-OLD, NEW = "1", "2"
+OLD, NEW, THIRD = "1", "2", "3"
 SAGE = queues.of_role("sage", ["demo"])
 ALWAYS = [MaintenanceWindow(start="00:00", end="12:00"), MaintenanceWindow(start="12:00", end="00:00")]
 
@@ -44,6 +46,10 @@ class Temporal:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.polling: dict[str, set[str]] = {}
         self.outages: set[str] = set()
+        self.current = OLD
+        self.percentage = 100.0
+        self.set: list[tuple[str, str]] = []
+        """Kind of request and build id, as they came."""
         self.looks: Counter[str] = Counter()
         self.closed: list[Closed] = []
         self.after_looks: dict[int, Any] = {}
@@ -58,8 +64,34 @@ class Temporal:
         return self.polling.get(queue, set())
 
     async def routing(self, *_: object) -> RoutingConfig:
-        candidate = WorkerDeploymentVersion(build_id=NEW)
-        return RoutingConfig(ramping_deployment_version=candidate, ramping_version_percentage=100)
+        ramping = WorkerDeploymentVersion(build_id=NEW if self.percentage else "")
+        return RoutingConfig(
+            current_deployment_version=WorkerDeploymentVersion(build_id=self.current),
+            ramping_deployment_version=ramping,
+            ramping_version_percentage=self.percentage,
+        )
+
+    namespace, identity = "prod", "the test"
+
+    @property
+    def workflow_service(self) -> Any:
+        return SimpleNamespace(
+            **{
+                name: self.setting(name)
+                for name in (
+                    "set_worker_deployment_current_version",
+                    "set_worker_deployment_ramping_version",
+                    "update_worker_deployment_version_metadata",
+                )
+            }
+        )
+
+    def setting(self, name: str) -> Any:
+
+        async def call(request: Any, **_: object) -> None:
+            self.set.append((name, getattr(request, "build_id", "")))
+
+        return call
 
     def get_workflow_handle(self, workflow_id: str, run_id: str = "") -> Any:
         async def describe() -> Any:
@@ -99,6 +131,7 @@ async def watched(temporal: Temporal, pair: Pair = DEMO, said: list[str] | None 
         deployment="shop",
         build_id=NEW,
         percentages={"sage": 100},
+        current={"sage": OLD},
         queues={"sage": SAGE},
         since=datetime.now(UTC),
         seconds=0.01,
@@ -207,3 +240,42 @@ async def test_an_order_that_ends_without_its_work_is_a_failure(temporal: Tempor
 async def test_an_order_that_a_person_ended_is_no_failure(temporal: Temporal, ended: Closed) -> None:
     temporal.polling, temporal.closed = polled_by_all(NEW), [ended]
     assert await watched(temporal) == []
+
+
+# ---- somebody else routes -------------------------------------------------------------------------------------------
+
+
+async def test_another_current_version_fails_a_watch(temporal: Temporal) -> None:
+    temporal.polling, temporal.current = polled_by_all(NEW), THIRD
+    assert await watched(temporal) == ["the routing of shop-sage was changed from elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("step", "request_"),
+    [
+        ("set_patches", SetPatches(deployment="shop-orders", build_id=NEW, state=PatchState(), current=OLD)),
+        ("set_ramp", SetRamp(deployment="shop-orders", build_id=NEW, percentage=5, current=OLD)),
+        ("set_current", SetCurrent(deployment="shop-orders", build_id=NEW, instead_of=OLD)),
+        ("set_current", SetCurrent(deployment="shop-orders", build_id=OLD, instead_of=NEW)),
+    ],
+)
+async def test_a_step_sets_nothing_over_what_somebody_else_made_current(
+    temporal: Temporal, step: str, request_: Any
+) -> None:
+    activity_ = getattr(PromotionActivities(cast(Client, temporal)), step)
+    temporal.current = THIRD
+    with pytest.raises(ApplicationError, match="shop-orders: somebody made 3 current meanwhile") as raised:
+        await ActivityEnvironment().run(activity_, request_)
+    assert (raised.value.type, raised.value.non_retryable, temporal.set) == (promotion.ELSEWHERE, True, [])
+    temporal.current = OLD
+    await ActivityEnvironment().run(activity_, request_)
+    assert len(temporal.set) == 1
+
+
+async def test_a_ramp_ends_whoever_became_current_and_that_is_told(temporal: Temporal) -> None:
+    temporal.current = THIRD
+    step = PromotionActivities(cast(Client, temporal)).set_ramp
+    request = SetRamp(deployment="shop-orders", build_id=NEW, percentage=0, current=OLD)
+    with pytest.raises(ApplicationError, match="instead of 1"):
+        await ActivityEnvironment().run(step, request)
+    assert temporal.set == [("set_worker_deployment_ramping_version", "")]

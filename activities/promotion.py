@@ -40,7 +40,10 @@ from mappings.problems import HoldReason
 ALIVE: Final = timedelta(seconds=150)
 """A worker's poll takes a minute when nothing comes: one that did not ask for longer is gone."""
 GATE_OPENS: Final = timedelta(seconds=60)
-"""In which a worker polls again after an outage or a maintenance window: it probes every `pace.probe_interval`."""
+"""In which a worker polls again after an outage or a maintenance window: it probes every `pace.probe_interval`. An
+outage in which only some calls fail begins again within it: what failed is back in its queue by then."""
+OUTAGE_LIMIT: Final = timedelta(hours=1)
+"""An outage that began while ramping and lasts longer may be the candidate's own doing."""
 SHOWN: Final = 20
 """Failures that are named."""
 BY_THE_SERVER: Final = "history-service"
@@ -109,6 +112,17 @@ class Unpolled(NamedTuple):
     """Why no worker polls such a queue: its system is out, or has its maintenance window."""
 
 
+class Outage(NamedTuple):
+    """One that a watch met."""
+
+    of: str
+    """`sage of pair demo`."""
+    began: datetime
+    seen: float
+    """When it was last running, on the clock that never jumps."""
+    runs: bool
+
+
 class PromotionActivities:
     """Asks and tells Temporal. `pairs` know their maintenance windows; `say` is told what a watch waits for."""
 
@@ -123,6 +137,8 @@ class PromotionActivities:
         self._say = say
         self._closed_at: dict[str, float] = {}
         """When a queue was last seen with a system that is out, on the clock that never jumps."""
+        self._outages: dict[str, Outage] = {}
+        """By id of their workflow, until it has not run for `GATE_OPENS`."""
         self._told: set[str] = set()
         self._by_hand: set[str] = set()
         """Runs of orders that somebody terminated."""
@@ -216,7 +232,7 @@ class PromotionActivities:
     async def watch_ramp(self, request: WatchRamp) -> list[Failing]:
         """Look again and again; what fails, as soon as something does, and nothing when the time is over.
 
-        While a system is out, its workers prove nothing: then it lasts until they poll again.
+        While a system is out, its workers prove nothing: then it lasts until they poll again, and the system is back.
         """
         end = monotonic() + request.seconds
         while True:
@@ -235,9 +251,20 @@ class PromotionActivities:
                 ),
                 *await self._routing_as_set(request),
             ]
+            waiting = {
+                queue: f"{queue} is not polled, as {why}: the watch goes on until it is polled"
+                for one in looked
+                for queue, why in one.waiting.items()
+            }
+            for outage, met in (await self._outages_met(request)).items():
+                waiting[outage] = f"{met.of} is out ({outage}): the watch goes on until that is over for a minute"
+                if met.runs and met.began > request.since and datetime.now(UTC) - met.began > OUTAGE_LIMIT:
+                    lasts = (
+                        f"{met.of} is out for more than {OUTAGE_LIMIT.total_seconds() / 60:g} min, since the ramp began"
+                    )
+                    found.append(Failing(workflow_id=outage, what=lasts))
             if found:
                 return found[:SHOWN]
-            waiting = {queue: why for one in looked for queue, why in one.waiting.items()}
             self._tell(waiting)
             left = end - monotonic()
             if left <= 0 and not waiting:
@@ -304,8 +331,8 @@ class PromotionActivities:
 
     def _tell(self, waiting: Mapping[str, str]) -> None:
         """What a watch waits for, once each time."""
-        for queue in waiting.keys() - self._told:
-            self._say(f"  {queue} is not polled, as {waiting[queue]}: the watch goes on until it is polled")
+        for what in waiting.keys() - self._told:
+            self._say(f"  {waiting[what]}")
         self._told = set(waiting)
 
     async def _why_closed(self, role: str, queue: str) -> str:
@@ -318,13 +345,38 @@ class PromotionActivities:
             if in_maintenance(windows, datetime.now(pair.company.zone)):
                 return f"{role} has its maintenance window"
         outage = ids.outage_workflow_id(queues.pair_of(queue), role)
+        return f"{role} does not answer ({outage})" if await self._began(outage) else ""
+
+    async def _began(self, outage: str) -> datetime | None:
+        """When the outage began that is watched now; None without one."""
         try:
-            runs = (await self._client.get_workflow_handle(outage).describe()).status
+            run = await self._client.get_workflow_handle(outage).describe()
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return ""
+                return None
             raise
-        return f"{role} does not answer ({outage})" if runs is WorkflowExecutionStatus.RUNNING else ""
+        return run.start_time if run.status is WorkflowExecutionStatus.RUNNING else None
+
+    async def _outages_met(self, request: WatchRamp) -> dict[str, Outage]:
+        """By id of their workflow, outages of what is ramped that run, or have just run.
+
+        Whether the queue is polled says nothing: a poll counts for `ALIVE`, and a gate opens and closes where only some
+        calls fail. Several runs with less than `GATE_OPENS` in between are one outage.
+        """
+        for role, percentage in request.percentages.items():
+            if not percentage or role not in tuple(OutsideSystem):
+                continue
+            for pair in {queues.pair_of(queue) for queue in request.queues.get(role, [])}:
+                outage = ids.outage_workflow_id(pair, role)
+                known = self._outages.pop(outage, None)
+                if known and monotonic() - known.seen >= GATE_OPENS.total_seconds():
+                    known = None
+                if began := await self._began(outage):
+                    since = known.began if known else began
+                    self._outages[outage] = Outage(f"{role} of pair {pair}", since, monotonic(), runs=True)
+                elif known:
+                    self._outages[outage] = known._replace(runs=False)
+        return self._outages
 
     async def _routing_as_set(self, request: WatchRamp) -> list[Failing]:
         changed: list[Failing] = []

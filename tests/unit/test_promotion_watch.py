@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
@@ -46,6 +46,10 @@ class Temporal:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.polling: dict[str, set[str]] = {}
         self.outages: set[str] = set()
+        self.began = datetime.now(UTC)
+        """All outages."""
+        self.seconds = 0.0
+        """On the clock: every look at a queue takes two and a half."""
         self.current = OLD
         self.percentage = 100.0
         self.set: list[tuple[str, str]] = []
@@ -56,9 +60,11 @@ class Temporal:
         """Called at the so-manieth look at a queue."""
         monkeypatch.setattr(promotion, "polled_by", self.polled_by)
         monkeypatch.setattr(promotion, "routing", self.routing)
+        monkeypatch.setattr(promotion, "monotonic", lambda: self.seconds)
 
     async def polled_by(self, _: object, queue: str) -> set[str]:
         self.looks[queue] += 1
+        self.seconds += 2.5
         if change := self.after_looks.pop(self.looks[queue], None):
             change()
         return self.polling.get(queue, set())
@@ -97,7 +103,7 @@ class Temporal:
         async def describe() -> Any:
             if workflow_id not in self.outages:
                 raise RPCError("no such workflow", RPCStatusCode.NOT_FOUND, b"")
-            return SimpleNamespace(status=WorkflowExecutionStatus.RUNNING)
+            return SimpleNamespace(status=WorkflowExecutionStatus.RUNNING, start_time=self.began)
 
         async def fetch_history_events(**_: object) -> Any:
             ended = self.closed[int(run_id)]
@@ -124,7 +130,9 @@ def temporal(monkeypatch: pytest.MonkeyPatch) -> Temporal:
     return Temporal(monkeypatch)
 
 
-async def watched(temporal: Temporal, pair: Pair = DEMO, said: list[str] | None = None) -> list[str]:
+async def watched(
+    temporal: Temporal, pair: Pair = DEMO, said: list[str] | None = None, since: datetime | None = None
+) -> list[str]:
     """What a short watch of Sage's workers finds."""
     steps = PromotionActivities(cast(Client, temporal), {"demo": pair}, (said if said is not None else []).append)
     request = WatchRamp(
@@ -133,9 +141,9 @@ async def watched(temporal: Temporal, pair: Pair = DEMO, said: list[str] | None 
         percentages={"sage": 100},
         current={"sage": OLD},
         queues={"sage": SAGE},
-        since=datetime.now(UTC),
-        seconds=0.01,
-        look_every_seconds=0.005,
+        since=datetime.now(UTC) if since is None else since,
+        seconds=10,
+        look_every_seconds=0.001,
     )
     found: list[Failing] = await ActivityEnvironment().run(steps.watch_ramp, request)
     return [one.what for one in found]
@@ -168,9 +176,36 @@ async def test_an_outage_is_no_fault_of_the_candidate_and_is_waited_out(temporal
     assert await watched(temporal, said=said) == []
     assert temporal.looks[SAGE[0]] >= 20
     assert sorted(said) == [
-        f"  {queue} is not polled, as sage does not answer (outage-demo-sage): the watch goes on until it is polled"
-        for queue in SAGE
+        "  sage of pair demo is out (outage-demo-sage): the watch goes on until that is over for a minute",
+        *(
+            f"  {queue} is not polled, as sage does not answer (outage-demo-sage): the watch goes on until it is polled"
+            for queue in SAGE
+        ),
     ]
+
+
+async def test_no_step_ends_in_an_outage_though_the_candidate_polls(temporal: Temporal) -> None:
+    """Where only some calls fail, gates open and close, and each time another outage is watched."""
+    temporal.polling, temporal.outages = polled_by_all(NEW), {"outage-demo-sage"}
+
+    def again() -> None:
+        temporal.outages.add("outage-demo-sage")
+
+    temporal.after_looks = {10: temporal.outages.clear, 15: again, 30: temporal.outages.clear}
+    assert await watched(temporal) == []
+    # Five seconds from one look to the next.
+    assert temporal.looks[SAGE[0]] >= 29 + promotion.GATE_OPENS.total_seconds() / 5
+
+
+async def test_an_outage_that_began_while_ramping_and_lasts_is_a_failure(temporal: Temporal) -> None:
+    temporal.polling, temporal.outages = polled_by_all(NEW), {"outage-demo-sage"}
+    now = datetime.now(UTC)
+    temporal.began = now - promotion.OUTAGE_LIMIT - timedelta(minutes=1)
+    found = await watched(temporal, since=temporal.began - timedelta(seconds=1))
+    assert found == ["sage of pair demo is out for more than 60 min, since the ramp began"]
+    # One that was there before is none of the candidate's.
+    temporal.after_looks = {temporal.looks[SAGE[0]] + 40: temporal.outages.clear}
+    assert await watched(temporal, since=temporal.began + timedelta(seconds=1)) == []
 
 
 async def test_an_outage_of_another_system_excuses_nobody(temporal: Temporal) -> None:

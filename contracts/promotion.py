@@ -142,6 +142,8 @@ class SetPatches(Frozen):
     deployment: str
     build_id: str
     state: PatchState
+    current: str | None = None
+    """The version that serves the deployment, as it was checked: with another nothing is set. None: whichever."""
 
 
 class SetRamp(Frozen):
@@ -150,6 +152,8 @@ class SetRamp(Frozen):
     deployment: str
     build_id: str
     percentage: int
+    current: str | None = None
+    """The version that serves the rest, as it was checked: with another no ramp is begun. None: whichever."""
 
 
 class SetCurrent(Frozen):
@@ -157,6 +161,8 @@ class SetCurrent(Frozen):
 
     deployment: str
     build_id: str
+    instead_of: str | None = None
+    """The only version that it may replace. None: any."""
 
 
 class FindUnpolled(Frozen):
@@ -174,6 +180,8 @@ class WatchRamp(Frozen):
     build_id: str
     percentages: dict[str, int] = {}
     """By role, as they were set: a change from elsewhere is a failure."""
+    current: dict[str, str] = {}
+    """By role, the version that serves the rest, as it was checked: another is such a change, too."""
     queues: dict[str, list[str]] = {}
     since: datetime
     known: list[str] = []

@@ -17,6 +17,7 @@ ABSENT = "(none)"
 LONGEST = 120
 HIDDEN: Final = "(hidden)"
 IMPERSONAL: Final = """
+    exception
     pair expedited checks currency tax freight grand paid authorised captured tolerance fully_captured decided_new
     OrderDate OrderStatus ShipExpireDate ARDivisionNo CustomerNo ShipToCode ShipVia WarehouseCode ResidentialAddress
     BillToState BillToCountryCode ShipToState ShipToCountryCode State CountryCode TermsCode TaxSchedule CustomerType

@@ -7,7 +7,7 @@ Ctrl-C leaves the promotion where it is: the next call says so, and goes on (`--
 
 Exit status: 0 promoted (or nothing to do; with --check: nothing against it) · 1 rolled back · 2 a setting, a flag or a
 pair file is wrong · 3 stopped by a check or declined, nothing was ramped; too late to take back · 4 another promotion
-is under way, or was interrupted or ended from outside, or somebody ramps by hand · 130 interrupted.
+is under way, or was interrupted or ended from outside, or somebody ramps or has just promoted · 130 interrupted.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import getpass
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -33,7 +34,7 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
-from activities.promotion import PromotionActivities, polled_by, routing
+from activities.promotion import PromotionActivities, current_of, polled_by, routing
 from contracts import ids, queues
 from contracts.deployments import ROLES, PatchState, deployment_name
 from contracts.promotion import (
@@ -69,6 +70,8 @@ ALIVE_SECONDS: Final = 3.0
 SHOWN: Final = 10
 """Orders and histories that are shown in full."""
 SHOWN_COLUMNS: Final = 20
+NAMED_MAPPING: Final = re.compile(r"[0-9a-f]{8}-([0-9a-f]{8})")
+"""In a build id that nobody gave; see `workers.versions.build_id`."""
 
 
 class Status(IntEnum):
@@ -166,6 +169,7 @@ class Promotion:
             self.source.model_copy(update={"pairs_dir": options.pairs}) if options.pairs else self.source
         )
         self.build_id = build_id(settings, self.pairs)
+        self.own_build_ids = bool(settings.worker_build_id)
         self.by = options.by or getpass.getuser()
         self.checked = Checked(code=code_version(CODE), mapping=mapping_version(self.pairs))
         self.content: dict[str, Any] = {"from": options.source, "to": options.target, "build_id": self.build_id}
@@ -186,6 +190,7 @@ class Promotion:
                 return Status.DONE
             self.ask()
             await self.wait_for_workers()
+            await self.unless_promoted_meanwhile()
         except Stop as stop:
             self.say(f"Nothing to do: {stop}" if stop.status is Status.DONE else f"Stopped: {stop}")
             self.content |= {"result": (stop.end or PromotionEnd.STOPPED).value, "why": str(stop)}
@@ -270,6 +275,7 @@ class Promotion:
                 raise Stop(Status.DONE, f"{self.options.target} runs this build already")
             self.say(f"{self.options.target} runs this build already, but its new patches are held back")
             return
+        self.compare_with_what_runs()
         self.compare_pairs()
         replayed = await replay(self.client, self.workflows, self.plugin, self.options.closed)
         self.show_replay(replayed)
@@ -332,6 +338,23 @@ class Promotion:
             "say --allow-untried",
             PromotionEnd.STOPPED,
         )
+
+    def compare_with_what_runs(self) -> None:
+        """The target's pair files here stand for what it runs; raises Stop when its build id names another mapping."""
+        running = (self.checked.current.get(role, "") for role in self.roles)
+        build = next((build for build in running if build not in ("", self.build_id)), "")
+        named, here, folder = NAMED_MAPPING.fullmatch(build), mapping_version(self.before), self.target.pairs_dir
+        if self.own_build_ids or not named:
+            if build:
+                self.say(f"note: build {build} names no mapping: whether it runs with {folder} is not checked")
+        elif named[1] != here:
+            raise Stop(
+                Status.STOPPED,
+                f"{self.options.target} runs mapping {named[1]} (build {build}), but the pair files that its "
+                f"environment names here, PAIRS_DIR {folder}, are mapping {here}: the preview would compare with what "
+                "nobody runs. Bring the pair files of the running version there (docs/promotion.md), and call again",
+                PromotionEnd.STOPPED,
+            )
 
     def compare_pairs(self) -> None:
         """Pair files key by key, as a unified diff."""
@@ -414,6 +437,18 @@ class Promotion:
                 self.say(f"Waiting: {where}")
                 told = True
             await asyncio.sleep(1)
+
+    async def unless_promoted_meanwhile(self) -> None:
+        """Raises Stop when, during the question or the wait, another version became current than was checked."""
+        for role in self.roles:
+            now = await routing(self.client, deployment_name(self.target.worker_deployment, role))
+            if current_of(now) != self.checked.current.get(role):
+                raise Stop(
+                    Status.BUSY,
+                    f"{role}: build {current_of(now) or 'without a version'} became the current version after the "
+                    "checks, which then no longer hold. Call again",
+                    PromotionEnd.STOPPED,
+                )
 
     async def unpolled(self) -> list[str]:
         """Queues of the roles that no worker of the candidate polls."""

@@ -6,9 +6,10 @@ with, by workflow id and event; orders that would become another Sage order, col
 
 import dataclasses
 import re
+import traceback
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
@@ -22,8 +23,9 @@ from temporalio.worker import Replayer
 
 from contracts import queues
 from contracts.messages import OrderStart
-from mappings.mapping_change import Difference, of_order
+from mappings.mapping_change import ABSENT, Difference, of_order
 from mappings.pair import Pair
+from mappings.preview import preview_of
 from mappings.sales_order import Transformed
 from workers.redaction import TELLING
 from workers.versions import ROOT
@@ -208,9 +210,31 @@ async def preview(client: Client, before: Mapping[str, Pair], now: Mapping[str, 
             continue
         if recorded is not None and recorded.mapping_version != old.version:
             recorded = None
-        if differences := of_order(start.payload, old, new, recorded):
+        if differences := _differences(start.payload, old, new, recorded):
             differing.append(OrderDifference(run.id, differences))
     return Previewed(seen, differing)
+
+
+def _differences(payload: Mapping[str, Any], old: Pair, new: Pair, recorded: Transformed | None) -> list[Difference]:
+    """Of one order; where this code raises, only that. Where it raises for both, nothing is known to differ."""
+    try:
+        return of_order(payload, old, new, recorded)
+    except Exception:
+        # With a recorded result the running code did not raise, whatever this code does with the old pair file.
+        before = ABSENT if recorded is not None else _raised(payload, old)
+        now = _raised(payload, new)
+    if (before == ABSENT) == (now == ABSENT):
+        return []
+    return [Difference(path="exception", before=before, now=now)]
+
+
+def _raised(payload: Mapping[str, Any], pair: Pair) -> str:
+    """Type and place of an exception, without its message, which may quote the order; `(none)` without one."""
+    try:
+        preview_of(payload, pair)
+    except Exception as error:
+        return f"{type(error).__name__}{_place(''.join(traceback.format_tb(error.__traceback__)))}"
+    return ABSENT
 
 
 async def _arrived(client: Client, workflow_id: str, run_id: str) -> tuple[OrderStart, Transformed | None]:

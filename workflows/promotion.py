@@ -11,16 +11,17 @@ one it waits where it is.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.promotion import PromotionActivities
+from activities.promotion import ELSEWHERE, PromotionActivities
 from contracts import retry
 from contracts.deployments import deployment_name
 from contracts.promotion import (
@@ -40,7 +41,8 @@ from contracts.promotion import (
 
 STEP = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10), maximum_attempts=20)
 WAY_BACK = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
-"""Rolling back, and forward once there is no way back, is tried until it is done."""
+"""Rolling back, and forward once there is no way back, is tried until it is done: see `until_done`."""
+LONGEST_PAUSE = timedelta(minutes=5)
 Found = TypeVar("Found")
 HEARTBEAT = timedelta(seconds=60)
 """A command that was killed is noticed by the next one after this."""
@@ -67,6 +69,8 @@ class PromotionWorkflow:
         self.percentages: dict[str, int] = {}
         self.current: list[str] = []
         """Roles whose current version is the candidate."""
+        self.elsewhere: list[str] = []
+        """Roles that somebody else routes: a rollback leaves them so."""
         self.failures: list[Failing] = []
         self.log: list[str] = []
         self.known: list[str] = []
@@ -98,7 +102,7 @@ class PromotionWorkflow:
             self.note(f"{missing[0]}: start the workers of the version before again")
             why = f"{why}. {missing[0]}: start the workers of the version before again"
         self.phase = Phase.ENDED
-        self.note("Rolled back: the version before serves everything again" + self.but_already())
+        self.note("Rolled back: the version before serves everything again" + self.but_already() + self.but_elsewhere())
         return self.outcome(PromotionEnd.ROLLED_BACK, why)
 
     async def ramp(self) -> None:
@@ -114,7 +118,7 @@ class PromotionWorkflow:
         for role in self.roles():
             self.unless_asked()
             self.current.append(role)
-            await self.set_current(role, start.build_id, STEP)
+            await self.set_current(role, start.build_id, start.checked.current.get(role), STEP)
         # Nothing is awaited between the last look at what was asked and the end of the way back.
         self.unless_asked()
         self.phase = Phase.FORWARD_ONLY
@@ -151,7 +155,7 @@ class PromotionWorkflow:
         roles = " and ".join([*self.start.already, *self.roles()])
         self.note(f"The candidate is the current version of {roles}")
         if "orders" in (*self.start.already, *self.roles()):
-            await self.set_patches(on=True)
+            await self.until_done("orders", partial(self.set_patches, on=True))
             self.note("New patches are on: from here on it goes forward only")
         self.phase = Phase.ENDED
         self.show()
@@ -186,9 +190,32 @@ class PromotionWorkflow:
         self.note(f"Rolling back: {why}")
         for role in reversed(self.roles()):
             if role in self.current:
-                await self.set_current(role, self.start.checked.current.get(role, ""), WAY_BACK)
-            await self.set_ramp(role, 0, WAY_BACK)
+                before, candidate = self.start.checked.current.get(role, ""), self.start.build_id
+                await self.until_done(role, partial(self.set_current, role, before, candidate, WAY_BACK))
+            await self.until_done(role, partial(self.set_ramp, role, 0, WAY_BACK))
             self.percentages.pop(role, None)
+
+    async def until_done(self, role: str, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """An activity's own attempts may end, as with answers of Temporal that nobody expects; this does not.
+
+        Only what somebody else has set meanwhile is left as it is.
+        """
+        pause, told = timedelta(seconds=self.start.look_every_seconds), ""
+        while True:
+            try:
+                return await step()
+            except ActivityError as error:
+                why = str(error.cause or error)
+                if isinstance(error.cause, ApplicationError) and error.cause.type == ELSEWHERE:
+                    if role not in self.elsewhere:
+                        self.elsewhere.append(role)
+                        self.note(f"{why}. That stays")
+                    return None
+            if why != told:
+                told = why
+                self.note(f"A step of {role} fails, and is tried until it is done: {why}")
+            await workflow.sleep(pause, summary="Until the next attempt")
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     async def find_unpolled(self) -> list[Failing]:
         """Where the version before serves again and none of its workers is there."""
@@ -196,7 +223,11 @@ class PromotionWorkflow:
             return await workflow.execute_activity_method(
                 PromotionActivities.find_unpolled,
                 FindUnpolled(
-                    builds={role: self.start.checked.current.get(role, "") for role in self.roles()},
+                    builds={
+                        role: self.start.checked.current.get(role, "")
+                        for role in self.roles()
+                        if role not in self.elsewhere
+                    },
                     queues=self.start.queues_before,
                 ),
                 start_to_close_timeout=retry.TEMPORAL_CALL,
@@ -212,6 +243,12 @@ class PromotionWorkflow:
         if not self.start.already:
             return ""
         return f"; {' and '.join(self.start.already)} stay(s) on build {self.start.build_id}, as before this promotion"
+
+    def but_elsewhere(self) -> str:
+        """What somebody else has set."""
+        if not self.elsewhere:
+            return ""
+        return f"; {' and '.join(self.elsewhere)} as somebody else has set it meanwhile"
 
     @workflow.signal(name="roll_back", description='{"by": "your name", "why": "…"}: the version before serves again')
     def ask_to_roll_back(self, request: Any = None) -> None:
@@ -246,6 +283,7 @@ class PromotionWorkflow:
                 deployment=deployment_name(self.start.deployment, "orders"),
                 build_id=self.start.build_id,
                 state=self.start.patches.model_copy(update={"on": on}),
+                current=None if on else self.start.checked.current.get("orders"),
             ),
             start_to_close_timeout=retry.TEMPORAL_CALL,
             retry_policy=WAY_BACK if on else STEP,
@@ -256,17 +294,22 @@ class PromotionWorkflow:
         deployment = deployment_name(self.start.deployment, role)
         await workflow.execute_activity_method(
             PromotionActivities.set_ramp,
-            SetRamp(deployment=deployment, build_id=self.start.build_id, percentage=percentage),
+            SetRamp(
+                deployment=deployment,
+                build_id=self.start.build_id,
+                percentage=percentage,
+                current=None if role in self.current else self.start.checked.current.get(role),
+            ),
             start_to_close_timeout=retry.TEMPORAL_CALL,
             retry_policy=policy,
             summary=f"{deployment}: {percentage} % on {self.start.build_id}"[:190],
         )
 
-    async def set_current(self, role: str, build_id: str, policy: RetryPolicy) -> None:
+    async def set_current(self, role: str, build_id: str, instead_of: str | None, policy: RetryPolicy) -> None:
         deployment = deployment_name(self.start.deployment, role)
         await workflow.execute_activity_method(
             PromotionActivities.set_current,
-            SetCurrent(deployment=deployment, build_id=build_id),
+            SetCurrent(deployment=deployment, build_id=build_id, instead_of=instead_of),
             start_to_close_timeout=retry.TEMPORAL_CALL,
             retry_policy=policy,
             summary=f"{deployment}: current is {build_id or 'unversioned'}"[:190],
@@ -277,6 +320,7 @@ class PromotionWorkflow:
             deployment=self.start.deployment,
             build_id=self.start.build_id,
             percentages=self.percentages,
+            current={role: build for role, build in self.start.checked.current.items() if role in self.roles()},
             queues=self.start.queues,
             since=self.began,
             known=self.known,

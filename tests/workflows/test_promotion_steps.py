@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from temporalio import activity
 from temporalio.client import WorkflowHandle
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.promotion import changed_elsewhere
 from contracts.deployments import PatchState
 from contracts.promotion import (
     Checked,
@@ -40,6 +42,10 @@ class Routing:
         self.held = ""
         self.reached = asyncio.Event()
         self.go_on = asyncio.Event()
+        self.refused: dict[str, list[ApplicationError]] = {}
+        """What a step raises, at its first, second, … time."""
+        self.currents: list[str | None] = []
+        """The versions that the steps were told to expect."""
         self.fails: list[Failing] = []
         self.missing: list[Failing] = []
         self.asked: list[FindUnpolled] = []
@@ -48,6 +54,8 @@ class Routing:
         if name == self.held:
             self.reached.set()
             await self.go_on.wait()
+        if errors := self.refused.get(name):
+            raise errors.pop(0)
         self.steps.append(name)
 
     def activities(self) -> list[Callable[..., Any]]:
@@ -55,14 +63,17 @@ class Routing:
 
         @activity.defn
         async def set_patches(request: SetPatches) -> None:
+            self.currents.append(request.current)
             await self.step(f"patches {'on' if request.state.on else 'off'}")
 
         @activity.defn
         async def set_ramp(request: SetRamp) -> None:
+            self.currents.append(request.current)
             await self.step(f"{request.deployment} {request.percentage} %")
 
         @activity.defn
         async def set_current(request: SetCurrent) -> None:
+            self.currents.append(request.instead_of)
             await self.step(f"{request.deployment} is {request.build_id}")
 
         @activity.defn
@@ -193,3 +204,51 @@ async def test_patches_of_a_promotion_that_was_ended_before_them_are_switched_on
     async with promotion(env, routing, groups=[], already=["orders", "sage"]) as handle:
         assert (await ended(handle)).end is PromotionEnd.PROMOTED
     assert routing.steps == ["patches on"]
+
+
+def unexpected() -> ApplicationError:
+    """As an answer of Temporal that `activities.errors` lets nobody try again."""
+    return ApplicationError("RPCError: the server is confused", type="internal_error", non_retryable=True)
+
+
+async def test_a_rollback_goes_on_after_an_answer_that_ends_a_steps_attempts(env: WorkflowEnvironment) -> None:
+    routing = Routing()
+    routing.fails = [Failing(what="something fails")]
+    routing.refused = {"shop-orders 0 %": [unexpected(), unexpected()], "shop-sage 0 %": [unexpected()]}
+    async with promotion(env, routing, groups=[["sage", "orders"]]) as handle:
+        outcome = await ended(handle)
+    assert outcome.end is PromotionEnd.ROLLED_BACK
+    assert routing.steps[-2:] == ["shop-orders 0 %", "shop-sage 0 %"]
+    told = [line for line in outcome.log if "is tried until it is done: internal_error: RPCError" in line]
+    assert len(told) == 2, outcome.log
+
+
+async def test_patches_are_switched_on_after_such_an_answer_too(env: WorkflowEnvironment) -> None:
+    routing = Routing()
+    routing.refused = {"patches on": [unexpected()]}
+    async with promotion(env, routing) as handle:
+        assert (await ended(handle)).end is PromotionEnd.PROMOTED
+    assert routing.steps[-1] == "patches on"
+
+
+async def test_every_step_expects_the_version_that_was_checked(env: WorkflowEnvironment) -> None:
+    routing = Routing()
+    async with promotion(env, routing) as handle:
+        assert (await ended(handle)).end is PromotionEnd.PROMOTED
+    # Patches off, both ramps, both made current; then nothing can be expected any more.
+    assert routing.currents == [OLD, OLD, OLD, OLD, OLD, None]
+
+
+async def test_a_version_that_somebody_else_made_current_is_not_rolled_back(env: WorkflowEnvironment) -> None:
+    routing = Routing()
+    routing.refused = {
+        name: [changed_elsewhere("shop-orders: somebody made 3 current meanwhile, instead of 1")]
+        for name in ("shop-orders is 2", "shop-orders is 1")
+    }
+    async with promotion(env, routing) as handle:
+        outcome = await ended(handle)
+    assert outcome.end is PromotionEnd.ROLLED_BACK
+    assert "somebody made 3 current" in outcome.why
+    assert routing.steps[-4:] == ["shop-sage is 2", "shop-orders 0 %", "shop-sage is 1", "shop-sage 0 %"]
+    assert outcome.log[-1].endswith("serves everything again; orders as somebody else has set it meanwhile")
+    assert routing.asked == [FindUnpolled(builds={"sage": OLD}, queues={"orders": ["orders"]})]

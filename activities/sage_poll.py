@@ -30,6 +30,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, Wo
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.alerting import OwedAlerts
+from activities.recent_memory import RecentMemory
 from activities.shifts import heartbeats, server_clock
 from activities.stock_wake import StockWake
 from connectors.sage100.odbc import InvoiceHead, SageReader
@@ -78,11 +79,14 @@ T = TypeVar("T")
 
 @dataclass
 class Memory:
-    """What this process knows of a pair between polls; losing it repeats signals, never loses one."""
+    """What this process knows of a pair between polls; losing it repeats signals, never loses one.
 
-    sent: dict[tuple[str, str], str] = field(default_factory=dict)
+    Orders that ended are asked for no more: in two rotations they are forgotten, so that it grows with what is open.
+    """
+
+    sent: RecentMemory[tuple[str, str], str] = field(default_factory=RecentMemory)
     """(InvoiceNo, SalesOrderNo) → digest of the invoice as the order was told."""
-    standings: dict[str, str] = field(default_factory=dict)
+    standings: RecentMemory[str, str] = field(default_factory=RecentMemory)
     """SalesOrderNo → digest of the standing as the order was told, or as it was created."""
     seen: dict[tuple[str, str], tuple[str, float, float]] = field(default_factory=dict)
     """(InvoiceNo, SalesOrderNo) → digest, first seen, unchanged since (monotonic seconds)."""
@@ -90,7 +94,7 @@ class Memory:
     """Our unposted invoices at the last poll, all of them, as entries of the cursor."""
     missing: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Entry of the cursor → polls in which it was in neither place, and since when (monotonic seconds)."""
-    owners: dict[str, str] = field(default_factory=dict)
+    owners: RecentMemory[str, str] = field(default_factory=RecentMemory)
     """SalesOrderNo → Clarity's order id, empty for orders that are not ours."""
     done: set[str] = field(default_factory=set)
     """Posted InvoiceNos that were looked into; changes after that come by rotation."""
@@ -441,6 +445,8 @@ class SagePollActivities:
         memory, pace = self._memory, poll.pace
         if not memory.rotation and monotonic() - memory.rotation_began >= pace.rotation:
             memory.rotation_began = monotonic()
+            for known in (memory.sent, memory.standings, memory.owners):
+                known.turn()
             memory.rotation.extend(await self._our_open_orders())
             memory.rotation_size = len(memory.rotation)
         share = math.ceil(memory.rotation_size * max(pace.poll_interval, pace.quiet_interval) / pace.rotation)
@@ -499,8 +505,6 @@ class SagePollActivities:
                 return None
         if owner and not ids.is_order_id(owner):
             owner = NOT_OURS
-        if len(memory.owners) >= OWNERS_KEPT:
-            memory.owners.clear()
         memory.owners[sales_order_no] = owner
         return owner
 
@@ -651,7 +655,7 @@ class SagePollActivities:
         """What is long past is forgotten."""
         current = {tuple(entry.split("/", 1)) for entry in poll.tracked}
         self._memory.seen = {key: value for key, value in self._memory.seen.items() if key in current}
-        for known in (self._memory.sent, self._memory.standings, self._memory.done):
+        for known in (self._memory.sent, self._memory.standings, self._memory.owners, self._memory.done):
             if len(known) > OWNERS_KEPT:
                 known.clear()
 

@@ -363,6 +363,24 @@ async def test_the_rotation_tells_what_changed_and_not_what_is_as_created(poller
     assert (name, seen.invoice.InvoiceNo) == ("shipment", "7")
 
 
+async def test_orders_that_ended_leave_no_memory_and_open_ones_are_told_once(poller: Poller) -> None:
+    """Of twenty posted and ended orders nothing is kept two rotations later; the open one hears nothing again."""
+    memory = poller.polls._memory
+    poller.temporal.listed[OURS] = "10042"
+    poller.sage.posted["1"] = invoice("1", posted=True)
+    for number in range(20):
+        sales_order_no, invoice_no = f"{2000 + number:07d}", f"{500 + number}"
+        poller.sage.owners[sales_order_no] = f"10042-{number}"
+        poller.sage.posted[invoice_no] = invoice(invoice_no, sales_order_no, posted=True)
+        poller.sage.dates[invoice_no] = poller.now.date()
+    assert len(await poller.poll(3)) == 21
+    assert (len(memory.sent), len(memory.owners)) == (21, 21)
+    for _ in range(2):
+        memory.rotation_began = -10_000.0
+        assert await poller.poll(3) == []
+    assert (len(memory.sent), len(memory.standings), len(memory.owners)) == (1, 1, 1)
+
+
 async def test_the_cursor_stays_small(poller: Poller) -> None:
     poller.sage.unposted = {f"{number:07d}": invoice(f"{number:07d}") for number in range(1000)}
     await poller.poll()

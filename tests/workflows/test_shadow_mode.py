@@ -184,6 +184,24 @@ async def test_a_live_pair_never_creates_what_came_in_shadow_without_a_person(
     assert "create_sales_order" not in world.calls
 
 
+async def test_a_pair_back_in_shadow_mode_tells_its_running_orders_of_changes(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    start = start_of()
+    handle = await begin(env, start)
+    await until(handle, "open")
+    intake = Intake(env.client, SHADOW)
+    name = start.order_id
+    assert await intake.take(event_of(name, "order.updated", notes="ring"), "1") == (IntakeResult.CHANGED, handle.id)
+    gone = event_of(name, "order.updated", status="Cancelled")
+    assert await intake.take(gone, "2", backfill="run") == (IntakeResult.CHANGED, handle.id)
+    assert (await outcome(handle)).state is OrderState.CANCELLED
+    # What is closed is thought about like any other.
+    result, named = await intake.take(event_of(name, "order.updated", notes="late"), "3")
+    assert (result, named) == (IntakeResult.STARTED, f"shadow-order-demo-{name}")
+    await env.client.get_workflow_handle(named).result()
+
+
 # ---- the typed order ------------------------------------------------------------------------------------------------
 
 

@@ -32,7 +32,7 @@ from contracts.messages import EventType
 from mappings.clarity_order import to_decimal
 from mappings.clarity_profile import ClarityOrderState
 from mappings.golive import OpenWebOrder, match_open
-from mappings.intake import created_at, order_id_of, pair_of_currency
+from mappings.intake import created_at, order_id_of, pair_of_currency, payload_digest
 from mappings.pair import Pair
 from mappings.plain_json import plain
 from mappings.shadow import TypedOrder, is_foreign, purchase_order_of, suggestions_for, typed_numbers
@@ -57,19 +57,21 @@ class GoLiveActivities:
     async def list_open_orders(self, request: OpenOrdersPage) -> OpenOrders:
         """Orders that are neither shipped nor cancelled, from before the go-live or from shadow mode."""
         found: list[OpenWebOrder] = []
+        seen: list[str] = []
         async with heartbeats():
             for number in range(request.page, request.page + PAGES_AT_ONCE):
                 page = await self._clarity.list_orders(request.since, number)
                 for entry in page.items:
-                    order = await self._open(entry)
+                    payload = {"type": EventType.ORDER_UPDATED.value, "data": plain(entry)}
+                    seen.append(order_id_of(payload) or payload_digest(payload))
+                    order = await self._open(payload)
                     if order is not None:
                         found.append(order)
                 if len(page.items) < self._clarity.page_size:
-                    return OpenOrders(orders=found)
-        return OpenOrders(orders=found, next_page=request.page + PAGES_AT_ONCE)
+                    return OpenOrders(orders=found, seen=seen, listed=page.totalCount)
+        return OpenOrders(orders=found, next_page=request.page + PAGES_AT_ONCE, seen=seen, listed=page.totalCount)
 
-    async def _open(self, entry: dict[str, Any]) -> OpenWebOrder | None:
-        payload: dict[str, Any] = {"type": EventType.ORDER_UPDATED.value, "data": plain(entry)}
+    async def _open(self, payload: dict[str, Any]) -> OpenWebOrder | None:
         body, order_id = payload["data"], order_id_of(payload)
         status = str(body.get("status") or "")
         state = clarity_state(status, self._pair.clarity.statuses)

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
+from io import StringIO
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
@@ -14,7 +16,7 @@ from activities.adoption import AdoptionActivities
 from activities.golive import GoLiveActivities
 from connectors.clarity.client import ClarityClient
 from connectors.errors import Refused, ShadowMode
-from contracts.golive import AdoptOrders, LinkSalesOrder, SalesOrderLinked
+from contracts.golive import AdoptOrders, GoLiveResult, LinkSalesOrder, SalesOrderLinked
 from contracts.ids import go_live_look_id
 from mappings.canonical import Shipment, ShippedLine
 from mappings.golive import MatchState, OpenMatch, OpenWebOrder, link_lines, match_open, once_each, read_named
@@ -23,7 +25,7 @@ from mappings.packages import KnownShipment, entered_by_hand
 from mappings.pair import Mode, Pair
 from mappings.sales_order import CreatedLine, LineOrigin, SageItemType, SalesOrder, SalesOrderLine, SalesOrderOnSage
 from mappings.shadow import TypedOrder
-from workers.golive import in_words
+from workers.golive import in_words, show
 
 WEB = OpenWebOrder(order_id="10001", number="W-10001", created=date(2026, 11, 24), total=Decimal(50), currency="USD")
 NUMBER = "0000042"
@@ -282,6 +284,12 @@ async def test_a_worker_that_is_in_shadow_mode_still_starts_nothing(pair: Pair) 
     (one,) = (await ActivityEnvironment().run(activities.adopt_orders, request)).orders
     assert (one.result, one.order_id) == ("not_started", "10001")
     assert in_words([one]) == [f"10001 with {NUMBER}: not_started, {one.detail}"]
+
+
+def test_orders_that_were_not_seen_are_said() -> None:
+    written = StringIO()
+    show(GoLiveResult(unseen=3), Console(file=written, width=200))
+    assert "3 of them were not seen. Run golive once more." in written.getvalue()
 
 
 # ---- what people entered at Clarity ---------------------------------------------------------------------------------

@@ -3,21 +3,27 @@
 import asyncio
 import uuid
 from datetime import date, datetime
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
+from temporalio import activity
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
 
+from activities.golive import GoLiveActivities
 from activities.intake import Intake, IntakeResult
+from connectors.clarity.client import ClarityClient, OrderPage
 from contracts import ids, queues
-from contracts.golive import GoLiveStart, SalesOrderLinked
+from contracts.golive import GoLiveResult, GoLiveStart, MatchOpenOrders, OpenMatches, SalesOrderLinked
 from contracts.messages import AlertKind, ClarityOrderChanged, ShipmentsRead
 from contracts.search_attributes import OrderState
 from contracts.shadow import ShadowComparisonResult, ShadowComparisonStart, ShadowStart
+from mappings.golive import match_open
 from mappings.pair import Mode
 from mappings.problems import Finding, HoldReason
 from mappings.sales_order import CustomerDecision, CustomerMatch
@@ -40,6 +46,7 @@ from tests.workflows.conftest import (
 )
 from workers.golive import go_live_too_early, take_over
 from workers.settings import SettingsError
+from workflows.go_live import GoLiveWorkflow
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -293,6 +300,52 @@ async def test_a_second_golive_takes_nothing_over_while_one_runs(env: WorkflowEn
     STARTED.append(handle)
     with pytest.raises(SettingsError, match="golive-twice runs already"):
         await take_over(env.client, start.model_copy(update={"adopt": {"10002": NUMBER}}), Console(file=StringIO()))
+
+
+class MovingList:
+    """Clarity's list, two orders a page: while it is read the first of it goes to its end, so many times."""
+
+    page_size = 2
+
+    def __init__(self, moves: int, hidden: int = 0) -> None:
+        self.ids, self.moves, self.hidden = [f"m{number}{uuid.uuid4().hex[:8]}" for number in range(5)], moves, hidden
+
+    async def list_orders(self, since: datetime, page: int = 0) -> OrderPage:
+        if page and self.moves:
+            self.moves -= 1
+            self.ids.append(self.ids.pop(0))
+        items = [event_of(one)["data"] for one in self.ids[page * 2 : page * 2 + 2]]
+        return OrderPage(items=items, totalCount=len(self.ids) + self.hidden)
+
+
+@activity.defn(name="match_open_orders")
+async def nobody_typed_it(request: MatchOpenOrders) -> OpenMatches:
+    found = [match_open(one, [], "", [], Decimal(0)) for one in request.orders]
+    return OpenMatches(matches=found)
+
+
+async def test_golive_misses_no_order_while_claritys_list_moves(env: WorkflowEnvironment, world: World) -> None:
+    pair = SHADOW.model_copy(update={"name": "moving"})
+
+    async def look(store: MovingList) -> GoLiveResult:
+        lists = GoLiveActivities(pair, {}, cast(ClarityClient, store), env.client).list_open_orders
+        async with (
+            Worker(env.client, task_queue=queues.clarity("moving"), activities=[lists]),
+            Worker(env.client, task_queue=queues.sage_read("moving"), activities=[nobody_typed_it]),
+        ):
+            return await env.client.execute_workflow(
+                GoLiveWorkflow.run,
+                GoLiveStart(pair="moving", pace=start_of().pace, since=date(2026, 6, 1)),
+                id=f"golive-moving-{uuid.uuid4().hex}",
+                task_queue=queues.ORDERS,
+            )
+
+    # The third has moved up to the first page, which was read already.
+    store = MovingList(moves=1)
+    found = await look(store)
+    assert ({one.order_id for one in found.matches}, found.unseen) == (set(store.ids), 0)
+    store = MovingList(moves=0, hidden=2)
+    assert (await look(store)).unseen == 2
 
 
 # ---- the comparison -------------------------------------------------------------------------------------------------

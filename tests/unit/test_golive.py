@@ -1,7 +1,7 @@
 """Going live: which sales order is which web order's, which line which item's, and what Clarity was told by hand."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from io import StringIO
@@ -10,13 +10,15 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.adoption import AdoptionActivities
 from activities.golive import GoLiveActivities
+from activities.intake import IntakeResult
 from connectors.clarity.client import ClarityClient
-from connectors.errors import Refused, ShadowMode
-from contracts.golive import AdoptOrders, GoLiveResult, LinkSalesOrder, SalesOrderLinked
+from connectors.errors import NotFound, Refused, ShadowMode
+from contracts.golive import Adopted, AdoptedOrders, AdoptOrders, GoLiveResult, LinkSalesOrder, SalesOrderLinked
 from contracts.ids import go_live_look_id
 from mappings.canonical import Shipment, ShippedLine
 from mappings.golive import MatchState, OpenMatch, OpenWebOrder, link_lines, match_open, once_each, read_named
@@ -284,6 +286,73 @@ async def test_a_worker_that_is_in_shadow_mode_still_starts_nothing(pair: Pair) 
     (one,) = (await ActivityEnvironment().run(activities.adopt_orders, request)).orders
     assert (one.result, one.order_id) == ("not_started", "10001")
     assert in_words([one]) == [f"10001 with {NUMBER}: not_started, {one.detail}"]
+
+
+class Store:
+    """Gives each order, or refuses it."""
+
+    async def get_order(self, order_id: str) -> dict[str, Any]:
+        if order_id == "403":
+            raise Refused("Clarity", "GET order", "Maria may not be read", status=403)
+        if order_id == "404":
+            raise NotFound("Clarity", "GET order", "no", status=404)
+        if order_id == "shadow":
+            raise ShadowMode("Clarity", "GET order")
+        return {"id": order_id, "notes": "x" * 1_100_000 if order_id == "large" else ""}
+
+
+class Temporal:
+    """Nobody follows a sales order."""
+
+    async def list_workflows(self, query: str) -> AsyncIterator[Any]:
+        for run in list[Any]():
+            yield run
+
+
+class Starts:
+    """Stands in for the intake."""
+
+    answers: Mapping[str, RPCStatusCode] = {
+        "strange": RPCStatusCode.INVALID_ARGUMENT,
+        "away": RPCStatusCode.UNAVAILABLE,
+    }
+
+    def __init__(self, *_: Any) -> None: ...
+
+    async def take(self, payload: dict[str, Any], *_: Any, **__: Any) -> tuple[IntakeResult, str]:
+        if (status := self.answers.get(payload["data"]["id"])) is not None:
+            raise RPCError("Maria is no argument", status, b"")
+        return IntakeResult.STARTED, ""
+
+
+async def adopted(pair: Pair, *order_ids: str) -> list[Adopted]:
+    activities = GoLiveActivities(pair, {}, cast(ClarityClient, Store()), cast(Client, Temporal()))
+    orders = {order_id: f"{number:07d}" for number, order_id in enumerate(order_ids)}
+    done: AdoptedOrders = await ActivityEnvironment().run(
+        activities.adopt_orders, AdoptOrders(pair="demo", orders=orders)
+    )
+    return done.orders
+
+
+async def test_an_order_that_cannot_be_started_keeps_none_behind_it(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.golive.Intake", Starts)
+    done = await adopted(pair, "403", "404", "strange", "large", "1")
+    assert [(one.order_id, one.result) for one in done] == [
+        ("403", "not_started"),
+        ("404", "not_found"),
+        ("strange", "not_started"),
+        ("large", "not_started"),
+        ("1", "started"),
+    ]
+    assert done[0].detail == "Clarity refuses to give it (status 403)"
+    assert "Maria" not in "".join(one.detail for one in done)
+    # What stops all of them stops the run, which is tried again.
+    with pytest.raises(RPCError):
+        await adopted(pair, "away", "1")
+    with pytest.raises(ShadowMode):
+        await adopted(pair, "shadow", "1")
 
 
 def test_orders_that_were_not_seen_are_said() -> None:

@@ -12,14 +12,17 @@ import pytest
 from rich.console import Console
 from temporalio import activity
 from temporalio.client import WorkflowHandle
-from temporalio.testing import WorkflowEnvironment
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError
+from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.golive import GoLiveActivities
 from activities.intake import Intake, IntakeResult
 from connectors.clarity.client import ClarityClient, OrderPage
 from contracts import ids, queues
-from contracts.golive import GoLiveResult, GoLiveStart, MatchOpenOrders, OpenMatches, SalesOrderLinked
+from contracts import search_attributes as attributes
+from contracts.golive import AdoptOrders, GoLiveResult, GoLiveStart, MatchOpenOrders, OpenMatches, SalesOrderLinked
 from contracts.messages import AlertKind, ClarityOrderChanged, ShipmentsRead
 from contracts.search_attributes import OrderState
 from contracts.shadow import ShadowComparisonResult, ShadowComparisonStart, ShadowStart
@@ -44,7 +47,7 @@ from tests.workflows.conftest import (
     until,
     view_of,
 )
-from workers.golive import go_live_too_early, take_over
+from workers.golive import TAKEN, go_live_too_early, take_over
 from workers.settings import SettingsError
 from workflows.go_live import GoLiveWorkflow
 
@@ -346,6 +349,35 @@ async def test_golive_misses_no_order_while_claritys_list_moves(env: WorkflowEnv
     assert ({one.order_id for one in found.matches}, found.unseen) == (set(store.ids), 0)
     store = MovingList(moves=0, hidden=2)
     assert (await look(store)).unseen == 2
+
+
+class Shop:
+    """Clarity, which knows every order."""
+
+    async def get_order(self, order_id: str) -> dict[str, Any]:
+        data: dict[str, Any] = event_of(order_id)["data"]
+        return data
+
+
+async def test_a_sales_order_that_a_running_web_order_follows_is_given_to_no_second_one(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    start = start_of().model_copy(update={"adopts": NUMBER})
+    of_pair = TypedSearchAttributes([SearchAttributePair(attributes.PAIR, "demo")])
+    await until(await begin(env, start, search_attributes=of_pair), "open")
+    second = f"s{uuid.uuid4().hex[:10]}"
+    activities = GoLiveActivities(PAIR, {}, cast(ClarityClient, Shop()), env.client)
+    for _ in range(300):
+        # Temporal's list of workflows is a little behind.
+        if await activities._followers([NUMBER]):
+            break
+        await asyncio.sleep(0.05)
+    request = AdoptOrders(pair="demo", orders={start.order_id: NUMBER, second: NUMBER})
+    first, other = (await ActivityEnvironment().run(activities.adopt_orders, request)).orders
+    assert first.result in TAKEN
+    assert (other.result, other.detail) == ("not_started", f"web order {start.order_id} has this sales order already")
+    with pytest.raises(RPCError):
+        await env.client.get_workflow_handle(f"order-demo-{second}").describe()
 
 
 # ---- the comparison -------------------------------------------------------------------------------------------------

@@ -16,17 +16,35 @@ from temporalio.testing import ActivityEnvironment
 from activities.adoption import AdoptionActivities
 from activities.golive import GoLiveActivities
 from activities.intake import IntakeResult
+from activities.sage_read import SageReadActivities
 from connectors.clarity.client import ClarityClient
 from connectors.errors import NotFound, Refused, ShadowMode
+from connectors.sage100.item_catalogue import ItemCatalogue
+from connectors.sage100.match_index import MatchIndex
+from connectors.sage100.odbc import SageReader
 from contracts.golive import Adopted, AdoptedOrders, AdoptOrders, GoLiveResult, LinkSalesOrder, SalesOrderLinked
 from contracts.ids import go_live_look_id
+from contracts.messages import FactsRequest
 from mappings.canonical import Shipment, ShippedLine
+from mappings.customer_match import CustomerRecord
 from mappings.golive import MatchState, OpenMatch, OpenWebOrder, link_lines, match_open, once_each, read_named
+from mappings.items import AliasFacts, ItemFacts
 from mappings.order_change import EnteredOrder, LineChange
 from mappings.packages import KnownShipment, entered_by_hand
 from mappings.pair import Mode, Pair
-from mappings.sales_order import CreatedLine, LineOrigin, SageItemType, SalesOrder, SalesOrderLine, SalesOrderOnSage
+from mappings.sales_order import (
+    CreatedLine,
+    CustomerSearch,
+    LineOrigin,
+    SageFacts,
+    SageItemType,
+    SalesOrder,
+    SalesOrderLine,
+    SalesOrderOnSage,
+)
 from mappings.shadow import TypedOrder
+from mappings.transform import transform
+from tests.unit.conftest import sample
 from workers.golive import in_words, show
 
 WEB = OpenWebOrder(order_id="10001", number="W-10001", created=date(2026, 11, 24), total=Decimal(50), currency="USD")
@@ -197,6 +215,47 @@ def test_what_people_typed_otherwise_is_said_and_what_is_linked_stays() -> None:
     assert remarks == [
         "item b (lamp) has no line of its own in Sage", "line 2 (CHAIR) is none of the web order's items"
     ]  # fmt: skip
+
+
+class Company:
+    """Sage, in which an invoice alone knows the purchase order number; no account is like the buyer's."""
+
+    async def sales_orders_by_purchase_order(self, *_: str) -> tuple[list[SalesOrderOnSage], list[str]]:
+        return [], ["0000007"]
+
+    async def aliases(self, _: Iterable[str]) -> list[AliasFacts]:
+        return []
+
+    async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
+        return {code: ItemFacts(ItemCode=code, ItemType="1") for code in codes}
+
+    async def payment_method(self, _: str) -> str:
+        return "O"
+
+    async def refresh(self, *, force: bool) -> None: ...
+
+    async def candidates(self, _: CustomerSearch) -> list[CustomerRecord]:
+        return []
+
+
+async def test_the_lines_of_a_typed_order_are_known_under_a_number_that_was_invoiced_before(pair: Pair) -> None:
+    draft = transform(sample("02-known-web-customer"), pair).draft
+    assert draft is not None
+    company = Company()
+    activities = SageReadActivities(
+        pair, cast(SageReader, company), cast(MatchIndex, company), cast(ItemCatalogue, company)
+    )
+
+    async def look(adopts: str) -> SageFacts:
+        request = FactsRequest(pair="demo", draft=draft, adopts=adopts)
+        facts: SageFacts = await ActivityEnvironment().run(activities.read_sage_facts, request)
+        return facts
+
+    assert [one.check for one in (await look("")).findings] == ["invoiced_before"]
+    (wanted,) = [one for one in (await look(NUMBER)).sales_order.Lines if one.origin is LineOrigin.ITEM]
+    assert wanted.ItemCode == wanted.sku.upper()
+    typed_line = line("000001", wanted.ItemCode, int(wanted.QuantityOrdered))
+    assert link_lines(order_of(wanted), [typed_line])[0] == {"000001": wanted.UDF_WEB_LINE_ID}
 
 
 class Sage:

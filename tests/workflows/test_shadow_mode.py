@@ -222,6 +222,7 @@ async def test_a_typed_order_is_linked_followed_and_never_created(env: WorkflowE
     done = await outcome(handle)
     assert (done.sales_order_no, done.invoices) == (NUMBER, [seen.invoice.InvoiceNo])
     assert [request.SalesOrderNo for request in world.links] == [NUMBER]
+    assert {request.adopts for request in world.facts} == {NUMBER}
     assert not {"reserve_sales_order_number", "create_sales_order"} & set(world.calls)
     assert [one.by_hand for one in world.shipments] == [True]
     assert any("was typed by people" in entry.what for entry in (await view_of(handle)).trail)

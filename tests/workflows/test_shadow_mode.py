@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pydantic import ValidationError
 from rich.console import Console
 from temporalio import activity
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.errors import translate
 from activities.golive import GoLiveActivities
 from activities.intake import Intake, IntakeResult
 from connectors.clarity.client import ClarityClient, OrderPage
@@ -24,6 +26,7 @@ from contracts import ids, queues
 from contracts import search_attributes as attributes
 from contracts.golive import AdoptOrders, GoLiveResult, GoLiveStart, MatchOpenOrders, OpenMatches, SalesOrderLinked
 from contracts.messages import AlertKind, ClarityOrderChanged, ShipmentsRead
+from contracts.retry import INTERNAL_ERROR_ATTEMPTS
 from contracts.search_attributes import OrderState
 from contracts.shadow import ShadowComparisonResult, ShadowComparisonStart, ShadowStart
 from mappings.golive import match_open
@@ -423,3 +426,20 @@ async def test_a_comparison_of_many_orders_is_written_and_told_once(
     assert "Rose Street" not in alert.model_dump_json()
     lines = (tmp_path / result.folder / "orders.csv").read_text("utf-8-sig").splitlines()
     assert len(lines) == 151
+
+
+async def test_a_comparison_that_fails_is_told_without_what_it_choked_on(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    async def chokes() -> None:
+        try:
+            ComparedOrder.model_validate({"order_id": ["Maria, 12 Rose Street"]})
+        except ValidationError as error:
+            raise translate(error, INTERNAL_ERROR_ATTEMPTS) from None
+
+    world.compared, world.when["compare_typed_orders"] = [compared(1, ShadowOutcome.SAME)], chokes
+    with pytest.raises(WorkflowFailureError):
+        await compare(env)
+    (alert,) = world.alerts
+    assert alert.text.startswith("It could not be done: ValidationError in ")
+    assert "Rose Street" not in alert.model_dump_json()

@@ -4,7 +4,8 @@ In: messages of `contracts.golive`. Out: likewise. `GoLiveActivities` runs on `c
 `sage-read-{pair}`. Neither writes to Sage or Clarity; `adopt_orders` starts workflows, which then do.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,13 +13,15 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.backfill import BODY_LIMIT
 from activities.intake import RPC_LIMIT, Intake
 from activities.money import heartbeats
 from activities.shadow import open_orders, typed_as
 from connectors.clarity.client import ClarityClient
-from connectors.errors import NotFound
+from connectors.errors import NotFound, Refused, ShadowMode
 from connectors.sage100.odbc import SageReader
 from contracts import ids
+from contracts import search_attributes as attributes
 from contracts.golive import (
     Adopted,
     AdoptedOrders,
@@ -32,7 +35,7 @@ from contracts.messages import EventType
 from mappings.clarity_order import to_decimal
 from mappings.clarity_profile import ClarityOrderState
 from mappings.golive import OpenWebOrder, match_open
-from mappings.intake import created_at, order_id_of, pair_of_currency
+from mappings.intake import created_at, order_id_of, pair_of_currency, payload_digest
 from mappings.pair import Pair
 from mappings.plain_json import plain
 from mappings.shadow import TypedOrder, is_foreign, purchase_order_of, suggestions_for, typed_numbers
@@ -41,6 +44,7 @@ from mappings.transform import normalised_email
 
 PAGES_AT_ONCE: Final = 20
 DONE: Final = (ClarityOrderState.SHIPPED, ClarityOrderState.COMPLETED, ClarityOrderState.CANCELLED)
+NOT_STARTED: Final = "not_started"
 WAITING: Final = (ClarityOrderState.ON_HOLD, ClarityOrderState.PENDING_PAYMENT)
 
 
@@ -57,19 +61,21 @@ class GoLiveActivities:
     async def list_open_orders(self, request: OpenOrdersPage) -> OpenOrders:
         """Orders that are neither shipped nor cancelled, from before the go-live or from shadow mode."""
         found: list[OpenWebOrder] = []
+        seen: list[str] = []
         async with heartbeats():
             for number in range(request.page, request.page + PAGES_AT_ONCE):
                 page = await self._clarity.list_orders(request.since, number)
                 for entry in page.items:
-                    order = await self._open(entry)
+                    payload = {"type": EventType.ORDER_UPDATED.value, "data": plain(entry)}
+                    seen.append(order_id_of(payload) or payload_digest(payload))
+                    order = await self._open(payload)
                     if order is not None:
                         found.append(order)
                 if len(page.items) < self._clarity.page_size:
-                    return OpenOrders(orders=found)
-        return OpenOrders(orders=found, next_page=request.page + PAGES_AT_ONCE)
+                    return OpenOrders(orders=found, seen=seen, listed=page.totalCount)
+        return OpenOrders(orders=found, next_page=request.page + PAGES_AT_ONCE, seen=seen, listed=page.totalCount)
 
-    async def _open(self, entry: dict[str, Any]) -> OpenWebOrder | None:
-        payload: dict[str, Any] = {"type": EventType.ORDER_UPDATED.value, "data": plain(entry)}
+    async def _open(self, payload: dict[str, Any]) -> OpenWebOrder | None:
         body, order_id = payload["data"], order_id_of(payload)
         status = str(body.get("status") or "")
         state = clarity_state(status, self._pair.clarity.statuses)
@@ -115,24 +121,58 @@ class GoLiveActivities:
             why = "this worker runs with mode: shadow still; restart it, and run golive again"
             return AdoptedOrders(
                 orders=[
-                    Adopted(order_id=order_id, SalesOrderNo=number, result="not_started", detail=why)
+                    Adopted(order_id=order_id, SalesOrderNo=number, result=NOT_STARTED, detail=why)
                     for order_id, number in request.orders.items()
                 ]
             )
-        intake = Intake(self._client, self._pair)
         adopted: list[Adopted] = []
         async with heartbeats():
+            followers = await self._followers(request.orders.values())
             for order_id, number in request.orders.items():
-                try:
-                    order = await self._clarity.get_order(order_id)
-                except NotFound:
-                    result, detail = "not_found", "Clarity has no such order"
+                others = [one for one in followers.get(number, ()) if one != order_id]
+                if others:
+                    result, detail = NOT_STARTED, f"web order {others[0]} has this sales order already"
                 else:
-                    payload: dict[str, Any] = {"type": EventType.ORDER_UPDATED.value, "data": plain(order)}
-                    taken, detail = await intake.take(payload, f"golive:{order_id}:{number}", bury=False, adopts=number)
-                    result = taken.value
+                    result, detail = await self._adopt(order_id, number)
                 adopted.append(Adopted(order_id=order_id, SalesOrderNo=number, result=result, detail=detail))
         return AdoptedOrders(orders=adopted)
+
+    async def _adopt(self, order_id: str, number: str) -> tuple[str, str]:
+        """The result and why: what is refused for this order alone keeps none behind it from being taken over."""
+        try:
+            order = await self._clarity.get_order(order_id)
+            payload: dict[str, Any] = {"type": EventType.ORDER_UPDATED.value, "data": plain(order)}
+            if len(json.dumps(payload, default=str)) > BODY_LIMIT:
+                return NOT_STARTED, "it is larger than 1 MB: people carry it on by hand"
+            taken, detail = await Intake(self._client, self._pair).take(
+                payload, f"golive:{order_id}:{number}", bury=False, adopts=number
+            )
+        except NotFound:
+            return "not_found", "Clarity has no such order"
+        except ShadowMode:
+            raise
+        except Refused as error:
+            return NOT_STARTED, f"{error.system} refuses to give it (status {error.status})"
+        except RPCError as error:
+            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            return NOT_STARTED, "Temporal does not take it: people carry it on by hand"
+        return taken.value, detail
+
+    async def _followers(self, numbers: Collection[str]) -> dict[str, list[str]]:
+        """SalesOrderNo → the web orders that follow it and run, by Temporal's own list."""
+        listed = ", ".join(f"'{number}'" for number in numbers)
+        query = (
+            f"WorkflowType='OrderFulfillmentWorkflow' AND Pair='{self._pair.name}' AND ExecutionStatus='Running' "
+            f"AND SalesOrderNo IN ({listed})"
+        )
+        found: dict[str, list[str]] = {}
+        async for run in self._client.list_workflows(query):
+            number = run.typed_search_attributes.get(attributes.SALES_ORDER_NO)
+            order_id = ids.order_id_of(self._pair.name, run.id)
+            if number is not None and order_id is not None:
+                found.setdefault(number, []).append(order_id)
+        return found
 
 
 class OpenOrderActivities:

@@ -112,7 +112,8 @@ class Intake:
         typed for the order (going live): it is followed, and nothing is created. An order that is started again, by
         `restart` or by force, keeps that of its last run.
 
-        Of a pair in shadow mode an order starts its `ShadowOrderWorkflow`, and nothing else starts anything.
+        Of a pair in shadow mode an order starts its `ShadowOrderWorkflow`, and nothing else starts anything. One that
+        runs since the pair was live is told of its changes (its writes are refused, and held).
         """
         if self._pair.is_shadow and payload.get("type") in (*OF_PRODUCTS, CUSTOMER_UPDATED):
             return IntakeResult.IGNORED, SHADOW
@@ -157,9 +158,12 @@ class Intake:
             adopts=adopts,
             is_asked_daily=True,
         )
-        if self._pair.is_shadow:
-            return await self._shadow(start, cancelled=event == EventType.ORDER_CANCELLED)
         workflow_id = ids.order_workflow_id(self._pair.name, order_id)
+        if self._pair.is_shadow:
+            known = await self._describe(workflow_id)
+            if known is not None and known.status is WorkflowExecutionStatus.RUNNING:
+                return await self._meet(known, start, event, backfill=backfill, bury=bury)
+            return await self._shadow(start, cancelled=event == EventType.ORDER_CANCELLED)
         if (restart or forced) and not adopts:
             adopts = await self._adopted(workflow_id)
             start = start.model_copy(update={"adopts": adopts})

@@ -28,6 +28,7 @@ from contracts.search_attributes import OrderState
 from mappings.differences import OrderResult
 from mappings.ledger import GatewayPayment, Ledger, ListEntry, Payout, WebOrder
 from mappings.pair import Pair
+from mappings.problems import Problem
 from mappings.reconciliation import list_due, reconcile
 from mappings.reconciliation_files import BOOKED, LEFT, files, read_booked, whole_list
 from mappings.reconciliation_report import Report, report
@@ -60,6 +61,7 @@ def failures_of_the_disk() -> Iterator[None]:
             f"The files of this run cannot be read or written: {error.strerror or error} ({error.filename}). "
             "Make room there, or let REPORTS_DIR name a folder in which the worker with the role `orders` may write; "
             "then start the run again.",
+            [Problem(field=f"REPORTS_DIR ({error.strerror})", message=type(error).__name__).model_dump()],
             type=FailureType.INTERNAL_ERROR,
             non_retryable=activity.info().attempt >= INTERNAL_ERROR_ATTEMPTS,
         ) from None

@@ -80,6 +80,7 @@ class SageReadActivities:
             decisions=request.decisions,
             resolved=request.resolved,
             own_attempt=request.own_attempt,
+            adopts=bool(request.adopts),
             payment_method=await self._reader.payment_method(payment_type) if payment_type else "",
         )
         facts = look()

@@ -44,6 +44,10 @@ class OpenOrders(Frozen):
 
     orders: list[OpenWebOrder] = []
     next_page: int | None = None
+    seen: list[str] = []
+    """Ids of all that stood on these pages, open or not."""
+    listed: int = 0
+    """Orders that Clarity's list has in all, by the last of these pages."""
 
 
 class MatchOpenOrders(Frozen):
@@ -100,4 +104,6 @@ class GoLiveResult(Frozen):
     matches: list[OpenMatch] = []
     not_open: list[str] = []
     """Web orders that the file names, and that are not open at Clarity or not of before the go-live."""
+    unseen: int = 0
+    """Orders of Clarity's list that were not seen, because it moved through all readings."""
     adopted: list[Adopted] = []

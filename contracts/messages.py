@@ -265,6 +265,8 @@ class FactsRequest(Sparse):
     """Numbers of sales orders that this order made and deleted again: history may still know them."""
     reference: str = ""
     """What Clarity holds as our reference: the order may stand in Sage under another purchase order number."""
+    adopts: str = ""
+    """Going live: the SalesOrderNo that people typed for the order. It is linked, and nothing is created."""
 
 
 class ReserveRequest(Frozen):

@@ -98,6 +98,7 @@ def facts_from(
     ship_tos: Sequence[ShipToAddress] = (),
     resolved: CustomerKey | None = None,
     own_attempt: str = "",
+    adopts: bool = False,
 ) -> SageFacts:
     """Findings stand in this order: payment type, items, customer, then the pair's checks. An existing order has none.
 
@@ -106,6 +107,7 @@ def facts_from(
     `invoiced` names orders of this purchase order number that only invoices know; `decisions` is what people decided
     on this order: it stands in for what the rules cannot know, never for what Sage says. `resolved` is the account
     that the buyer's resolution found. `own_attempt` is the number of a create of this order whose outcome is open.
+    `adopts`: people typed the sales order, and nothing is created: an invoice stops nothing.
     `nearest` has what unknown codes may mean, `payment_method` is AR_PaymentType's of the draft's PaymentType (None:
     not on file).
     """
@@ -124,7 +126,8 @@ def facts_from(
             sales_order=draft.sales_order,
             match=match,
         )
-    if invoiced and not own and (before := not_approved(_invoiced_before(draft, invoiced), decisions)) is not None:
+    suspicious = invoiced and not own and not adopts
+    if suspicious and (before := not_approved(_invoiced_before(draft, invoiced), decisions)) is not None:
         return SageFacts(sales_order=draft.sales_order, match=match, findings=[before])
     order, unknown = _resolve_lines(draft.sales_order, match, items, aliases, decisions, pair, nearest)
     findings = [*_payment_type(draft.sales_order.PaymentType, payment_method, pair)]

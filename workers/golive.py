@@ -66,7 +66,7 @@ async def run_golive(options: argparse.Namespace, settings: Settings) -> int:
         if early := await go_live_too_early(client, pair):
             console.print(early)
         matched = {one.order_id: one.SalesOrderNo for one in found.matches if one.state is MatchState.MATCHED}
-        left = any(one.state in LEFT for one in found.matches) or bool(found.not_open)
+        left = any(one.state in LEFT for one in found.matches) or bool(found.not_open) or found.unseen > 0
         if options.dry_run or not matched:
             console.print("Dry run: nothing was started." if options.dry_run else "There is nothing to take over.")
             return int(left)
@@ -178,6 +178,11 @@ def show(found: GoLiveResult, console: Console) -> None:
     )
     for name in found.not_open[:20]:
         console.print(f"{name[:64]}: named in the file, and no open web order from before the go-live")
+    if found.unseen:
+        console.print(
+            f"Clarity's list of orders moved while it was read, again and again: {found.unseen} of them were not seen. "
+            "Run golive once more."
+        )
 
 
 def reason(one: OpenMatch) -> str:

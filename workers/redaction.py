@@ -45,6 +45,8 @@ LEFT_OUT: Final = frozenset(
 )
 """Attributes of spans that may quote values, or tell who asked and for what."""
 FIRST_VALUE: Final = re.compile(r"[(<{\[:=%'\"\n]")
+EVENT_LOOPS: Final = ("asyncio", "temporalio.worker._workflow_instance")
+"""Loggers of Python's event loop, and of the one of Temporal's in which workflows run (a copy of Python's)."""
 WARNING_PLACE: Final = re.compile(r"[^\n]+?:\d+: \w+")
 
 
@@ -83,14 +85,14 @@ def without_values(error: BaseException) -> str:
 class WithoutValues(logging.Filter):
     """Filter of a log handler: tracebacks and exceptions among the arguments lose their messages.
 
-    What Python itself logs is text with values in it by then: of asyncio stays what happened (to which function), of a
-    warning its place and category.
+    What Python itself logs is text with values in it by then: of an event loop stays what happened (to which function),
+    of a warning its place and category.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """True, with the record changed: Python 3.11 takes no other one from a filter."""
-        if record.name == "asyncio":
-            record.msg, record.args = _of_asyncio(str(record.msg)), ()
+        if record.name in EVENT_LOOPS:
+            record.msg, record.args = _of_an_event_loop(str(record.msg)), ()
         elif record.name == "py.warnings":
             record.msg, record.args = _of_a_warning(record.getMessage()), ()
         if record.exc_info and record.exc_info[1] is not None:
@@ -101,8 +103,8 @@ class WithoutValues(logging.Filter):
         return True
 
 
-def _of_asyncio(text: str) -> str:
-    """The beginning of asyncio's message, up to the first thing whose text is given: arguments, a task, a result."""
+def _of_an_event_loop(text: str) -> str:
+    """The beginning of its message, up to the first thing whose text is given: arguments, a task, a result."""
     return FIRST_VALUE.split(text, maxsplit=1)[0].strip() or "(left out)"
 
 

@@ -10,8 +10,9 @@ from temporalio.exceptions import ActivityError
 
 from activities.clarity import ClarityActivities
 from contracts import queues, retry
-from contracts.failures import hold_for
+from contracts.failures import hold_for, in_short
 from contracts.messages import Alert, AlertKind, CreditMemoStart
+from mappings.problems import HoldReason
 from workflows.telling import raise_alert
 
 
@@ -36,8 +37,9 @@ class CreditMemoWorkflow:
                 summary=f"Clarity: refund due by credit memo {memo.InvoiceNo}",
             )
         except ActivityError as error:
-            _, problems = hold_for(error)
-            told = f"Clarity did not take it: {problems[0].message if problems else error}"[:300]
+            reason, problems = hold_for(error)
+            why = in_short(error) if reason is HoldReason.INTERNAL_ERROR else problems[0].message
+            told = f"Clarity did not take it: {why}"[:300]
         what = f"credit memo {memo.InvoiceNo}" + (f" (return {memo.RMANo})" if memo.RMANo else "")
         alert = Alert(
             pair=start.pair,

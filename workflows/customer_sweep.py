@@ -124,7 +124,7 @@ class CustomerSweepWorkflow:
             kind=AlertKind.CUSTOMER_REVIEW,
             workflow_id=info.workflow_id,
             title=f"Customers of pair {self.start.pair}",
-            text=f"Clarity refused the attributes of {self.tally.refused} customers: {self.tally.why_refused}",
+            text=f"Clarity refused the attributes of {self.tally.refused} customers; the run's details page says why",
             occurrence=info.run_id,
         )
         await raise_alert(alert, f"Alert: {self.tally.refused} customers refused")

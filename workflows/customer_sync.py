@@ -31,7 +31,7 @@ from contracts.customers import (
     TellWebCustomer,
     WriteCustomer,
 )
-from contracts.failures import hold_for
+from contracts.failures import hold_for, in_short
 from contracts.messages import Alert, AlertKind
 from mappings.customer_sync import CustomerPlan
 from mappings.problems import Problem
@@ -59,6 +59,8 @@ class CustomerSyncWorkflow:
         self.decided: CustomerKey | None = None
         self.reminders = 0
         self.result = CustomerSyncResult()
+        self.failed = ""
+        """What failed at the last look, in short."""
 
     # ---- the process ------------------------------------------------------------------------------------------------
 
@@ -80,6 +82,7 @@ class CustomerSyncWorkflow:
     async def sync(self) -> SyncOutcome | None:
         """Read, plan, write. What a system refuses for good is a problem, as what the plan finds."""
         self.note(looks=self.result.looks + 1, problems=[], notes=[])
+        self.failed = ""
         try:
             return await self.bring_in_step()
         except ActivityError as error:
@@ -87,6 +90,7 @@ class CustomerSyncWorkflow:
                 raise
             _, problems = hold_for(error)
             self.note(problems=problems)
+            self.failed = in_short(error)
             return SyncOutcome.IN_DOUBT
 
     async def bring_in_step(self) -> SyncOutcome:
@@ -221,7 +225,7 @@ class CustomerSyncWorkflow:
             kind=AlertKind.CUSTOMER_REVIEW,
             workflow_id=info.workflow_id,
             title=f"Customer {self.start.clarity_id}",
-            text=f"{first.field}: {first.message}"[:400],
+            text=self.failed or f"{first.field}: {first.message}"[:400],
             occurrence=f"{info.run_id}:{self.result.looks}:{self.reminders}",
         )
         await raise_alert(alert, "Tell people" if not self.reminders else "Remind people")

@@ -22,6 +22,8 @@ from contracts.golive import (
 from mappings.golive import OpenMatch, OpenWebOrder, once_each
 
 ORDERS_AT_ONCE: Final = 100
+ROUNDS: Final = 6
+"""Readings of a list that moves."""
 LONGEST_CALL: Final = timedelta(minutes=30)
 
 
@@ -34,15 +36,33 @@ class GoLiveWorkflow:
         """See the module."""
         if start.adopt:
             return GoLiveResult(adopted=await self.adopt(start))
-        orders = await self.open_orders(start)
+        orders, unseen = await self.open_orders(start)
         matches = once_each(await self.match(start, orders))
         known = {one.order_id for one in orders} | {one.number for one in orders}
-        return GoLiveResult(matches=matches, not_open=[name for name in start.named if name not in known])
+        not_open = [name for name in start.named if name not in known]
+        return GoLiveResult(matches=matches, not_open=not_open, unseen=unseen)
 
-    async def open_orders(self, start: GoLiveStart) -> list[OpenWebOrder]:
-        """Clarity's list moves while it is read: what is listed twice counts once."""
+    async def open_orders(self, start: GoLiveStart) -> tuple[list[OpenWebOrder], int]:
+        """The open ones, and how many of the list were not seen.
+
+        Clarity's list moves while it is read: an order that changes goes to another place, and those behind it move up
+        a page. So it is read again until as many orders were seen as it has; no order ever leaves it.
+        """
         found: dict[str, OpenWebOrder] = {}
+        seen: set[str] = set()
+        listed = 0
+        for _ in range(ROUNDS):
+            listed = await self.read_list(start, found, seen)
+            if len(seen) >= listed:
+                break
+        orders = sorted(found.values(), key=lambda one: (one.created, one.order_id))
+        return orders, max(listed - len(seen), 0)
+
+    async def read_list(self, start: GoLiveStart, found: dict[str, OpenWebOrder], seen: set[str]) -> int:
+        """One reading of Clarity's list into `found` and `seen`: what it says last of an order counts. Returns its
+        length."""
         page: int | None = 0
+        listed = 0
         while page is not None:
             read = await workflow.execute_activity_method(
                 GoLiveActivities.list_open_orders,
@@ -53,9 +73,12 @@ class GoLiveWorkflow:
                 retry_policy=retry.outside_system(start.pace),
                 summary=f"Open web orders, from page {page}",
             )
+            for name in read.seen:
+                found.pop(name, None)
             found |= {one.order_id: one for one in read.orders}
-            page = read.next_page
-        return sorted(found.values(), key=lambda one: (one.created, one.order_id))
+            seen.update(read.seen)
+            page, listed = read.next_page, read.listed
+        return listed
 
     async def match(self, start: GoLiveStart, orders: list[OpenWebOrder]) -> list[OpenMatch]:
         """Some orders at a time."""

@@ -19,6 +19,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.stock_sweep import StockSweepActivities
 from activities.store_stock import StoreStockActivities
 from contracts import queues, retry
+from contracts.failures import hold_for, in_short
 from contracts.inventory import (
     FIRST_SKUS,
     PAGE_ROWS,
@@ -35,6 +36,7 @@ from contracts.inventory import (
 )
 from contracts.messages import Alert, AlertKind
 from mappings.inventory import BUCKETS, UNKNOWN, Digests, StockRow, bucket_of
+from mappings.problems import HoldReason
 from workflows.telling import raise_alert
 
 LONGEST_STEP = timedelta(days=1)
@@ -226,12 +228,13 @@ class InventorySyncWorkflow:
         known = self.memory.problem
         self.remember_problem(why[:300])
         if known != self.memory.problem:
+            words = in_short(error) if hold_for(error)[0] is HoldReason.INTERNAL_ERROR else why[:300]
             alert = Alert(
                 pair=self.start.pair,
                 kind=AlertKind.STOCK_STUCK,
                 workflow_id=workflow.info().workflow_id,
                 title=f"Stock of pair {self.start.pair}",
-                text=f"Stock numbers do not reach Clarity: {why[:300]}",
+                text=f"Stock numbers do not reach Clarity: {words}",
                 occurrence=workflow.info().run_id,
             )
             await raise_alert(alert, "Alert: stock does not reach Clarity")

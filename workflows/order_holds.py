@@ -107,6 +107,7 @@ class OrderHolds(OrderRecord):
             deleted=self.deleted,
             own_attempt=self.reserved_number if self.create_tried else "",
             reference=reference_in(self.payload),
+            adopts=self.adopts,
         )
 
     async def attempt(

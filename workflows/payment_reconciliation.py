@@ -11,6 +11,7 @@ from temporalio.exceptions import ActivityError
 
 from activities.reconciliation import ReconciliationActivities
 from contracts import queues, retry
+from contracts.failures import in_short
 from contracts.messages import Alert, AlertKind
 from contracts.reconciliation import CompareBooks, ReconciliationResult, ReconciliationStart
 from mappings.differences import Status
@@ -109,7 +110,7 @@ class PaymentReconciliationWorkflow(BothBooks):
             kind=AlertKind.RECONCILIATION,
             workflow_id=workflow.info().workflow_id,
             title=f"Reconciliation of pair {self.start.pair}",
-            text=f"It could not be done ({self.step}): {error.cause or error}"[:500],
+            text=f"It could not be done ({self.step}): {in_short(error)}. The run's failure says more",
             occurrence=workflow.info().run_id,
         )
         await raise_alert(alert, "Alert: the reconciliation failed")

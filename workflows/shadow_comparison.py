@@ -13,6 +13,7 @@ from temporalio.exceptions import ActivityError
 
 from activities.shadow import ShadowReportActivities, TypedOrderActivities
 from contracts import queues, retry
+from contracts.failures import in_short
 from contracts.messages import Alert, AlertKind
 from contracts.shadow import (
     Compared,
@@ -49,7 +50,7 @@ class ShadowComparisonWorkflow:
         try:
             result = await self.compare(since, until)
         except ActivityError as error:
-            await self.alert(f"It could not be done: {error.cause or error}"[:500])
+            await self.alert(f"It could not be done: {in_short(error)}. The run's failure says more")
             raise
         self.outcome = result
         workflow.set_current_details(page(result))

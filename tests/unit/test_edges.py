@@ -3,10 +3,12 @@
 import asyncio
 import base64
 import contextlib
+import errno
 import hashlib
 import hmac
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -16,17 +18,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, CancelledError, FailureError
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import ActivityEnvironment
 
 from activities.errors import translate
+from activities.reconciliation import failures_of_the_disk
 from api.app import create_app
 from api.payload import NotJson, parse_payload
 from connectors.clarity.webhooks import BadSignature, decode_secret, sign, verify
 from connectors.errors import AlreadyExists, Ambiguous, Refused, RetryLater, SignedOut, quoted
 from contracts import ids
 from contracts import search_attributes as attributes
-from contracts.failures import FailureType
+from contracts.failures import FailureType, in_short
 from mappings.card_numbers import MASK, is_card_number, mask_card_numbers
 from mappings.intake import order_id_of, payload_digest, reason_to_ignore
 from mappings.pair import Pair
@@ -270,6 +274,30 @@ def test_every_error_of_the_outside_systems_becomes_one_that_temporal_understand
     assert (ours.type, ours.non_retryable) == (FailureType.INTERNAL_ERROR, True)
     attempts = [translate(KeyError("x"), attempt) for attempt in (1, 4, 5)]
     assert [isinstance(one, ApplicationError) and one.non_retryable for one in attempts] == [False, False, True]
+
+
+def test_an_alert_tells_a_failure_by_type_and_place() -> None:
+    def of(error: Exception, attempt: int = 5) -> str:
+        translated = translate(error, attempt)
+        assert isinstance(translated, FailureError)
+        return in_short(translated)
+
+    try:
+        raise ValueError("12 Rose Street")
+    except ValueError as error:
+        assert re.fullmatch(r"ValueError in test_edges.py:\d+ \(test_\w+\)", of(error))
+    refusal = Refused("Sage gateway", "POST x", "12 Rose Street: too long", status=422, field="AddressLine1")
+    assert of(refusal) == "RefusedBySage in AddressLine1"
+    assert of(RetryLater("Clarity", "GET x", "12 Rose Street")) == "Unavailable"
+    assert in_short(CancelledError("12 Rose Street")) == "CancelledError"
+
+    @failures_of_the_disk()
+    def write() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/12 Rose Street")
+
+    with pytest.raises(ApplicationError) as full:
+        ActivityEnvironment().run(write)
+    assert in_short(full.value) == "OSError in REPORTS_DIR (No space left on device)"
 
 
 async def test_an_error_that_nobody_foresaw_has_the_shape_of_every_error() -> None:

@@ -1,29 +1,51 @@
 """Going live: which sales order is which web order's, which line which item's, and what Clarity was told by hand."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
+from io import StringIO
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.adoption import AdoptionActivities
 from activities.golive import GoLiveActivities
+from activities.intake import IntakeResult
+from activities.sage_read import SageReadActivities
 from connectors.clarity.client import ClarityClient
-from connectors.errors import Refused, ShadowMode
-from contracts.golive import AdoptOrders, LinkSalesOrder, SalesOrderLinked
+from connectors.errors import NotFound, Refused, ShadowMode
+from connectors.sage100.item_catalogue import ItemCatalogue
+from connectors.sage100.match_index import MatchIndex
+from connectors.sage100.odbc import SageReader
+from contracts.golive import Adopted, AdoptedOrders, AdoptOrders, GoLiveResult, LinkSalesOrder, SalesOrderLinked
 from contracts.ids import go_live_look_id
+from contracts.messages import FactsRequest
 from mappings.canonical import Shipment, ShippedLine
+from mappings.customer_match import CustomerRecord
 from mappings.golive import MatchState, OpenMatch, OpenWebOrder, link_lines, match_open, once_each, read_named
+from mappings.items import AliasFacts, ItemFacts
 from mappings.order_change import EnteredOrder, LineChange
 from mappings.packages import KnownShipment, entered_by_hand
 from mappings.pair import Mode, Pair
-from mappings.sales_order import CreatedLine, LineOrigin, SageItemType, SalesOrder, SalesOrderLine, SalesOrderOnSage
+from mappings.sales_order import (
+    CreatedLine,
+    CustomerSearch,
+    LineOrigin,
+    SageFacts,
+    SageItemType,
+    SalesOrder,
+    SalesOrderLine,
+    SalesOrderOnSage,
+)
 from mappings.shadow import TypedOrder
-from workers.golive import in_words
+from mappings.transform import transform
+from tests.unit.conftest import sample
+from workers.golive import in_words, show
 
 WEB = OpenWebOrder(order_id="10001", number="W-10001", created=date(2026, 11, 24), total=Decimal(50), currency="USD")
 NUMBER = "0000042"
@@ -195,6 +217,47 @@ def test_what_people_typed_otherwise_is_said_and_what_is_linked_stays() -> None:
     ]  # fmt: skip
 
 
+class Company:
+    """Sage, in which an invoice alone knows the purchase order number; no account is like the buyer's."""
+
+    async def sales_orders_by_purchase_order(self, *_: str) -> tuple[list[SalesOrderOnSage], list[str]]:
+        return [], ["0000007"]
+
+    async def aliases(self, _: Iterable[str]) -> list[AliasFacts]:
+        return []
+
+    async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
+        return {code: ItemFacts(ItemCode=code, ItemType="1") for code in codes}
+
+    async def payment_method(self, _: str) -> str:
+        return "O"
+
+    async def refresh(self, *, force: bool) -> None: ...
+
+    async def candidates(self, _: CustomerSearch) -> list[CustomerRecord]:
+        return []
+
+
+async def test_the_lines_of_a_typed_order_are_known_under_a_number_that_was_invoiced_before(pair: Pair) -> None:
+    draft = transform(sample("02-known-web-customer"), pair).draft
+    assert draft is not None
+    company = Company()
+    activities = SageReadActivities(
+        pair, cast(SageReader, company), cast(MatchIndex, company), cast(ItemCatalogue, company)
+    )
+
+    async def look(adopts: str) -> SageFacts:
+        request = FactsRequest(pair="demo", draft=draft, adopts=adopts)
+        facts: SageFacts = await ActivityEnvironment().run(activities.read_sage_facts, request)
+        return facts
+
+    assert [one.check for one in (await look("")).findings] == ["invoiced_before"]
+    (wanted,) = [one for one in (await look(NUMBER)).sales_order.Lines if one.origin is LineOrigin.ITEM]
+    assert wanted.ItemCode == wanted.sku.upper()
+    typed_line = line("000001", wanted.ItemCode, int(wanted.QuantityOrdered))
+    assert link_lines(order_of(wanted), [typed_line])[0] == {"000001": wanted.UDF_WEB_LINE_ID}
+
+
 class Sage:
     """A gateway and a reader over one order."""
 
@@ -282,6 +345,79 @@ async def test_a_worker_that_is_in_shadow_mode_still_starts_nothing(pair: Pair) 
     (one,) = (await ActivityEnvironment().run(activities.adopt_orders, request)).orders
     assert (one.result, one.order_id) == ("not_started", "10001")
     assert in_words([one]) == [f"10001 with {NUMBER}: not_started, {one.detail}"]
+
+
+class Store:
+    """Gives each order, or refuses it."""
+
+    async def get_order(self, order_id: str) -> dict[str, Any]:
+        if order_id == "403":
+            raise Refused("Clarity", "GET order", "Maria may not be read", status=403)
+        if order_id == "404":
+            raise NotFound("Clarity", "GET order", "no", status=404)
+        if order_id == "shadow":
+            raise ShadowMode("Clarity", "GET order")
+        return {"id": order_id, "notes": "x" * 1_100_000 if order_id == "large" else ""}
+
+
+class Temporal:
+    """Nobody follows a sales order."""
+
+    async def list_workflows(self, query: str) -> AsyncIterator[Any]:
+        for run in list[Any]():
+            yield run
+
+
+class Starts:
+    """Stands in for the intake."""
+
+    answers: Mapping[str, RPCStatusCode] = {
+        "strange": RPCStatusCode.INVALID_ARGUMENT,
+        "away": RPCStatusCode.UNAVAILABLE,
+    }
+
+    def __init__(self, *_: Any) -> None: ...
+
+    async def take(self, payload: dict[str, Any], *_: Any, **__: Any) -> tuple[IntakeResult, str]:
+        if (status := self.answers.get(payload["data"]["id"])) is not None:
+            raise RPCError("Maria is no argument", status, b"")
+        return IntakeResult.STARTED, ""
+
+
+async def adopted(pair: Pair, *order_ids: str) -> list[Adopted]:
+    activities = GoLiveActivities(pair, {}, cast(ClarityClient, Store()), cast(Client, Temporal()))
+    orders = {order_id: f"{number:07d}" for number, order_id in enumerate(order_ids)}
+    done: AdoptedOrders = await ActivityEnvironment().run(
+        activities.adopt_orders, AdoptOrders(pair="demo", orders=orders)
+    )
+    return done.orders
+
+
+async def test_an_order_that_cannot_be_started_keeps_none_behind_it(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.golive.Intake", Starts)
+    done = await adopted(pair, "403", "404", "strange", "large", "1")
+    assert [(one.order_id, one.result) for one in done] == [
+        ("403", "not_started"),
+        ("404", "not_found"),
+        ("strange", "not_started"),
+        ("large", "not_started"),
+        ("1", "started"),
+    ]
+    assert done[0].detail == "Clarity refuses to give it (status 403)"
+    assert "Maria" not in "".join(one.detail for one in done)
+    # What stops all of them stops the run, which is tried again.
+    with pytest.raises(RPCError):
+        await adopted(pair, "away", "1")
+    with pytest.raises(ShadowMode):
+        await adopted(pair, "shadow", "1")
+
+
+def test_orders_that_were_not_seen_are_said() -> None:
+    written = StringIO()
+    show(GoLiveResult(unseen=3), Console(file=written, width=200))
+    assert "3 of them were not seen. Run golive once more." in written.getvalue()
 
 
 # ---- what people entered at Clarity ---------------------------------------------------------------------------------

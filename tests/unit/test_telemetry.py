@@ -21,7 +21,7 @@ from prometheus_client import REGISTRY
 from pydantic import BaseModel
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, _workflow_instance
 
 from activities.errors import translate
 from activities.metering import Metering, Seats, place_of
@@ -136,6 +136,25 @@ async def test_what_python_itself_logs_holds_no_values() -> None:
     for told in ("Exception in callback fails\nTraceback", "never retrieved\nTraceback", "Executing\n"):
         assert told in written
     assert re.search(r"^\S+\.py:\d+: UserWarning$", written, re.MULTILINE)
+
+
+def test_what_a_workflows_event_loop_logs_holds_no_values() -> None:
+    """As `_WorkflowInstanceImpl.default_exception_handler` of the SDK writes it."""
+    handler = logging.StreamHandler(io.StringIO())
+    handler.addFilter(WithoutValues())
+    loop = logging.getLogger(_workflow_instance.__name__)
+    loop.addHandler(handler)
+    workflow: Any = _workflow_instance._WorkflowInstanceImpl
+    context = {"message": "Task exception was never retrieved", "exception": ValueError(STREET), "future": [STREET]}
+    try:
+        workflow.default_exception_handler(None, context)
+        loop.warning("Failed activation on workflow Order with ID order-demo-1 and run ID 7")
+    finally:
+        loop.removeHandler(handler)
+    written = handler.stream.getvalue()
+    assert "Bellevue" not in written
+    assert written.startswith("Task exception was never retrieved\nTraceback")
+    assert written.endswith("ValueError\nFailed activation on workflow Order with ID order-demo-1 and run ID 7\n")
 
 
 def test_what_an_error_says_and_what_was_asked_for_is_not_sent() -> None:

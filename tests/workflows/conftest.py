@@ -376,7 +376,7 @@ class World:
 
     @activity.defn
     async def compare_typed_orders(self, request: CompareTyped) -> Compared:
-        self.calls.append("compare_typed_orders")
+        await self.begins("compare_typed_orders")
         ids_ = set(request.workflow_ids)
         return Compared(orders=[one for one in self.compared if f"shadow-order-demo-{one.order_id}" in ids_])
 

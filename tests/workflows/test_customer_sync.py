@@ -51,7 +51,7 @@ from mappings.pair import Pace
 from mappings.problems import Problem
 from mappings.sales_order import CustomerKey
 from tests.workflows.conftest import PAIR as DEMO
-from tests.workflows.conftest import STARTED, World
+from tests.workflows.conftest import STARTED, World, refused
 from workflows.customer_sweep import CustomerSweepWorkflow
 from workflows.customer_sync import CustomerSyncWorkflow
 
@@ -248,6 +248,15 @@ async def test_an_account_that_became_anothers_meanwhile_is_left_alone(env: Work
     sides.meanwhile = [Problem(field="AR_Customer", message="carries another web customer's id now")]
     result = await ended(await start(env))
     assert (result.outcome, result.columns) == (SyncOutcome.IN_DOUBT, [])
+
+
+async def test_what_was_refused_is_told_by_its_place(env: WorkflowEnvironment, world: World, sides: Sides) -> None:
+    sides.plans = [UPDATE]
+    sides.write_errors = [refused(FailureType.REFUSED_BY_SAGE, "AddressLine1", "12 Rose Street is too long")]
+    handle = await start(env, review=True)
+    await until("people are told", lambda: world.alerts)
+    assert world.alerts[0].text == "RefusedBySage in AddressLine1"
+    await handle.terminate("the test is over")
 
 
 async def test_doubt_waits_for_a_person_reminds_and_takes_the_account_that_a_person_names(

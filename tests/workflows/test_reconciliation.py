@@ -365,7 +365,7 @@ async def test_a_refusal_is_told_and_fails_the_run(env: WorkflowEnvironment, des
     with pytest.raises(WorkflowFailureError):
         await handle.result()
     assert [alert.kind for alert in desks.alerts] == [AlertKind.RECONCILIATION]
-    assert "could not be done (reads Clarity's orders)" in desks.alerts[0].text
+    assert "could not be done (reads Clarity's orders): RefusedByClarity. " in desks.alerts[0].text
 
 
 async def test_a_nightly_run_ends_yesterday_and_looks_again_at_what_the_last_one_left(

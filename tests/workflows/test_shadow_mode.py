@@ -3,21 +3,33 @@
 import asyncio
 import uuid
 from datetime import date, datetime
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from pydantic import ValidationError
 from rich.console import Console
-from temporalio.client import WorkflowHandle
-from temporalio.testing import WorkflowEnvironment
+from temporalio import activity
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError
+from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
+from temporalio.worker import Worker
 
+from activities.errors import translate
+from activities.golive import GoLiveActivities
 from activities.intake import Intake, IntakeResult
+from connectors.clarity.client import ClarityClient, OrderPage
 from contracts import ids, queues
-from contracts.golive import GoLiveStart, SalesOrderLinked
+from contracts import search_attributes as attributes
+from contracts.golive import AdoptOrders, GoLiveResult, GoLiveStart, MatchOpenOrders, OpenMatches, SalesOrderLinked
 from contracts.messages import AlertKind, ClarityOrderChanged, ShipmentsRead
+from contracts.retry import INTERNAL_ERROR_ATTEMPTS
 from contracts.search_attributes import OrderState
 from contracts.shadow import ShadowComparisonResult, ShadowComparisonStart, ShadowStart
+from mappings.golive import match_open
 from mappings.pair import Mode
 from mappings.problems import Finding, HoldReason
 from mappings.sales_order import CustomerDecision, CustomerMatch
@@ -38,8 +50,9 @@ from tests.workflows.conftest import (
     until,
     view_of,
 )
-from workers.golive import go_live_too_early, take_over
+from workers.golive import TAKEN, go_live_too_early, take_over
 from workers.settings import SettingsError
+from workflows.go_live import GoLiveWorkflow
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -184,6 +197,24 @@ async def test_a_live_pair_never_creates_what_came_in_shadow_without_a_person(
     assert "create_sales_order" not in world.calls
 
 
+async def test_a_pair_back_in_shadow_mode_tells_its_running_orders_of_changes(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    start = start_of()
+    handle = await begin(env, start)
+    await until(handle, "open")
+    intake = Intake(env.client, SHADOW)
+    name = start.order_id
+    assert await intake.take(event_of(name, "order.updated", notes="ring"), "1") == (IntakeResult.CHANGED, handle.id)
+    gone = event_of(name, "order.updated", status="Cancelled")
+    assert await intake.take(gone, "2", backfill="run") == (IntakeResult.CHANGED, handle.id)
+    assert (await outcome(handle)).state is OrderState.CANCELLED
+    # What is closed is thought about like any other.
+    result, named = await intake.take(event_of(name, "order.updated", notes="late"), "3")
+    assert (result, named) == (IntakeResult.STARTED, f"shadow-order-demo-{name}")
+    await env.client.get_workflow_handle(named).result()
+
+
 # ---- the typed order ------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +225,7 @@ async def test_a_typed_order_is_linked_followed_and_never_created(env: WorkflowE
     done = await outcome(handle)
     assert (done.sales_order_no, done.invoices) == (NUMBER, [seen.invoice.InvoiceNo])
     assert [request.SalesOrderNo for request in world.links] == [NUMBER]
+    assert {request.adopts for request in world.facts} == {NUMBER}
     assert not {"reserve_sales_order_number", "create_sales_order"} & set(world.calls)
     assert [one.by_hand for one in world.shipments] == [True]
     assert any("was typed by people" in entry.what for entry in (await view_of(handle)).trail)
@@ -277,6 +309,81 @@ async def test_a_second_golive_takes_nothing_over_while_one_runs(env: WorkflowEn
         await take_over(env.client, start.model_copy(update={"adopt": {"10002": NUMBER}}), Console(file=StringIO()))
 
 
+class MovingList:
+    """Clarity's list, two orders a page: while it is read the first of it goes to its end, so many times."""
+
+    page_size = 2
+
+    def __init__(self, moves: int, hidden: int = 0) -> None:
+        self.ids, self.moves, self.hidden = [f"m{number}{uuid.uuid4().hex[:8]}" for number in range(5)], moves, hidden
+
+    async def list_orders(self, since: datetime, page: int = 0) -> OrderPage:
+        if page and self.moves:
+            self.moves -= 1
+            self.ids.append(self.ids.pop(0))
+        items = [event_of(one)["data"] for one in self.ids[page * 2 : page * 2 + 2]]
+        return OrderPage(items=items, totalCount=len(self.ids) + self.hidden)
+
+
+@activity.defn(name="match_open_orders")
+async def nobody_typed_it(request: MatchOpenOrders) -> OpenMatches:
+    found = [match_open(one, [], "", [], Decimal(0)) for one in request.orders]
+    return OpenMatches(matches=found)
+
+
+async def test_golive_misses_no_order_while_claritys_list_moves(env: WorkflowEnvironment, world: World) -> None:
+    pair = SHADOW.model_copy(update={"name": "moving"})
+
+    async def look(store: MovingList) -> GoLiveResult:
+        lists = GoLiveActivities(pair, {}, cast(ClarityClient, store), env.client).list_open_orders
+        async with (
+            Worker(env.client, task_queue=queues.clarity("moving"), activities=[lists]),
+            Worker(env.client, task_queue=queues.sage_read("moving"), activities=[nobody_typed_it]),
+        ):
+            return await env.client.execute_workflow(
+                GoLiveWorkflow.run,
+                GoLiveStart(pair="moving", pace=start_of().pace, since=date(2026, 6, 1)),
+                id=f"golive-moving-{uuid.uuid4().hex}",
+                task_queue=queues.ORDERS,
+            )
+
+    # The third has moved up to the first page, which was read already.
+    store = MovingList(moves=1)
+    found = await look(store)
+    assert ({one.order_id for one in found.matches}, found.unseen) == (set(store.ids), 0)
+    store = MovingList(moves=0, hidden=2)
+    assert (await look(store)).unseen == 2
+
+
+class Shop:
+    """Clarity, which knows every order."""
+
+    async def get_order(self, order_id: str) -> dict[str, Any]:
+        data: dict[str, Any] = event_of(order_id)["data"]
+        return data
+
+
+async def test_a_sales_order_that_a_running_web_order_follows_is_given_to_no_second_one(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    start = start_of().model_copy(update={"adopts": NUMBER})
+    of_pair = TypedSearchAttributes([SearchAttributePair(attributes.PAIR, "demo")])
+    await until(await begin(env, start, search_attributes=of_pair), "open")
+    second = f"s{uuid.uuid4().hex[:10]}"
+    activities = GoLiveActivities(PAIR, {}, cast(ClarityClient, Shop()), env.client)
+    for _ in range(300):
+        # Temporal's list of workflows is a little behind.
+        if await activities._followers([NUMBER]):
+            break
+        await asyncio.sleep(0.05)
+    request = AdoptOrders(pair="demo", orders={start.order_id: NUMBER, second: NUMBER})
+    first, other = (await ActivityEnvironment().run(activities.adopt_orders, request)).orders
+    assert first.result in TAKEN
+    assert (other.result, other.detail) == ("not_started", f"web order {start.order_id} has this sales order already")
+    with pytest.raises(RPCError):
+        await env.client.get_workflow_handle(f"order-demo-{second}").describe()
+
+
 # ---- the comparison -------------------------------------------------------------------------------------------------
 
 
@@ -319,3 +426,20 @@ async def test_a_comparison_of_many_orders_is_written_and_told_once(
     assert "Rose Street" not in alert.model_dump_json()
     lines = (tmp_path / result.folder / "orders.csv").read_text("utf-8-sig").splitlines()
     assert len(lines) == 151
+
+
+async def test_a_comparison_that_fails_is_told_without_what_it_choked_on(
+    env: WorkflowEnvironment, world: World
+) -> None:
+    async def chokes() -> None:
+        try:
+            ComparedOrder.model_validate({"order_id": ["Maria, 12 Rose Street"]})
+        except ValidationError as error:
+            raise translate(error, INTERNAL_ERROR_ATTEMPTS) from None
+
+    world.compared, world.when["compare_typed_orders"] = [compared(1, ShadowOutcome.SAME)], chokes
+    with pytest.raises(WorkflowFailureError):
+        await compare(env)
+    (alert,) = world.alerts
+    assert alert.text.startswith("It could not be done: ValidationError in ")
+    assert "Rose Street" not in alert.model_dump_json()

@@ -34,7 +34,7 @@ def add_golive_options(parser: argparse.ArgumentParser) -> None:
     """Flags of `python -m workers golive`."""
     parser.add_argument("--pair", required=True, help="name of the integration pair")
     parser.add_argument("--orders", type=Path, help="CSV file with ClarityOrderID,SalesOrderNo; goes before the search")
-    parser.add_argument("--since", help="orders that Clarity changed on this day or later; default: 180 days before go_live")
+    parser.add_argument("--since", help="orders that Clarity changed since this day; default: 180 days before go_live")
     parser.add_argument("--dry-run", action="store_true", help="show the table; start nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 

@@ -264,6 +264,7 @@ def _resolve_lines(
                     suggestion=found.remedy or suggestion_for(line.UDF_WEB_LINE_ID, near),
                 )
             )
+            lines.append(line)
             continue
         item = found.item
         item_type = line.ItemType if item.ItemType in ("1", "2") else item.ItemType
@@ -278,9 +279,11 @@ def _resolve_lines(
                 }
             )
         )
+    order = order.model_copy(update={"Lines": lines})
     if problems:
+        # An order that people typed is linked by the items that are known.
         return order, Finding(reason=HoldReason.UNKNOWN_ITEM, problems=problems, items=unknown, choices=choices)
-    return order.model_copy(update={"Lines": lines}), None
+    return order, None
 
 
 def _invoiced_before(draft: Draft, invoiced: Sequence[str]) -> Finding:

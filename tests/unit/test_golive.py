@@ -258,6 +258,32 @@ async def test_the_lines_of_a_typed_order_are_known_under_a_number_that_was_invo
     assert link_lines(order_of(wanted), [typed_line])[0] == {"000001": wanted.UDF_WEB_LINE_ID}
 
 
+async def test_a_typed_order_is_linked_by_the_items_that_are_known(pair: Pair) -> None:
+    """One SKU that Sage does not know leaves the other lines their items."""
+
+    class Lacking(Company):
+        async def items(self, codes: Iterable[str]) -> dict[str, ItemFacts]:
+            return {code: item for code, item in (await super().items(codes)).items() if code != "LAMP-LED-01"}
+
+        async def catalogue(self) -> None:
+            """Sage does not tell in time."""
+
+    draft = transform(sample("01-consumer-new"), pair).draft
+    assert draft is not None
+    company = Lacking()
+    activities = SageReadActivities(
+        pair, cast(SageReader, company), cast(MatchIndex, company), cast(ItemCatalogue, company)
+    )
+    request = FactsRequest(pair="demo", draft=draft, adopts=NUMBER)
+    facts: SageFacts = await ActivityEnvironment().run(activities.read_sage_facts, request)
+    assert "LAMP-LED-01" in [code for finding in facts.findings for code in finding.items]
+    desk, lamp = (one for one in facts.sales_order.Lines if one.origin is LineOrigin.ITEM)
+    typed_lines = [line("1", "DESK-OAK-120", int(desk.QuantityOrdered)), line("2", "LAMP-LED-01", 1)]
+    links, remarks = link_lines(facts.sales_order, typed_lines)
+    assert links == {"1": desk.UDF_WEB_LINE_ID}
+    assert any(lamp.sku in remark for remark in remarks)
+
+
 class Sage:
     """A gateway and a reader over one order."""
 

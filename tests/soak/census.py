@@ -5,7 +5,7 @@ In: the house's Temporal address. Out: `Sample` by name of the process. Linux on
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,9 @@ OTHERS: Mapping[str, Sequence[str]] = {
 }
 """Not ours to judge: for information."""
 
+RUNTIME_THREAD = "tokio-rt-worker"
+"""Name of every thread of the Temporal SDK's runtime, of its pool for blocking calls, too (Tokio's default)."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -35,12 +38,17 @@ class Sample:
     memory: float
     """Resident, MiB."""
     threads: int
+    """Without those of the SDK's runtime."""
     handles: int
     """Open file descriptors, connections included."""
     connections: int
     """TCP sockets that do not listen."""
     cpu: float
     """Seconds of processor time since the process began."""
+    runtime_threads: int = 0
+    """Of the SDK's runtime. Each answer to Python takes one until Python has time for it; they end after 10 s without
+    work, and as the pool gives each its turn, none is without work under load (pyo3-async-runtimes, tokio.rs; Tokio,
+    runtime/blocking/pool.rs)."""
 
 
 def pids(temporal_address: str) -> dict[str, int]:
@@ -70,6 +78,7 @@ def look(pid: int) -> Sample | None:
             line.split(":", 1) for line in (folder / "status").read_text(encoding="utf-8").splitlines() if ":" in line
         )
         fields = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        threads = list(_thread_names(folder / "task"))
         handles = list(_targets(folder / "fd"))
         open_sockets = _connected(folder / "net")
     except (OSError, ValueError):
@@ -77,10 +86,11 @@ def look(pid: int) -> Sample | None:
     return Sample(
         pid=pid,
         memory=int(status["VmRSS"].split()[0]) / 1024,
-        threads=int(status["Threads"]),
+        threads=len(threads) - threads.count(RUNTIME_THREAD),
         handles=len(handles),
         connections=sum(handle in open_sockets for handle in handles),
         cpu=(int(fields[11]) + int(fields[12])) / TICK,
+        runtime_threads=threads.count(RUNTIME_THREAD),
     )
 
 
@@ -88,6 +98,12 @@ def take(temporal_address: str) -> dict[str, Sample]:
     """Every process of the house, and this one as `harness`."""
     processes = {**pids(temporal_address), "harness": os.getpid()}
     return {name: sample for name, pid in processes.items() if (sample := look(pid)) is not None}
+
+
+def _thread_names(folder: Path) -> Iterator[str]:
+    for thread in folder.iterdir():
+        with contextlib.suppress(OSError):  # it has just ended
+            yield (thread / "comm").read_text(encoding="utf-8", errors="replace").strip()
 
 
 def _targets(folder: Path) -> list[str]:

@@ -2,7 +2,8 @@
 
 In: samples over time. Out: `Growth` by process and quantity, each with its limit. The medians of the first and of the
 last quarter after warm-up are compared (a peak moves neither); the slope is Theil and Sen's, the median of the slopes
-of all pairs (Sen, JASA 63, 1968).
+of all pairs (Sen, JASA 63, 1968). Threads of the SDK's runtime are compared at rest, before the load and after it:
+under load they stay as many as the largest burst so far took (`Sample.runtime_threads`).
 """
 
 import itertools
@@ -31,6 +32,13 @@ class Quantity(StrEnum):
     THREADS = "threads"
     HANDLES = "handles"
     CONNECTIONS = "connections"
+    RUNTIME_THREADS = "runtime_threads"
+    """Under load: for information."""
+    RUNTIME_THREADS_AT_REST = "runtime_threads_at_rest"
+    """Before the load and after it."""
+
+
+UNDER_LOAD = [quantity for quantity in Quantity if quantity is not Quantity.RUNTIME_THREADS_AT_REST]
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Growth:
     process: str
     quantity: Quantity
     first: float
-    """Median of the first quarter after warm-up."""
+    """Median of the first quarter after warm-up; at rest: before the load."""
     last: float
     per_hour: float
     """Slope."""
@@ -102,11 +110,27 @@ def growth(
         if not counted:
             continue
         times = [time for time, _ in counted]
-        for quantity in Quantity:
+        for quantity in UNDER_LOAD:
             values = [float(getattr(sample, quantity.value)) for _, sample in counted]
             first, last = quarters(values)
-            found.append(Growth(process, quantity, first, last, slope(times, values) * 3600, judged))
+            counts = judged and quantity is not Quantity.RUNTIME_THREADS
+            found.append(Growth(process, quantity, first, last, slope(times, values) * 3600, counts))
     return found
+
+
+def at_rest(before: Mapping[str, Sample], after: Mapping[str, Sample], processes: Sequence[str]) -> list[Growth]:
+    """The runtime's threads when nothing is under way. A process that is missing on a side is left out."""
+    return [
+        Growth(
+            process,
+            Quantity.RUNTIME_THREADS_AT_REST,
+            float(before[process].runtime_threads),
+            float(after[process].runtime_threads),
+            per_hour=0.0,
+        )
+        for process in processes
+        if process in before and process in after
+    ]
 
 
 def table(found: Sequence[Growth]) -> str:

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from temporalio.runtime import Runtime, TelemetryConfig
 
 from tests.soak import census
 from tests.soak.census import Sample
-from tests.soak.growth import Quantity, growth, slope
+from tests.soak.growth import Quantity, at_rest, growth, slope
 from tests.soak.load import known_again
 
 MINUTES = 60
@@ -24,7 +25,9 @@ def over(memory: Callable[[int], float], threads: Callable[[int], int] = lambda 
 
 
 def test_a_level_process_does_not_grow() -> None:
-    assert set(over(lambda _: 150.0).values()) == {"yes"}
+    verdicts = over(lambda _: 150.0)
+    assert verdicts.pop(Quantity.RUNTIME_THREADS) == "-"
+    assert set(verdicts.values()) == {"yes"}
 
 
 def test_what_is_filled_while_it_warms_up_is_no_growth() -> None:
@@ -45,6 +48,14 @@ def test_a_peak_is_no_growth() -> None:
 
 def test_a_thread_every_ten_minutes_is_found() -> None:
     assert over(lambda _: 150.0, lambda minute: 20 + minute // 10)[Quantity.THREADS] == "no"
+
+
+def test_threads_of_the_runtime_that_do_not_end_are_found() -> None:
+    def house(runtime_threads: int) -> dict[str, Sample]:
+        return {"api": Sample(1, 150.0, 20, 30, 10, 0.0, runtime_threads)}
+
+    assert [one.met for one in at_rest(house(3), house(2), ["api"])] == ["yes"]
+    assert [one.met for one in at_rest(house(3), house(7), ["api"])] == ["no"]
 
 
 def test_the_slope_does_not_follow_outliers() -> None:
@@ -71,6 +82,18 @@ def test_a_look_sees_a_connection_a_handle_and_a_thread_more() -> None:
     assert after.threads - before.threads == 1
     assert after.connections - before.connections == 2
     assert after.handles - before.handles == 3
+
+
+@pytest.mark.skipif(not census.PROC.is_dir(), reason="needs /proc")
+def test_a_look_tells_threads_of_the_runtime_from_others() -> None:
+    before = census.look(os.getpid())
+    runtime = Runtime(telemetry=TelemetryConfig())
+    after = census.look(os.getpid())
+    assert before is not None
+    assert after is not None
+    assert after.threads == before.threads
+    assert after.runtime_threads > before.runtime_threads
+    del runtime
 
 
 def test_the_auditor_knows_the_orders_that_were_sent() -> None:

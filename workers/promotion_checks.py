@@ -40,6 +40,8 @@ FAILURE: Final = re.compile(rf'message: {QUOTED}, source: "[^"]*"(?:, stack_trac
 SAID_BY_SDK: Final = re.compile(r"\[TMPRL|Workflow class \S+ is not registered on this worker")
 TELLING_NAMES: Final = frozenset(kind.__name__ for kind in TELLING)
 FRAME: Final = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+UNREADABLE: Final = (TemporalError, ValueError, TypeError, RuntimeError)
+"""What a converter raises for a payload that is not of the type asked for; a missing key is none of these."""
 
 
 class Divergence(NamedTuple):
@@ -189,7 +191,10 @@ def _names_of(event: HistoryEvent) -> list[str]:
 
 
 async def preview(client: Client, before: Mapping[str, Pair], now: Mapping[str, Pair], orders: int) -> Previewed:
-    """The newest orders, as they arrived, through both mappings; an order whose pair is gone differs, too."""
+    """The newest orders, as they arrived, through both mappings.
+
+    An order whose pair is gone differs, too, and so does one whose start argument this code cannot read.
+    """
     seen, differing = 0, []
     async for run in client.list_workflows(ORDERS, limit=orders or None):
         if orders == 0:
@@ -200,6 +205,11 @@ async def preview(client: Client, before: Mapping[str, Pair], now: Mapping[str, 
             if error.status is RPCStatusCode.NOT_FOUND:
                 continue
             raise
+        except UNREADABLE as error:
+            seen += 1
+            unread = Difference(path="start", before="(as it arrived)", now=f"cannot be read: {type(error).__name__}")
+            differing.append(OrderDifference(run.id, [unread]))
+            continue
         old, new = before.get(start.pair), now.get(start.pair)
         seen += 1
         if old is None:
@@ -255,7 +265,7 @@ async def _arrived(client: Client, workflow_id: str, run_id: str) -> tuple[Order
             if b'"transform_order"' in data and "result" in details:
                 try:
                     (recorded,) = await convert.decode(details["result"].payloads, [Transformed])
-                except (TemporalError, ValueError, TypeError, RuntimeError):
+                except UNREADABLE:
                     recorded = None
             break
         elif not event.HasField("workflow_task_scheduled_event_attributes") and not (

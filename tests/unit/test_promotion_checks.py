@@ -8,8 +8,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from temporalio.api.common.v1 import Payloads
 from temporalio.api.deployment.v1 import RoutingConfig, WorkerDeploymentVersion
+from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
 from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from contracts.messages import OrderStart
 from contracts.promotion import PromotionEnd
@@ -103,6 +106,44 @@ async def test_an_exception_where_production_made_an_order_is_a_difference(monke
     """The candidate's code raises with either pair file: production's did not."""
     recorded = transform(payload_of("02-known-web-customer"), OLD)
     assert len((await previewed(monkeypatch, {OLD.version, NEW.version}, recorded)).differing) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_start_argument_that_this_code_cannot_read_is_a_difference_and_stops_no_other() -> None:
+    """Such as one that a person started by hand. Its values are not told."""
+    good = OrderStart(
+        pair="demo",
+        order_id="2",
+        payload=payload_of("02-known-web-customer"),
+        digest="1",
+        received_at=datetime.now(UTC),
+        pace=OLD.pace,
+    )
+    arguments: dict[str, object] = {"order-demo-1": {"pair": "demo", "note": "for Ms Hart"}, "order-demo-2": good}
+
+    async def orders(*_: object, **__: object) -> AsyncIterator[Any]:
+        for name in arguments:
+            yield SimpleNamespace(id=name, run_id="1")
+
+    class Handle:
+        def __init__(self, workflow_id: str) -> None:
+            self._argument = arguments[workflow_id]
+
+        async def fetch_history_events(self) -> AsyncIterator[HistoryEvent]:
+            payloads = Payloads(payloads=await pydantic_data_converter.encode([self._argument]))
+            started = WorkflowExecutionStartedEventAttributes(input=payloads)
+            yield HistoryEvent(event_id=1, workflow_execution_started_event_attributes=started)
+
+    client = SimpleNamespace(
+        list_workflows=orders,
+        data_converter=pydantic_data_converter,
+        get_workflow_handle=lambda workflow_id, run_id: Handle(workflow_id),
+    )
+    found = await preview(cast(Client, client), {"demo": OLD}, {"demo": NEW}, 50)
+    assert found.orders == 2
+    [only] = found.differing
+    assert only.workflow_id == "order-demo-1"
+    assert [str(one) for one in only.differences] == ["start: (as it arrived) → cannot be read: ValidationError"]
 
 
 # ---- what production runs -------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ chaos: $(READY) ## N=100 generated orders while everything breaks, then the audi
 chaos-workers: $(READY) ## two workers of each role, one killed every few seconds under load, MINUTES=3; SEED=1 repeats a run
 	@$(BIN)/python -m tests.chaos.kill_workers --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-soak: $(READY) ## MINUTES=60 of orders as fast as they go (RATE= a second at most); nothing may grow or be lost; SEED=1
+soak: $(READY) ## MINUTES=60 of orders as fast as they go (RATE= a second at most after warm-up); nothing may grow or be lost; SEED=1
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) --rate $(or $(RATE),0) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 chaos-kills: $(READY) ## kill one process at a random moment while the sample orders run, 20 rounds; CHAOS_SEED, CHAOS_ROUNDS

@@ -1,5 +1,8 @@
 """The load: orders at a rate, as long as asked, never more than so many under way. All of them can be completed.
 
+While it warms up it knows no rate, so that what is as large as the most that is under way at once (pools, heaps,
+caches of workflows) has that size before growth is measured, and not whenever the machine is slow for a while.
+
 In: a running house, a seed. Out: how many were sent and how fast. The orders are those of `tests.chaos.orders`, in
 another mixture: the same seed makes the same ones, so that the auditor makes them again instead of keeping them.
 """
@@ -21,6 +24,7 @@ from temporalio.service import RPCError
 from tests.chaos.auditor import Report, audit, open_sage, read_clarity, read_standings
 from tests.chaos.orders import GOODS, Sent, one_order
 from tests.e2e.conftest import House
+from tests.soak.growth import WARM_UP_SHARE
 
 KINDS = (("known", 30), ("dealer", 55), ("new", 10), ("shared", 5))
 """Kinds of buyers and how often each comes: most shop again. None is held."""
@@ -68,7 +72,7 @@ class Load:
     client: Client
     seed: int
     rate: float
-    """Orders per second at most; 0: as fast as `at_once` allows."""
+    """Orders per second at most, after warm-up; 0: as fast as `at_once` allows."""
     at_once: int
     sent: int = 0
     running: int = 0
@@ -80,10 +84,15 @@ class Load:
         """Orders for so long."""
         counting = asyncio.create_task(self._keep_counting())
         began = time.monotonic()
+        paced_from, sent_before = began + WARM_UP_SHARE * seconds, 0
         try:
             async with httpx.AsyncClient(timeout=60) as http:
                 for order in orders(self.seed):
-                    due = began + self.sent / self.rate if self.rate else began
+                    due = began
+                    if time.monotonic() < paced_from:
+                        sent_before = self.sent
+                    elif self.rate:
+                        due = paced_from + (self.sent - sent_before) / self.rate
                     while time.monotonic() < due or self.running >= self.at_once:
                         await asyncio.sleep(TURN_SECONDS)
                         if time.monotonic() - began > seconds:

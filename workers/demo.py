@@ -40,8 +40,6 @@ T = TypeVar("T")
 
 PAIR, SECOND_PAIR = "demo", "outlet"
 SANDBOX = Path("sandbox")
-FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
-"""glibc would give each thread a heap of its own; what it holds back there makes a long-running worker grow."""
 READY_SECONDS = 60.0
 DONE_SECONDS = 90.0
 RETENTION = "87600h"
@@ -220,7 +218,7 @@ class Demo:
 
     def environment(self) -> dict[str, str]:
         """Settings of the children; what the environment says already is left alone, ports and addresses excepted."""
-        defaults = {"GRACEFUL_SHUTDOWN_SECONDS": "5", "REPORTS_DIR": str(self.var / "reports"), **FEW_ARENAS}
+        defaults = {"GRACEFUL_SHUTDOWN_SECONDS": "5", "REPORTS_DIR": str(self.var / "reports")}
         ui = (f"http://{host}:{self.options.ui_port}" for host in ("127.0.0.1", "localhost"))
         defaults["TEMPORAL_UI_ORIGINS"] = ",".join(ui)
         places: dict[str, str] = {}

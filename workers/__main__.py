@@ -15,6 +15,7 @@ from workers.customers import add_customers_options, run_customers
 from workers.demo import add_demo_options, run_demo
 from workers.encryption import add_encryption_commands, run_encryption
 from workers.golive import add_golive_options, go_live_too_early, run_golive
+from workers.heap import give_back_large_buffers
 from workers.inventory import add_inventory_options, run_inventory
 from workers.namespace import add_namespace_options, make_namespace
 from workers.plugin import integration_plugin
@@ -61,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 async def run_workers(settings: Settings, roles: Sequence[Role]) -> None:
     """Run the roles until Ctrl-C or SIGTERM."""
+    give_back_large_buffers()
     pairs = load_pair_files(settings)
     refuse_unsafe(settings, pairs)
     for role in roles:

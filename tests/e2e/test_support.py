@@ -1,5 +1,6 @@
 """What developers and support see and do: the history, the listing, the release, by Temporal's own CLI."""
 
+import itertools
 import json
 import subprocess
 from typing import Any
@@ -18,13 +19,27 @@ def order_view(house: House, order_id: str) -> dict[str, Any]:
 
 SHIPPED_WITH = 5
 """Activities of a plain order until its one shipment is told."""
+ONE_TASK = 3
+"""Events of a workflow task: scheduled, started, completed."""
+
+
+def carried_on(names: list[str]) -> int:
+    """Workflow tasks that nothing but a slow local activity asked for: the SDK's heartbeats of the one before.
+
+    What else asks for a task (a start, a message, an activity's end, a timer) is the event before it.
+    """
+    before = ("EVENT_TYPE_WORKFLOW_TASK_COMPLETED", "EVENT_TYPE_MARKER_RECORDED")
+    return sum(
+        name == "EVENT_TYPE_WORKFLOW_TASK_SCHEDULED" and last in before for last, name in itertools.pairwise(names)
+    )
 
 
 def test_a_plain_order_takes_at_most_42_events_when_shipped_and_52_when_complete(settled: House) -> None:
     """Orders of buyers that Sage knows: two upserts, no timer in the wait (design, budget).
 
     A message that arrives while an activity's answer is on its way makes one workflow task more (three events); what
-    the process itself takes is seen in the quietest order.
+    the process itself takes is seen in the quietest order. Where four houses share two cores, reading the order may
+    take longer than a workflow task lasts: the tasks that carry it on are not counted.
     """
     shipped, complete = [], []
     for order_id in ("10002", "10009", "10010"):
@@ -33,13 +48,13 @@ def test_a_plain_order_takes_at_most_42_events_when_shipped_and_52_when_complete
         assert names.count("EVENT_TYPE_TIMER_STARTED") == 0
         assert names.count("EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES") == 2, "open, complete"
         done = [place for place, name in enumerate(names) if name == "EVENT_TYPE_ACTIVITY_TASK_COMPLETED"]
-        shipped.append(names.index("EVENT_TYPE_WORKFLOW_TASK_COMPLETED", done[SHIPPED_WITH - 1]) + 1)
-        complete.append(len(events))
+        told = names.index("EVENT_TYPE_WORKFLOW_TASK_COMPLETED", done[SHIPPED_WITH - 1]) + 1
+        shipped.append(told - ONE_TASK * carried_on(names[:told]))
+        complete.append(len(events) - ONE_TASK * carried_on(names))
     assert min(shipped) <= 42, shipped
     assert min(complete) <= 52, complete
-    one_task = 3
-    assert max(shipped) <= 42 + one_task, shipped
-    assert max(complete) <= 52 + 2 * one_task, complete
+    assert max(shipped) <= 42 + ONE_TASK, shipped
+    assert max(complete) <= 52 + 2 * ONE_TASK, complete
 
 
 def test_every_activity_and_timer_of_an_order_has_a_summary(settled: House) -> None:

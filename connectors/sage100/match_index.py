@@ -19,7 +19,8 @@ from mappings.customer_match import CustomerRecord, EmailSource, account_keys, c
 from mappings.sales_order import CustomerKey, CustomerSearch
 from mappings.similarity import name_of, nicknames, phone_tail, postal_key
 
-PAGE = 1_000
+PAGE = 250
+"""Customers read at once: whole records while their keys are taken, every minute anew."""
 FRESH_SECONDS = 60.0
 APPEARED_SECONDS = 600.0
 """How long an account counts as new after a sweep that did not find it yet."""
@@ -31,6 +32,8 @@ COMMON_WORD: Final = 20_000
 """Accounts that a word may lead to; one that is in more names (Inc, Company) tells little."""
 PLACE_BITS: Final = 24
 """Of an entry's 64 bits; the other 40 are the key's hash. 16 million customers."""
+BUCKET_BITS: Final = 8
+"""Of the hash: entries are sorted in so many parts (256), so that no sort holds the process up or all of them twice."""
 
 
 class KeyTable:
@@ -40,22 +43,25 @@ class KeyTable:
     """
 
     def __init__(self) -> None:
-        self._entries = array("Q")
+        self._buckets = [array("Q") for _ in range(1 << BUCKET_BITS)]
 
     def add(self, kind: str, key: str, place: int) -> None:
         """`kind` keeps the keys of one kind apart from the others'."""
-        self._entries.append(self._hash(kind, key) << PLACE_BITS | place)
+        entry = self._hash(kind, key) << PLACE_BITS | place
+        self._buckets[entry >> (64 - BUCKET_BITS)].append(entry)
 
     def sort(self) -> None:
         """Once, after the last `add` and before the first `places`."""
-        self._entries = array("Q", sorted(self._entries))
+        for number, bucket in enumerate(self._buckets):
+            self._buckets[number] = array("Q", sorted(bucket))
 
     def places(self, kind: str, key: str) -> Iterator[int]:
         """The accounts with this key, in key order."""
         first = self._hash(kind, key) << PLACE_BITS
-        at = bisect_left(self._entries, first)
-        while at < len(self._entries) and self._entries[at] >> PLACE_BITS == first >> PLACE_BITS:
-            yield self._entries[at] & ((1 << PLACE_BITS) - 1)
+        entries = self._buckets[first >> (64 - BUCKET_BITS)]
+        at = bisect_left(entries, first)
+        while at < len(entries) and entries[at] >> PLACE_BITS == first >> PLACE_BITS:
+            yield entries[at] & ((1 << PLACE_BITS) - 1)
             at += 1
 
     @staticmethod
@@ -130,7 +136,7 @@ class MatchIndex:
                     # Names take a while to take apart: whatever else this process does goes on.
                     await asyncio.to_thread(sweep.add_all, page)
                     after = page[-1].CustomerNo
-            sweep.table.sort()
+            await asyncio.to_thread(sweep.table.sort)
             if last is not None:
                 self._note_new(last, sweep)
             self._sweep = sweep

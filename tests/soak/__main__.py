@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=float, default=0, help="orders a second at most after warm-up (0: no limit)")
-    parser.add_argument("--at-once", type=int, default=150, help="orders under way at most")
+    parser.add_argument("--at-once", type=int, default=80, help="orders under way at most")
     parser.add_argument("--sample", type=float, default=15, help="seconds between two looks at the processes")
     parser.add_argument("--seed", type=int, default=None, help="the same seed, the same orders")
     parser.add_argument("--out", type=Path, default=Path("var/soak"))

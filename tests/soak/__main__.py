@@ -64,8 +64,9 @@ PACE = {
 complete within the minute."""
 SHIP_AFTER, POST_AFTER = "1", "1"
 DRAIN_SECONDS = 900.0
-REST_SECONDS, REST_LOOK_SECONDS = 60.0, 5.0
-"""For the threads of the SDK's runtime to end, which they do 10 s after their last work."""
+REST_SECONDS, REST_LOOK_SECONDS = 720.0, 5.0
+"""For the threads of the SDK's runtime to end, which they do 10 s after their last work: customers' resolutions stay
+for ten minutes after their last order (workflows/customer_resolution.py), and end one by one."""
 FINDINGS_SHOWN = 50
 
 
@@ -201,7 +202,9 @@ async def rest(address: str, before: Mapping[str, Sample]) -> Mapping[str, Sampl
     end = time.monotonic() + REST_SECONDS
     while True:
         seen = await asyncio.to_thread(census.take, address)
-        if time.monotonic() > end or all(one.value <= 0 for one in at_rest(before, seen, list(OURS))):
+        threads = at_rest(before, seen, list(OURS))
+        if time.monotonic() > end or all(one.value <= 0 for one in threads):
+            say(", ".join(f"{one.process} {one.first:.0f} and {one.last:.0f}" for one in threads) + " threads at rest")
             return seen
         await asyncio.sleep(REST_LOOK_SECONDS)
 

@@ -67,7 +67,7 @@ NEW_PER_POLL = 200
 """Posted invoices that are looked into for the first time in one poll; the rest of a long day waits for the next."""
 NUMBERS_AT_ONCE = 4_000
 """InvoiceNos of one reading of history; a day that holds more is read page by page. With SQLite's driver a day of
-20,000 takes 1.5 times as long as in pages of 10,000, which hold 2 MiB at once; in pages of 1,000 3.5 times as long.
+20,000 takes 1.5 times as long as in pages of 10,000; in pages of 1,000 3.5 times as long.
 """
 OWNERS_KEPT = 50_000
 

@@ -28,7 +28,7 @@ class Size:
     books: int
 
 
-SHORT = Size(orders.Sizes(6, 1, 3, 8, 1), poll_cost.Sizes(100, 500, changes=100), 100, 300, 1_000, 20, 200)
+SHORT = Size(orders.Sizes(6, 1, 3, 8, 1), poll_cost.Sizes(100, 500, changes=100, rounds=1), 100, 300, 1_000, 20, 200)
 USUAL = Size(
     orders.Sizes(250, 40, 200, 1_000), poll_cost.Sizes(50_000, 100_000), 50_000, 100_000, 1_000_000, 100, 10_000
 )

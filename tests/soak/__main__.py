@@ -98,11 +98,13 @@ class Soak:
 
     @property
     def restarts(self) -> list[str]:
-        """Processes that were not the same all the time."""
-        names = {name for _, sample in self.samples for name in sample}
-        return sorted(
-            name for name in names if len({sample[name].pid for _, sample in self.samples if name in sample}) > 1
-        )
+        """Processes that were not the same from before the load until nothing was under way, or are missing then."""
+        looks = [self.before, *(seen for _, seen in self.samples), self.after]
+        pids: dict[str, set[int]] = {}
+        for seen in looks:
+            for name, sample in seen.items():
+                pids.setdefault(name, set()).add(sample.pid)
+        return sorted(name for name, its in pids.items() if len(its) > 1 or name not in self.after)
 
     def cpu_per_order(self) -> dict[str, float]:
         """Seconds of processor time by process, from the first order to the last one's end."""
@@ -203,7 +205,7 @@ async def rest(address: str, before: Mapping[str, Sample]) -> Mapping[str, Sampl
     while True:
         seen = await asyncio.to_thread(census.take, address)
         threads = at_rest(before, seen, list(OURS))
-        if time.monotonic() > end or all(one.value <= 0 for one in threads):
+        if time.monotonic() > end or (len(threads) == len(OURS) and all(one.value <= 0 for one in threads)):
             say(", ".join(f"{one.process} {one.first:.0f} and {one.last:.0f}" for one in threads) + " threads at rest")
             return seen
         await asyncio.sleep(REST_LOOK_SECONDS)

@@ -9,6 +9,7 @@ import pytest
 from temporalio.runtime import Runtime, TelemetryConfig
 
 from tests.soak import census
+from tests.soak.__main__ import Soak
 from tests.soak.census import Sample
 from tests.soak.growth import Quantity, at_rest, growth, slope
 from tests.soak.load import known_again
@@ -105,3 +106,17 @@ def test_the_auditor_knows_the_orders_that_were_sent() -> None:
     assert again == known_again(7, 300)
     assert len({order.order_id for order in again}) == 300
     assert not [order for order in again if order.hold]
+
+
+def soak_of(*pids: int | None) -> Soak:
+    """A run whose Sage worker had these process ids before the load, under it, and when nothing was under way."""
+    before, load, after = ({} if pid is None else {"sage": Sample(pid, 150.0, 9, 27, 2, 0.0)} for pid in pids)
+    return Soak(0, samples=[(0.0, load)], before=before, after=after)
+
+
+@pytest.mark.parametrize(
+    ("pids", "restarts"),
+    [((7, 7, 7), []), ((7, None, 7), []), ((7, 8, 8), ["sage"]), ((7, 7, 8), ["sage"]), ((7, 7, None), ["sage"])],
+)
+def test_a_process_that_died_is_found_whenever_it_did(pids: tuple[int | None, ...], restarts: list[str]) -> None:
+    assert soak_of(*pids).restarts == restarts

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from fnmatch import fnmatch
 
 import pytest
 
@@ -12,11 +13,22 @@ PACKAGES = ("mappings", "contracts", "connectors", "activities", "workflows", "w
 
 
 def tracked() -> list[str]:
+    """What git keeps; where there is no git or no checkout (an unpacked archive), all that .gitignore does not name."""
     try:
         listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        pytest.fail("the tests run in a git checkout")
+        ignored = [".git", *(line.rstrip("/") for line in (ROOT / ".gitignore").read_text("utf-8").split())]
+        names = (file.relative_to(ROOT) for file in ROOT.rglob("*") if file.is_file())
+        return [
+            name.as_posix() for name in names if not any(fnmatch(part, one) for part in name.parts for one in ignored)
+        ]
     return listing.splitlines()
+
+
+def test_without_git_the_same_files_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_git = set(tracked())
+    monkeypatch.setenv("PATH", "")
+    assert with_git <= set(tracked())
 
 
 def test_no_registry_address_and_no_machine_path_is_in_the_tree() -> None:
